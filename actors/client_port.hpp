@@ -1,0 +1,173 @@
+// The door between the network (or the terminal) and the actors: plain values and two interfaces, no CAF types.
+// Implemented by actors/troupe_system.cpp; net and apps use it, and tests give net a fake one.
+#pragma once
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "core/ids.hpp"
+#include "core/sampling_params.hpp"
+#include "core/status.hpp"
+
+namespace troupe {
+
+struct TextPrompt {
+    std::string text;
+    bool add_special = true;    // what the model adds by itself (a beginning token)
+    bool parse_special = true;  // special tokens written in the text become their ids
+    bool operator==(const TextPrompt&) const = default;
+};
+struct TokenPrompt {
+    std::vector<TokenId> ids;
+    bool operator==(const TokenPrompt&) const = default;
+};
+// Rendered with the model's chat template. `variables` is a JSON object: "messages" and whatever else the
+// template may read ("tools", ...). bos_token, eos_token and add_generation_prompt are filled in if absent.
+struct ChatPrompt {
+    std::string variables;
+    bool operator==(const ChatPrompt&) const = default;
+};
+using Prompt = std::variant<TextPrompt, TokenPrompt, ChatPrompt>;
+
+// Sampling fields as the client gave them; what is absent comes from the model's generation defaults.
+struct RequestedSampling {
+    std::optional<float> temperature, top_p, min_p;
+    std::optional<std::int32_t> top_k;
+    std::optional<std::uint64_t> seed;        // absent: drawn at admission and kept
+    std::optional<std::uint32_t> max_tokens;  // absent: the rest of the context
+    bool ignore_eos = false;
+    std::vector<TokenId> stop_token_ids;
+    std::vector<std::string> stop;            // stop strings; the output ends before the first
+    bool operator==(const RequestedSampling&) const = default;
+};
+
+// How long a generation outlives its reader.
+enum class Retention : std::uint8_t {
+    none,        // a client that goes away cancels it (completions, chat, store: false)
+    stored,      // runs on for the resume grace without a reader; its result is retained
+    background,  // runs to its end whoever reads; its result is retained
+};
+
+struct GenerationRequest {
+    std::string id;      // chosen by net, unique ("cmpl-...", "resp_...")
+    std::string model;   // as the client named it
+    Prompt prompt;
+    RequestedSampling sampling;
+    std::uint64_t tenant = 0;
+    std::int32_t priority = 0;                  // smaller is more urgent
+    std::optional<std::uint32_t> deadline_ms;   // from arrival
+    Retention retention = Retention::none;
+    std::string record;  // net's own admission record; opaque here, given back in snapshots
+    bool operator==(const GenerationRequest&) const = default;
+};
+
+struct Usage {
+    std::uint32_t prompt_tokens = 0;
+    std::uint32_t cached_tokens = 0;
+    std::uint32_t completion_tokens = 0;
+    bool operator==(const Usage&) const = default;
+};
+
+// One entry of a request's event log. Texts are numbered 0, 1, 2, ...: the number is a pure function of the
+// generated tokens (one event per token that completes visible text), so a reader can resume after any of them.
+struct TextEvent {
+    std::uint64_t index = 0;
+    std::string text;                     // whole UTF-8 characters
+    std::uint32_t completion_tokens = 0;  // generated up to and including this text
+    bool operator==(const TextEvent&) const = default;
+};
+struct StartedEvent {  // the prompt is tokenized and queued; no token yet
+    std::uint32_t prompt_tokens = 0;
+    bool operator==(const StartedEvent&) const = default;
+};
+struct FinishedEvent {
+    std::uint64_t index = 0;  // one past the last text
+    FinishReason reason = FinishReason::stop;
+    Usage usage;
+    std::vector<TokenId> ids;     // all generated ids, the end token included
+    std::optional<Error> error;   // with reason failed
+    bool operator==(const FinishedEvent&) const = default;
+};
+using GenerationEvent = std::variant<StartedEvent, TextEvent, FinishedEvent>;
+
+// Receives a generation's events in order. Called from actor threads: must not block and must not call back
+// into the port. Held weakly: an expired sink means that nobody reads.
+class GenerationSink {
+  public:
+    virtual ~GenerationSink() = default;
+    virtual void deliver(const GenerationEvent& event) = 0;
+};
+
+enum class GenerationStatus : std::uint8_t { queued, in_progress, completed, incomplete, failed, cancelled };
+
+struct GenerationSnapshot {
+    std::string id;
+    std::string record;
+    GenerationStatus status = GenerationStatus::queued;
+    std::string text;
+    std::uint64_t next_index = 0;  // of the next text event
+    std::optional<FinishReason> reason;
+    Usage usage;
+    std::optional<Error> error;
+};
+
+struct ModelCard {
+    std::string id;                    // served name
+    std::string root;                  // where it came from
+    std::int64_t created = 0;          // Unix seconds, when it was loaded
+    std::uint32_t max_model_len = 0;   // prompt and generated tokens together
+};
+
+enum class ServerState : std::uint8_t { loading, ready, draining, no_worker };
+
+struct Histogram {
+    std::vector<double> bounds;         // upper bounds, ascending; one more bucket follows for +Inf
+    std::vector<std::uint64_t> counts;  // per bucket, not cumulative; bounds.size() + 1 entries
+    double sum = 0;
+};
+
+struct MetricsSnapshot {
+    std::map<std::string, double> gauges;                     // "num_requests_running": value
+    std::map<std::string, double> counters;                   // "prompt_tokens_total"
+    std::map<std::string, double> request_success;            // by finished_reason
+    std::map<std::string, Histogram> histograms;              // "time_to_first_token_seconds"
+};
+
+// Thread-safe; calls return at once, callbacks come from actor threads.
+class ClientPort {
+  public:
+    virtual ~ClientPort() = default;
+
+    // Starts a generation. Whatever goes wrong, admission included, arrives as a FinishedEvent with an error.
+    virtual void submit(GenerationRequest request, std::weak_ptr<GenerationSink> sink) = 0;
+
+    // Sends the retained texts from index `first` on, then goes on live; replaces an earlier reader.
+    // An unknown id, or one whose time is over, answers with not_found through `done`; success comes before any event.
+    virtual void attach(const std::string& id, std::uint64_t first, std::weak_ptr<GenerationSink> sink,
+                        std::function<void(Status)> done) = 0;
+
+    // The reader went away (its retention says what follows).
+    virtual void detach(const std::string& id) = 0;
+
+    // Ends it with FinishReason::cancelled. `done` gets the snapshot after that, or not_found.
+    virtual void cancel(const std::string& id, std::function<void(Result<GenerationSnapshot>)> done) = 0;
+
+    virtual void lookup(const std::string& id, std::function<void(Result<GenerationSnapshot>)> done) = 0;
+
+    virtual void tokenize(Prompt prompt, std::function<void(Result<std::vector<TokenId>>)> done) = 0;
+    virtual void detokenize(std::vector<TokenId> ids, std::function<void(Result<std::string>)> done) = 0;
+
+    virtual ServerState state() const = 0;
+    virtual std::vector<ModelCard> models() const = 0;
+    virtual MetricsSnapshot metrics() const = 0;
+
+    // New requests are refused with `unavailable`; `done` is called when the running ones have ended.
+    virtual void drain(std::function<void()> done) = 0;
+};
+
+}  // namespace troupe

@@ -33,7 +33,20 @@ class Backend {
     virtual const std::string& numerics() const = 0;
 };
 
-// Makes a backend with an empty pool (its size was fixed when the factory was made). Weights are shared: making another one is cheap.
-using BackendFactory = std::function<std::unique_ptr<Backend>()>;
+// A worker's KV memory: num_blocks blocks, each holding the KV of block_size tokens in every layer. Made by the
+// memory manager actor, used by the worker's backend; a shared object, so that copies can run beside compute.
+class KvPool {
+  public:
+    virtual ~KvPool() = default;
+    virtual std::size_t num_blocks() const = 0;
+    virtual std::size_t bytes_per_block() const = 0;
+};
+
+// What apps hand to the actors. Both may be called again after a loss: weights and packed panels are shared and
+// outlive workers, so a restart rebuilds only the KV pool. Both may throw.
+struct BackendFactory {
+    std::function<std::shared_ptr<KvPool>()> make_pool;  // slow: touches all its memory
+    std::function<std::unique_ptr<Backend>(std::shared_ptr<KvPool>)> make_backend;
+};
 
 }  // namespace troupe

@@ -1,0 +1,16 @@
+// Which instruction sets the kernels use. All paths give the same bits (law 3 of the design).
+#pragma once
+#include <cstdint>
+
+namespace troupe {
+
+enum class KernelPath : std::uint8_t {
+    portable,     // C++ without intrinsics, compiled for the baseline
+    avx512_vnni,  // AVX-512 F, BW, DQ, VL and VNNI
+};
+
+const char* kernel_path_name(KernelPath path);
+bool kernel_path_supported(KernelPath path);  // by this CPU and operating system
+KernelPath best_kernel_path();
+
+}  // namespace troupe

@@ -1,56 +1,70 @@
-// The whole configuration, one options struct per room. Filled once by conf/schema (flags, environment, TOML file),
-// validated, then frozen: nothing else reads the environment.
+// The whole configuration, one options struct per room. Filled once by conf/schema (flags, environment, TOML
+// file), validated, then frozen: nothing else reads the environment.
 #pragma once
 #include <cstdint>
 #include <optional>
 #include <string>
 #include <vector>
 
+#include "core/ids.hpp"
+
 namespace troupe {
 
 enum class ComputeType : std::uint8_t { automatic, f32 };  // f32: exact reference mode
 
 struct ModelConfig {
-    std::string model;               // path of a GGUF file or a Hugging Face directory; empty: the default model
-    std::string served_model_name;   // empty: the file's or directory's name
+    std::string model;  // path of a GGUF file or a Hugging Face directory; empty: the default model
+    std::string served_model_name;  // empty: the file's or directory's name
     ComputeType compute = ComputeType::automatic;
-    bool generation_config = true;   // false (--generation-config none): ignore the model's sampling defaults
+    bool generation_config = true;  // false (--generation-config none): ignore the model's sampling defaults
+};
+
+// "worker:throw@step=K[,every=N]": the worker throws in step K of its replica, counted across restarts, and
+// in every N-th step after that.
+struct FaultInjection {
+    StepId step = 0;   // 0: never
+    StepId every = 0;  // 0: only once
+
+    bool due(StepId now) const {
+        return step != 0 && (now == step || (every != 0 && now > step && (now - step) % every == 0));
+    }
+    bool operator==(const FaultInjection&) const = default;
 };
 
 struct EngineConfig {
     std::uint32_t max_num_seqs = 64;
     std::uint32_t max_num_batched_tokens = 512;
-    std::uint32_t max_model_len = 0;      // 0: the model's own
-    std::uint32_t block_size = 16;        // tokens per KV block
-    std::uint64_t kv_blocks = 0;          // 0: from kv_memory
-    std::uint64_t kv_memory = 0;          // bytes; 0: a quarter of available memory, at most what can be used
+    std::uint32_t max_model_len = 0;  // 0: the model's own
+    std::uint32_t block_size = 16;    // tokens per KV block
+    std::uint64_t kv_blocks = 0;      // 0: from kv_memory
+    std::uint64_t kv_memory = 0;      // bytes; 0: a quarter of available memory, at most what can be used
     std::uint32_t max_steps_in_flight = 2;
-    std::uint32_t threads = 0;            // compute threads; 0: all cores that this process may use
+    std::uint32_t threads = 0;  // compute threads; 0: all cores that this process may use
     std::uint32_t frontend_threads = 1;
-    std::string fault_injection;          // "worker:throw@step=K[,every=N]"
+    FaultInjection fault_injection;
 };
 
 struct ServerConfig {
     std::string host = "127.0.0.1";
     std::uint16_t port = 8000;
-    std::string api_key;                       // empty: no authentication
-    std::uint32_t max_waiting = 1024;          // admitted requests that have not begun to run
+    std::string api_key;               // empty: no authentication
+    std::uint32_t max_waiting = 1024;  // admitted requests that have not begun to run
     std::uint32_t max_connections = 4096;
     std::uint32_t max_body_bytes = 8U << 20;
-    std::uint32_t read_timeout_ms = 30000;     // for a request's header and body to arrive
-    std::uint32_t idle_timeout_ms = 120000;    // a keep-alive connection without a request
-    std::uint32_t keepalive_ms = 15000;        // SSE comments on a silent stream
-    std::uint32_t resume_grace_ms = 30000;     // a stored response without a reader runs on that long
-    std::uint32_t retention_ms = 600000;       // a finished stored response can be read that long
-    std::uint32_t max_retained = 4096;         // stored responses; the oldest finished go first
-    std::uint32_t drain_timeout_ms = 60000;    // SIGTERM: running requests get that long
+    std::uint32_t read_timeout_ms = 30000;   // for a request's header and body to arrive
+    std::uint32_t idle_timeout_ms = 120000;  // a keep-alive connection without a request
+    std::uint32_t keepalive_ms = 15000;      // SSE comments on a silent stream
+    std::uint32_t resume_grace_ms = 30000;   // a stored response without a reader runs on that long
+    std::uint32_t retention_ms = 600000;     // a finished stored response can be read that long
+    std::uint32_t max_retained = 4096;       // stored responses; the oldest finished go first
+    std::uint32_t drain_timeout_ms = 60000;  // SIGTERM: running requests get that long
     std::uint32_t io_threads = 1;
 };
 
 struct SupervisionConfig {
-    std::uint32_t restart_budget = 10;           // worker restarts ...
-    std::uint32_t restart_window_ms = 60000;     // ... within this time, then the server gives up
-    std::uint32_t restart_backoff_ms = 100;      // first wait; doubles
+    std::uint32_t restart_budget = 10;        // worker restarts ...
+    std::uint32_t restart_window_ms = 60000;  // ... within this time, then the server gives up
+    std::uint32_t restart_backoff_ms = 100;   // first wait; doubles
     std::uint32_t restart_backoff_max_ms = 5000;
 };
 

@@ -1,0 +1,304 @@
+#include "conf/schema.hpp"
+
+#include <limits>
+#include <utility>
+
+#include "conf/values.hpp"
+
+namespace troupe {
+namespace {
+
+// Where in Config an option's value lives.
+template <class Part, class Field>
+struct Place {
+    Part Config::*part;
+    Field Part::*field;
+    Field& in(Config& config) const { return config.*part.*field; }
+    Field in(const Config& config) const { return config.*part.*field; }
+};
+
+struct Name {
+    std::string flag, section, key;
+};
+
+template <class Part, class Field>
+Option integer(Name name, Place<Part, Field> place, std::uint64_t low, std::uint64_t high, std::string help,
+               std::string zero_means = {}) {
+    Option option{name.flag, name.section, name.key, ValueKind::integer, "N", {}, {}, std::move(help), {}};
+    option.allowed = std::to_string(low) + " to " + std::to_string(high);
+    option.default_value = zero_means.empty() ? std::to_string(place.in(Config{})) : zero_means;
+    option.set = [place, low, high](Config& config, std::string_view text) -> Status {
+        const auto value = parse_integer(text, low, high);
+        if (!value) return value.error();
+        place.in(config) = static_cast<Field>(*value);
+        return {};
+    };
+    return option;
+}
+
+template <class Part, class Field>
+Option size(Name name, Place<Part, Field> place, std::uint64_t low, std::uint64_t high, std::string help,
+            std::string zero_means = {}) {
+    Option option{name.flag, name.section, name.key, ValueKind::size, "SIZE", {}, {}, std::move(help), {}};
+    const std::string range = "from " + format_size(low) + (high == 0 ? "" : " to " + format_size(high));
+    option.allowed = range;
+    option.default_value = zero_means.empty() ? format_size(place.in(Config{})) : zero_means;
+    option.set = [place, low, high, range](Config& config, std::string_view text) -> Status {
+        const auto value = parse_size(text);
+        if (!value) return value.error();
+        if (*value < low || (high != 0 && *value > high)) {
+            return invalid_argument("'" + std::string(text) + "' is out of range; allowed is " + range);
+        }
+        place.in(config) = static_cast<Field>(*value);
+        return {};
+    };
+    return option;
+}
+
+template <class Part>
+Option duration(Name name, Place<Part, std::uint32_t> place, std::uint32_t low_ms, std::string help) {
+    Option option{name.flag, name.section,    name.key, ValueKind::duration, "TIME", {},
+                  {},        std::move(help), {}};
+    option.allowed = "from " + format_duration(low_ms);
+    option.default_value = format_duration(place.in(Config{}));
+    option.set = [place, low_ms](Config& config, std::string_view text) -> Status {
+        const auto value = parse_duration(text);
+        if (!value) return value.error();
+        if (*value < low_ms) {
+            return invalid_argument("'" + std::string(text) + "' is too short; at least " +
+                                    format_duration(low_ms) + " is allowed");
+        }
+        place.in(config) = *value;
+        return {};
+    };
+    return option;
+}
+
+template <class Part>
+Option text(Name name, Place<Part, std::string> place, std::string metavar, std::string help,
+            std::string empty_means = {}) {
+    Option option{name.flag, name.section,    name.key, ValueKind::text, std::move(metavar), {},
+                  {},        std::move(help), {}};
+    option.default_value = empty_means.empty() ? place.in(Config{}) : empty_means;
+    option.set = [place](Config& config, std::string_view value) -> Status {
+        place.in(config) = std::string(value);
+        return {};
+    };
+    return option;
+}
+
+// One of a few words; the first is the default.
+template <class Part, class Field>
+Option choice(Name name, Place<Part, Field> place, std::vector<std::pair<std::string, Field>> words,
+              std::string help) {
+    std::string bar, comma;
+    for (const auto& [word, value] : words) {
+        bar += (bar.empty() ? "" : "|") + word;
+        comma += (comma.empty() ? "" : ", ") + word;
+    }
+    Option option{name.flag, name.section, name.key, ValueKind::text, bar, comma, {}, std::move(help), {}};
+    for (const auto& [word, value] : words) {
+        if (value == place.in(Config{})) option.default_value = word;
+    }
+    option.set = [place, words = std::move(words), comma](Config& config, std::string_view given) -> Status {
+        for (const auto& [word, value] : words) {
+            if (word == given) {
+                place.in(config) = value;
+                return {};
+            }
+        }
+        return invalid_argument("'" + std::string(given) + "' is unknown; allowed is one of " + comma);
+    };
+    return option;
+}
+
+template <class Part, class Field>
+Place<Part, Field> at(Part Config::*part, Field Part::*field) {
+    return {part, field};
+}
+
+void add_model_options(std::vector<Option>& all) {
+    using M = ModelConfig;
+    const auto name = [](const char* flag, const char* key) { return Name{flag, "model", key}; };
+    all.push_back(
+        text(name("--model", "path"), at(&Config::model, &M::model), "PATH",
+             "The model: a GGUF file, or a Hugging Face directory with config.json, safetensors files and "
+             "tokenizer.json.",
+             "SmolLM2-135M-Instruct, as scripts/fetch-model stores it"));
+    all.push_back(text(name("--served-model-name", "served_model_name"),
+                       at(&Config::model, &M::served_model_name), "NAME",
+                       "The name clients ask for in the field 'model'.", "the file's or directory's name"));
+    all.push_back(
+        choice(name("--compute", "compute"), at(&Config::model, &M::compute),
+               {{"auto", ComputeType::automatic}, {"f32", ComputeType::f32}},
+               "Arithmetic of the forward pass. auto is the fastest that this CPU does well; f32 is the "
+               "reference: weights dequantized exactly, float32 activations and KV cache, several times "
+               "slower."));
+    all.push_back(choice(name("--generation-config", "generation_config"),
+                         at(&Config::model, &M::generation_config), {{"auto", true}, {"none", false}},
+                         "Where sampling defaults come from when a request leaves them out: the model's own "
+                         "generation_config (auto), or neutral values (none)."));
+}
+
+void add_engine_options(std::vector<Option>& all) {
+    using E = EngineConfig;
+    const auto name = [](const char* flag, const char* key) { return Name{flag, "engine", key}; };
+    all.push_back(
+        integer(name("--max-num-seqs", "max_num_seqs"), at(&Config::engine, &E::max_num_seqs), 1, 65536,
+                "Sequences that run in one batch at the most. More gives more tokens per second in all, "
+                "and fewer to each."));
+    all.push_back(
+        integer(name("--max-num-batched-tokens", "max_num_batched_tokens"),
+                at(&Config::engine, &E::max_num_batched_tokens), 1, 1 << 20,
+                "Token budget of one step, decodes and chunks of prompts together. Smaller keeps running "
+                "streams smooth while long prompts arrive; larger reads prompts faster."));
+    all.push_back(integer(name("--max-model-len", "max_model_len"), at(&Config::engine, &E::max_model_len), 0,
+                          1U << 30,
+                          "Longest context served, prompt and generated tokens together. 0: the model's own.",
+                          "the model's own"));
+    all.push_back(size(name("--kv-memory", "kv_memory"), at(&Config::engine, &E::kv_memory), 1U << 10, 0,
+                       "Memory of the KV cache. Give either this or --kv-blocks.",
+                       "a quarter of available memory, at most what max-num-seqs x max-model-len needs"));
+    all.push_back(
+        integer(name("--kv-blocks", "kv_blocks"), at(&Config::engine, &E::kv_blocks), 0, INT32_MAX,
+                "Size of the KV cache in blocks. Give either this or --kv-memory. 0: by --kv-memory.",
+                "by --kv-memory"));
+    all.push_back(integer(name("--block-size", "block_size"), at(&Config::engine, &E::block_size), 1, 256,
+                          "Tokens in one KV block."));
+    all.push_back(integer(name("--threads", "threads"), at(&Config::engine, &E::threads), 0, 1024,
+                          "Compute threads. 0: one for each core that this process may use.",
+                          "one for each core"));
+    all.push_back(integer(name("--frontend-threads", "frontend_threads"),
+                          at(&Config::engine, &E::frontend_threads), 1, 64,
+                          "Threads that render chat templates and tokenize."));
+    all.push_back(
+        integer(name("--max-steps-in-flight", "max_steps_in_flight"),
+                at(&Config::engine, &E::max_steps_in_flight), 1, 2,
+                "Steps planned before their results are known. 2 plans one step ahead, so that the worker "
+                "never waits for the scheduler."));
+    Option fault{
+        "--fault-injection",
+        "engine",
+        "fault_injection",
+        ValueKind::text,
+        "FAULT",
+        {},
+        "none",
+        "Breaks something on purpose, to see it recover: worker:throw@step=K[,every=N] makes the worker "
+        "throw in step K, counted across its restarts, and in every N-th step after that.",
+        {}};
+    fault.set = [](Config& config, std::string_view given) -> Status {
+        const auto value = parse_fault_injection(given);
+        if (!value) return value.error();
+        config.engine.fault_injection = *value;
+        return {};
+    };
+    all.push_back(std::move(fault));
+}
+
+void add_server_options(std::vector<Option>& all) {
+    using S = ServerConfig;
+    const auto name = [](const char* flag, const char* key) { return Name{flag, "server", key}; };
+    all.push_back(text(name("--host", "host"), at(&Config::server, &S::host), "ADDRESS",
+                       "Address to listen on. 0.0.0.0 is every network interface: set --api-key then."));
+    all.push_back(integer(name("--port", "port"), at(&Config::server, &S::port), 0, 65535,
+                          "Port to listen on. 0: any free one, which the log then names."));
+    all.push_back(
+        text(name("--api-key", "api_key"), at(&Config::server, &S::api_key), "KEY",
+             "Clients must send it as 'Authorization: Bearer KEY'. Better given in the environment than as "
+             "a flag, which other users of the machine can read.",
+             "none: no authentication"));
+    all.push_back(
+        integer(name("--max-waiting", "max_waiting"), at(&Config::server, &S::max_waiting), 1, 1 << 20,
+                "Requests that may wait for their turn; more are refused with 429 and Retry-After."));
+    all.push_back(integer(name("--max-connections", "max_connections"),
+                          at(&Config::server, &S::max_connections), 1, 1 << 20,
+                          "Open connections; more are refused with 503."));
+    all.push_back(size(name("--max-body-size", "max_body_size"), at(&Config::server, &S::max_body_bytes),
+                       1U << 10, 1U << 30, "Largest request body; larger ones are refused with 413."));
+    all.push_back(duration(name("--read-timeout", "read_timeout"), at(&Config::server, &S::read_timeout_ms),
+                           10, "Time for a request's header and body to arrive."));
+    all.push_back(duration(name("--idle-timeout", "idle_timeout"), at(&Config::server, &S::idle_timeout_ms),
+                           10, "A connection without a request is closed after that time."));
+    all.push_back(duration(name("--keepalive-interval", "keepalive_interval"),
+                           at(&Config::server, &S::keepalive_ms), 10,
+                           "A silent stream gets a comment line that often, so that proxies keep it open."));
+    all.push_back(duration(name("--resume-grace", "resume_grace"), at(&Config::server, &S::resume_grace_ms),
+                           0, "A stored response runs on that long without a reader, then it is cancelled."));
+    all.push_back(duration(name("--retention", "retention"), at(&Config::server, &S::retention_ms), 0,
+                           "A finished stored response can be read and continued that long."));
+    all.push_back(integer(name("--max-retained", "max_retained"), at(&Config::server, &S::max_retained), 1,
+                          1 << 20, "Stored responses kept at the most; the oldest finished ones go first."));
+    all.push_back(duration(name("--drain-timeout", "drain_timeout"),
+                           at(&Config::server, &S::drain_timeout_ms), 0,
+                           "After SIGTERM running requests get that long to finish."));
+    all.push_back(integer(name("--io-threads", "io_threads"), at(&Config::server, &S::io_threads), 1, 64,
+                          "Threads that serve sockets."));
+}
+
+void add_supervision_options(std::vector<Option>& all) {
+    using S = SupervisionConfig;
+    const auto name = [](const char* flag, const char* key) { return Name{flag, "supervision", key}; };
+    all.push_back(integer(name("--restart-budget", "restart_budget"),
+                          at(&Config::supervision, &S::restart_budget), 0, 1 << 20,
+                          "A worker that fails is restarted that often within --restart-window."));
+    all.push_back(duration(name("--restart-window", "restart_window"),
+                           at(&Config::supervision, &S::restart_window_ms), 1,
+                           "The time that --restart-budget is for."));
+    all.push_back(duration(name("--restart-backoff", "restart_backoff"),
+                           at(&Config::supervision, &S::restart_backoff_ms), 1,
+                           "Wait before the first restart; it doubles with each one that follows."));
+    all.push_back(duration(name("--restart-backoff-max", "restart_backoff_max"),
+                           at(&Config::supervision, &S::restart_backoff_max_ms), 1,
+                           "Longest wait before a restart."));
+}
+
+void add_log_options(std::vector<Option>& all) {
+    using L = LogConfig;
+    const auto name = [](const char* flag, const char* key) { return Name{flag, "log", key}; };
+    all.push_back(choice(name("--log-level", "level"), at(&Config::log, &L::level),
+                         {{"trace", "trace"},
+                          {"debug", "debug"},
+                          {"info", "info"},
+                          {"warn", "warn"},
+                          {"error", "error"},
+                          {"off", "off"}},
+                         "How much is logged. info has one line for each request."));
+    all.push_back(choice(name("--log-format", "format"), at(&Config::log, &L::json),
+                         {{"text", false}, {"json", true}},
+                         "Lines for people, or one JSON object a line for machines."));
+}
+
+}  // namespace
+
+std::string Option::environment_variable() const {
+    std::string name = "TROUPE_";
+    for (const char c : std::string_view(flag).substr(2)) {
+        name += c == '-' ? '_' : static_cast<char>(c >= 'a' && c <= 'z' ? c - 'a' + 'A' : c);
+    }
+    return name;
+}
+
+const std::vector<Option>& options() {
+    static const std::vector<Option> table = [] {
+        std::vector<Option> all;
+        add_model_options(all);
+        add_engine_options(all);
+        add_server_options(all);
+        add_supervision_options(all);
+        add_log_options(all);
+        return all;
+    }();
+    return table;
+}
+
+const std::vector<Section>& sections() {
+    static const std::vector<Section> list{{"model", "Model"},
+                                           {"engine", "Engine: batching, KV cache, threads"},
+                                           {"server", "Server: address and limits"},
+                                           {"supervision", "Supervision: restarts of workers"},
+                                           {"log", "Log"}};
+    return list;
+}
+
+}  // namespace troupe

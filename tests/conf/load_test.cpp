@@ -1,0 +1,150 @@
+#include "conf/load.hpp"
+
+#include <unistd.h>
+
+#include <filesystem>
+#include <fstream>
+
+#include "tests/catch.hpp"
+
+using namespace troupe;
+
+namespace {
+
+// A file that lives as long as the test.
+class TomlFile {
+  public:
+    explicit TomlFile(const std::string& text)
+        : path_(std::filesystem::temp_directory_path() /
+                ("troupe_conf_" + std::to_string(::getpid()) + ".toml")) {
+        std::ofstream(path_) << text;
+    }
+    ~TomlFile() { std::filesystem::remove(path_); }
+    std::string path() const { return path_.string(); }
+
+  private:
+    std::filesystem::path path_;
+};
+
+using Texts = std::map<std::string, std::string>;
+
+Result<Config> load(Texts flags, Texts environment = {}, const std::string& toml = {}) {
+    const TomlFile file(toml);
+    ConfigSources sources;
+    sources.flags = std::move(flags);
+    sources.config_file = toml.empty() ? "" : file.path();
+    sources.environment = [&](const char* name) -> const char* {
+        const auto found = environment.find(name);
+        return found == environment.end() ? nullptr : found->second.c_str();
+    };
+    return load_config(sources);
+}
+
+// The message of a load that must fail.
+std::string complaint(Texts flags, Texts environment = {}, const std::string& toml = {}) {
+    const auto result = load(std::move(flags), std::move(environment), toml);
+    REQUIRE_FALSE(result.ok());
+    return result.error().message;
+}
+
+bool contains(const std::string& text, const std::string& part) {
+    INFO(text);
+    return text.find(part) != std::string::npos;
+}
+
+}  // namespace
+
+TEST_CASE("nothing given leaves the defaults") {
+    const Config config = load({}).value();
+    CHECK(config.engine.max_num_seqs == EngineConfig{}.max_num_seqs);
+    CHECK(config.server.port == 8000);
+    CHECK(config.model.compute == ComputeType::automatic);
+}
+
+TEST_CASE("flags come before the environment, the environment before the file") {
+    const std::string toml = "[engine]\nmax_num_seqs = 1\n[server]\nport = 1\nhost = 'file'\n";
+    const Config config =
+        load({{"--max-num-seqs", "3"}}, {{"TROUPE_MAX_NUM_SEQS", "2"}, {"TROUPE_PORT", "2"}}, toml).value();
+    CHECK(config.engine.max_num_seqs == 3);
+    CHECK(config.server.port == 2);
+    CHECK(config.server.host == "file");
+}
+
+TEST_CASE("every kind of value is read from a file") {
+    const Config config = load({}, {}, R"([model]
+compute = "f32"
+generation_config = "none"
+[engine]
+kv_memory = "512MiB"
+fault_injection = "worker:throw@step=9,every=4"
+[server]
+max_body_size = 1048576
+resume_grace = 2.5
+retention = "1h"
+[log]
+format = "json"
+level = "debug"
+)")
+                              .value();
+    CHECK(config.model.compute == ComputeType::f32);
+    CHECK_FALSE(config.model.generation_config);
+    CHECK(config.engine.kv_memory == 512ULL << 20);
+    CHECK(config.engine.fault_injection == FaultInjection{9, 4});
+    CHECK(config.server.max_body_bytes == 1U << 20);
+    CHECK(config.server.resume_grace_ms == 2500);
+    CHECK(config.server.retention_ms == 3'600'000);
+    CHECK(config.log.json);
+    CHECK(config.log.level == "debug");
+}
+
+TEST_CASE("the environment can name the file") {
+    const TomlFile file("[server]\nport = 77\n");
+    ConfigSources sources;
+    sources.environment = [&](const char* name) -> const char* {
+        static std::string path;
+        path = file.path();
+        return std::string(name) == "TROUPE_CONFIG" ? path.c_str() : nullptr;
+    };
+    CHECK(load_config(sources).value().server.port == 77);
+}
+
+TEST_CASE("errors in the file name the file, the line and what is allowed") {
+    CHECK(contains(complaint({}, {}, "[engine]\n\nmax_num_sequences = 4\n"),
+                   ".toml:3: engine.max_num_sequences"));
+    CHECK(contains(complaint({}, {}, "[engine]\nmax_num_sequences = 4\n"), "max_num_seqs"));
+    CHECK(contains(complaint({}, {}, "[engin]\nthreads = 4\n"), "[engine]"));
+    CHECK(contains(complaint({}, {}, "port = 4\n"), ".toml:1: port"));
+    CHECK(contains(complaint({}, {}, "engine = 4\n"), "must be a table"));
+    CHECK(contains(complaint({}, {}, "[engine]\nthreads = '4'\n"), "whole number"));
+    CHECK(contains(complaint({}, {}, "[engine]\nkv_memory = true\n"), "512MiB"));
+    CHECK(contains(complaint({}, {}, "[model]\npath = 4\n"), "string"));
+    CHECK(contains(complaint({}, {}, "[server]\n\n\nport = 70000\n"),
+                   ".toml:4: server.port: '70000' is out of range"));
+    CHECK(contains(complaint({}, {}, "[server]\nport = -1\n"), "0 to 65535"));
+    CHECK(contains(complaint({}, {}, "[server\nport = 1\n"), ".toml:1"));
+}
+
+TEST_CASE("a file that is absent is an error that names it") {
+    ConfigSources sources;
+    sources.config_file = "/nonexistent/troupe.toml";
+    sources.environment = [](const char*) -> const char* { return nullptr; };
+    const auto result = load_config(sources);
+    REQUIRE_FALSE(result.ok());
+    CHECK(contains(result.error().message, "/nonexistent/troupe.toml"));
+}
+
+TEST_CASE("errors name the flag or the variable") {
+    CHECK(contains(complaint({{"--max-num-seqs", "0"}}), "--max-num-seqs: '0' is out of range"));
+    CHECK(contains(complaint({{"--compute", "bf16"}}), "auto, f32"));
+    CHECK(contains(complaint({}, {{"TROUPE_PORT", "tcp://10.0.0.1:8000"}}),
+                   "TROUPE_PORT: 'tcp://10.0.0.1:8000'"));
+    CHECK(contains(complaint({{"--restart-backoff", "9s"}}), "--restart-backoff-max"));
+    CHECK(contains(complaint({{"--host", ""}}), "--host"));
+}
+
+TEST_CASE("the KV cache has one size, the strongest source's") {
+    CHECK(contains(complaint({{"--kv-blocks", "8"}, {"--kv-memory", "1GiB"}}), "give one of them"));
+    const Config config = load({{"--kv-blocks", "8"}}, {{"TROUPE_KV_MEMORY", "1GiB"}}).value();
+    CHECK(config.engine.kv_blocks == 8);
+    CHECK(config.engine.kv_memory == 0);
+}

@@ -12,10 +12,10 @@ namespace troupe {
 struct SequenceSpec {
     SequenceId id = 0;
     std::uint64_t tenant = 0;
-    TimeUs arrival = 0;               // of the request, unchanged by resubmission: it keeps its place in the order
-    std::int32_t priority = 0;        // smaller is more urgent, as in vLLM
-    TimeUs deadline = 0;              // 0: none
-    std::vector<TokenId> tokens;      // prompt, then what was already generated
+    TimeUs arrival = 0;         // of the request, unchanged by resubmission: it keeps its place in the order
+    std::int32_t priority = 0;  // smaller is more urgent, as in vLLM
+    TimeUs deadline = 0;        // 0: none
+    std::vector<TokenId> tokens;  // prompt, then what was already generated
     std::uint32_t num_prompt_tokens = 0;
     SamplingParams sampling;
     StopParams stop;
@@ -26,14 +26,15 @@ struct SequenceSpec {
 enum class SequenceStatus : std::uint8_t { waiting, running, preempted };
 
 struct Sequence {
-    SequenceSpec spec;                       // spec.tokens grows as tokens are sampled
+    SequenceSpec spec;  // spec.tokens grows as tokens are sampled
     SequenceStatus status = SequenceStatus::waiting;
-    std::uint32_t num_computed_tokens = 0;   // KV valid once all steps in flight completed: computed and completed
-    std::uint32_t num_scheduled_tokens = 0;  // of steps in flight, beyond num_computed_tokens
-    std::uint32_t num_pending_samples = 0;   // tokens that steps in flight will sample: not in spec.tokens yet
+    std::uint32_t num_computed_tokens = 0;   // with KV, by completed steps
+    std::uint32_t num_scheduled_tokens = 0;  // beyond those, by steps in flight
+    std::uint32_t num_pending_samples = 0;  // tokens that steps in flight will sample: not in spec.tokens yet
     std::uint32_t num_preemptions = 0;
-    std::uint32_t num_worker_deaths = 0;     // it was in a step for, since its last token
+    std::uint32_t num_worker_deaths = 0;  // it was in a step for, since its last token
     TimeUs last_token_time = 0;
+    std::uint32_t block_table = 0;  // handle in the KvCacheManager; meaningful while running
 };
 
 }  // namespace troupe

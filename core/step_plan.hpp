@@ -12,7 +12,7 @@ namespace troupe {
 // A sequence that the worker does not know yet. Its first num_computed_tokens have valid KV in block_table.
 struct AddedSequence {
     SequenceId id = 0;
-    std::vector<TokenId> tokens;       // prompt and everything generated so far
+    std::vector<TokenId> tokens;  // prompt and everything generated so far
     std::uint32_t num_prompt_tokens = 0;
     std::uint32_t num_computed_tokens = 0;
     SamplingParams sampling;
@@ -24,6 +24,8 @@ struct AddedSequence {
 struct GrownSequence {
     SequenceId id = 0;
     std::vector<BlockId> new_blocks;  // appended to its block table
+    std::uint32_t num_replaced =
+        0;  // first that many are taken off its end (1: copy-on-write of the last block)
 
     bool operator==(const GrownSequence&) const = default;
 };
@@ -75,7 +77,7 @@ struct StepResult {
     StepId step = 0;
     std::vector<SampledTokens> sampled;  // one entry per row of kind `sample`, in row order
     TimeUs compute_us = 0;               // time in the backend, for the cost model
-    TimeUs idle_us = 0;                  // worker's wait between the end of the step before and this step's start
+    TimeUs idle_us = 0;  // worker's wait between the end of the step before and this step's start
 
     bool operator==(const StepResult&) const = default;
 };

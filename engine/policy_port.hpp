@@ -1,0 +1,51 @@
+// How the Scheduler asks a policy. The port belongs to the shell: a live one may run a plug-in on a thread of
+// its own and answer Rejected when its time is over; a replaying one answers what the recording holds.
+#pragma once
+#include <cstdint>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "policies/policy_abi.h"
+
+namespace troupe {
+
+// A policy's answer: PolicyRow and victims are indices into the view's sequences; see PolicyDecision for the
+// meaning.
+struct Decision {
+    std::vector<PolicyRow> rows;
+    std::vector<std::uint32_t> victims;
+};
+
+// The policy gave no usable answer; FCFS decides this step.
+struct Rejected {
+    std::string reason;
+};
+
+using PolicyOutcome = std::variant<Decision, Rejected>;
+
+// Called synchronously by the Scheduler, inside handle().
+class PolicyPort {
+  public:
+    virtual ~PolicyPort() = default;
+    virtual PolicyOutcome decide(const PolicyView& view) = 0;
+    virtual void on_event(const PolicyEvent& event) = 0;
+};
+
+// Calls a policy's C table directly. The table must outlive the port.
+class TablePolicyPort final : public PolicyPort {
+  public:
+    explicit TablePolicyPort(const PolicyTable& table, const std::string& options = {});
+    ~TablePolicyPort() override;
+    TablePolicyPort(const TablePolicyPort&) = delete;
+    TablePolicyPort& operator=(const TablePolicyPort&) = delete;
+
+    PolicyOutcome decide(const PolicyView& view) override;
+    void on_event(const PolicyEvent& event) override;
+
+  private:
+    const PolicyTable& table_;
+    void* self_;
+};
+
+}  // namespace troupe

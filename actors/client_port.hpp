@@ -146,13 +146,15 @@ class ClientPort {
     // Starts a generation. Whatever goes wrong, admission included, arrives as a FinishedEvent with an error.
     virtual void submit(GenerationRequest request, std::weak_ptr<GenerationSink> sink) = 0;
 
-    // Sends the retained texts from index `first` on, then goes on live; replaces an earlier reader.
+    // Sends the retained texts from index `first` on, one event each, then goes on live up to the FinishedEvent (of one
+    // that has ended too). Replaces an earlier reader, which gets a FinishedEvent with an error tagged `reader_replaced`.
     // An unknown id, or one whose time is over, answers with not_found through `done`; success comes before any event.
     virtual void attach(const std::string& id, std::uint64_t first, std::weak_ptr<GenerationSink> sink,
                         std::function<void(Status)> done) = 0;
 
-    // The reader went away (its retention says what follows).
-    virtual void detach(const std::string& id) = 0;
+    // This reader went away (the generation's retention says what follows). Without effect once another reader has
+    // attached: a broken connection is often noticed only after its client has resumed on a new one.
+    virtual void detach(const std::string& id, std::weak_ptr<GenerationSink> reader) = 0;
 
     // Ends it with FinishReason::cancelled. `done` gets the snapshot after that, or not_found.
     virtual void cancel(const std::string& id, std::function<void(Result<GenerationSnapshot>)> done) = 0;

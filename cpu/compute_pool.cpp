@@ -64,6 +64,12 @@ ComputePool::Turn ComputePool::acquire() {
     return Turn(*this);
 }
 
+std::size_t ComputePool::num_waiting() {
+    std::lock_guard lock(turn_mutex_);
+    const std::uint64_t taken = next_turn_ - serving_;  // by those that wait and the one that holds it
+    return taken == 0 ? 0 : taken - 1;
+}
+
 void ComputePool::release() {
     {
         std::lock_guard lock(turn_mutex_);

@@ -69,6 +69,7 @@ class ComputePool {
     // Waits, asleep, until the callers that came before have given their turns back: workers share the pool
     // in turns of one step. A thread that holds the turn must not acquire another.
     [[nodiscard]] Turn acquire();
+    std::size_t num_waiting();  // callers that wait for their turn
 
     // Runs body(chunk, thread) for every chunk in [0, num_chunks), each once, here and on the helpers;
     // returns when all are done. thread < num_threads() tells those apart that run at the same time (for

@@ -7,6 +7,7 @@
 #include "cpu/activations.hpp"
 #include "cpu/compute_pool.hpp"
 #include "cpu/cpu_features.hpp"
+#include "cpu/panel_layout.hpp"
 #include "cpu/weight_arena.hpp"
 #include "model/tensor.hpp"
 
@@ -18,16 +19,11 @@ enum class Arithmetic : std::uint8_t {
                 // f32)
 };
 
-// How a panel's bytes lie; see packed_matrix.cpp.
-enum class PanelFormat : std::uint8_t { q8_0, q4_0, q4_1, f32, f16, bf16 };
-
 // Panels of 32 output rows; a panel is one stream along k that a product reads from front to back. The last
 // panel is filled up with rows of zeros. Read-only after pack(), a cheap handle: the bytes belong to the
 // arena.
 class PackedMatrix {
   public:
-    static constexpr std::size_t kPanelRows = 32;
-
     PackedMatrix() = default;
 
     // Packs `tensor` into `arena`, panels shared out over the pool's threads. The tensor's data must be rows

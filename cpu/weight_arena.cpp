@@ -27,7 +27,7 @@ std::byte* WeightArena::allocate(std::size_t bytes) {
         const std::size_t usable = round_up(std::max(bytes, kSlab), kHugePage);
         const std::size_t mapped = usable + kHugePage;  // room to align
         void* start =
-            mmap(nullptr, mapped, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+            mmap(nullptr, mapped, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
         if (start == MAP_FAILED) throw std::bad_alloc();
         slabs_.emplace_back(static_cast<std::byte*>(start), Unmap{mapped});
         const auto address = reinterpret_cast<std::uintptr_t>(start);

@@ -58,7 +58,6 @@ struct SchedulerStats {
     std::uint64_t num_preemptions = 0;
     std::uint64_t num_rejected_decisions = 0;   // FCFS decided instead
     std::uint64_t num_recovered_sequences = 0;  // made to recompute by a worker's loss
-    std::uint64_t num_prompt_tokens = 0;        // prefilled, recomputation included
     std::uint64_t num_generated_tokens = 0;
     StepCost step_cost;
 };

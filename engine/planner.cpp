@@ -1,0 +1,240 @@
+#include "engine/planner.hpp"
+
+#include <algorithm>
+#include <stdexcept>
+
+#include "engine/decision_check.hpp"
+#include "policies/fcfs.hpp"
+
+namespace troupe {
+namespace {
+
+// A sequence that saw this many of its worker's deaths in a row runs alone (design, law 7).
+constexpr std::uint32_t deaths_to_run_alone = 2;
+
+bool has_work(const PolicySequence& entry) {
+    return entry.generated_tokens < entry.max_tokens &&
+           entry.prompt_tokens + entry.generated_tokens > entry.computed_tokens;
+}
+
+}  // namespace
+
+std::optional<StepPlan> Planner::next_plan(TimeUs now, std::vector<Action>& actions) {
+    if (!state_.worker_ready || state_.in_flight.size() >= state_.options.max_steps_in_flight)
+        return std::nullopt;
+    const Sequence* alone = suspect();
+    if (alone != nullptr && !in_flight_alone(*alone)) return std::nullopt;
+    bool fcfs = alone != nullptr;  // no policy is asked any more
+    for (;;) {
+        build_view(now);
+        if (std::none_of(entries_.begin(), entries_.end(), has_work)) return std::nullopt;
+        const Decision decision = alone != nullptr ? decide_alone(*alone) : fcfs ? decide_fcfs() : decide();
+        preempt_victims(decision, now, actions);
+        StepPlan plan = plan_rows(decision);
+        if (!plan.rows.empty()) return plan;
+        if (!state_.in_flight.empty()) return std::nullopt;  // blocks or tokens come when a step ends
+        if (!decision.victims.empty()) continue;
+        // Nothing is running and there is work: waiting for an event could mean waiting for ever.
+        if (fcfs) throw std::logic_error("scheduler: nothing can be planned although there is work");
+        reject("there is work and nothing in flight, but the decision runs nothing");
+        fcfs = true;
+    }
+}
+
+// The policy sees every sequence that a decision may name. Preempted ones whose last tokens are still to come
+// from steps in flight are left out until they have come: the worker has to be given all tokens when they run
+// again.
+void Planner::build_view(TimeUs now) {
+    const SchedulerOptions& options = state_.options;
+    entries_.clear();
+    candidates_.clear();
+    std::uint32_t num_running = 0;
+    for (Sequence* sequence : state_.by_arrival) {
+        const bool running = sequence->status == SequenceStatus::running;
+        if (!running && sequence->num_pending_samples > 0) continue;
+        if (running) ++num_running;
+        const SequenceSpec& spec = sequence->spec;
+        candidates_.push_back(sequence);
+        entries_.push_back({.id = spec.id,
+                            .tenant = spec.tenant,
+                            .arrival_us = spec.arrival,
+                            .deadline_us = spec.deadline,
+                            .last_token_us = sequence->last_token_time,
+                            .priority = spec.priority,
+                            .state = static_cast<std::uint32_t>(sequence->status),
+                            .prompt_tokens = spec.num_prompt_tokens,
+                            .computed_tokens = sequence->num_computed_tokens + sequence->num_scheduled_tokens,
+                            .cached_prefix_tokens = 0,
+                            .generated_tokens = num_generated(*sequence) + sequence->num_pending_samples,
+                            .max_tokens = state_.max_len(spec) - spec.num_prompt_tokens,
+                            .blocks_held = running ? static_cast<std::uint32_t>(
+                                                         state_.kv.block_table(sequence->block_table).size())
+                                                   : 0,
+                            .preemptions = sequence->num_preemptions,
+                            .reserved = 0});
+    }
+    const StepCost cost = state_.cost_model.cost();
+    view_ = {.struct_size = sizeof(PolicyView),
+             .sequence_size = sizeof(PolicySequence),
+             .sequences = entries_.data(),
+             .num_sequences = static_cast<std::uint32_t>(entries_.size()),
+             .num_running = num_running,
+             .now_us = now,
+             .token_budget = options.max_num_batched_tokens,
+             .max_sequences = options.max_num_seqs,
+             .block_size = options.block_size,
+             .total_blocks = options.num_blocks,
+             .free_blocks = state_.kv.num_free() + state_.kv.num_retired(),
+             .reserved = 0,
+             .step_cost_base_us = cost.base_us,
+             .step_cost_per_token_us = cost.per_token_us,
+             .step_cost_per_context_token_us = cost.per_context_token_us};
+}
+
+Decision Planner::decide() {
+    if (stalled()) return reject("no token has been made for too many steps");
+    PolicyOutcome outcome = policy_.decide(view_);
+    if (const auto* rejected = std::get_if<Rejected>(&outcome)) return reject(rejected->reason);
+    if (auto fault = find_fault(view_, std::get<Decision>(outcome))) return reject(*fault);
+    return std::get<Decision>(std::move(outcome));
+}
+
+Decision Planner::reject(const std::string& reason) {
+    ++state_.totals.num_rejected_decisions;
+    state_.last_rejection = reason;
+    return decide_fcfs();
+}
+
+Decision Planner::decide_fcfs() {
+    TablePolicyPort port(fcfs_policy());
+    Decision decision = std::get<Decision>(port.decide(view_));
+    if (auto fault = find_fault(view_, decision))
+        throw std::logic_error("scheduler: FCFS decided nonsense: " + *fault);
+    return decision;
+}
+
+// A policy that preempts and admits in a circle makes no token. Within twice the steps that prefilling the
+// longest sequence in every place takes, one must have come; if not, FCFS decides until it has. So every run
+// ends.
+bool Planner::stalled() const {
+    const SchedulerOptions& options = state_.options;
+    const std::uint64_t prefill = options.max_model_len / options.max_num_batched_tokens + 1;
+    return state_.plans_without_token > 2 * prefill * options.max_num_seqs;
+}
+
+Sequence* Planner::suspect() const {
+    for (Sequence* sequence : state_.by_arrival) {
+        if (sequence->num_worker_deaths >= deaths_to_run_alone) return sequence;
+    }
+    return nullptr;
+}
+
+// Steps in flight with others are waited for: a death in one of them would be blamed on the suspect, too.
+bool Planner::in_flight_alone(const Sequence& suspect) const {
+    return std::all_of(state_.in_flight.begin(), state_.in_flight.end(), [&](const InFlightStep& step) {
+        return step.rows.size() == 1 && step.rows.front().id == suspect.spec.id;
+    });
+}
+
+// The suspect's next chunk, and victims (latest first) until a place and blocks for all its tokens are free.
+Decision Planner::decide_alone(const Sequence& suspect) const {
+    Decision decision;
+    std::uint32_t index = 0;
+    while (candidates_[index] != &suspect) ++index;
+    const PolicySequence& entry = entries_[index];
+    if (!has_work(entry)) return decision;
+    const std::uint32_t known = entry.prompt_tokens + entry.generated_tokens;
+    const std::uint32_t wanted = std::min(state_.kv.blocks_for(known) + 1, state_.max_blocks(suspect.spec));
+    std::uint32_t free_blocks = view_.free_blocks + entry.blocks_held;
+    std::uint32_t running = view_.num_running + (entry.state == POLICY_RUNNING ? 0 : 1);
+    for (std::uint32_t i = view_.num_sequences; i-- > 0;) {
+        if (free_blocks >= wanted && running <= view_.max_sequences) break;
+        if (i == index || entries_[i].state != POLICY_RUNNING) continue;
+        decision.victims.push_back(i);
+        free_blocks += entries_[i].blocks_held;
+        --running;
+    }
+    decision.rows.push_back({index, std::min(known - entry.computed_tokens, view_.token_budget)});
+    return decision;
+}
+
+void Planner::preempt_victims(const Decision& decision, TimeUs now, std::vector<Action>& actions) {
+    for (std::uint32_t victim : decision.victims) {
+        Sequence& sequence = *candidates_[victim];
+        state_.preempt(sequence);
+        ++sequence.num_preemptions;
+        ++state_.totals.num_preemptions;
+        actions.emplace_back(Preempted{sequence.spec.id});
+        policy_.on_event({.kind = POLICY_EVENT_PREEMPTED,
+                          .reserved = 0,
+                          .sequence = sequence.spec.id,
+                          .now_us = now,
+                          .value = 0});
+    }
+}
+
+StepPlan Planner::plan_rows(const Decision& decision) {
+    StepPlan plan;
+    plan.epoch = state_.epoch;
+    plan.step = state_.last_step + 1;
+    InFlightStep step;
+    step.step = plan.step;
+    plan.rows.reserve(decision.rows.size());
+    step.rows.reserve(decision.rows.size());
+    bool short_of_blocks = false;
+    for (const PolicyRow& row : decision.rows) {
+        Sequence& sequence = *candidates_[row.sequence];
+        if (!append_row(sequence, row.num_tokens, short_of_blocks, plan)) continue;
+        step.rows.push_back({sequence.spec.id, row.num_tokens, plan.rows.back().kind, RowFate::live});
+        step.num_tokens += row.num_tokens;
+        step.context_tokens += sequence.num_computed_tokens + sequence.num_scheduled_tokens;
+    }
+    if (plan.rows.empty()) return plan;
+    plan.removed = std::move(state_.to_remove);
+    state_.to_remove.clear();
+    state_.last_step = plan.step;
+    ++state_.plans_without_token;
+    state_.in_flight.push_back(std::move(step));
+    return plan;
+}
+
+// Reserves the row's blocks and adds it to the plan; false if they are not to be had now. Once a row was
+// short of blocks, no later one gets any: they are kept for it.
+bool Planner::append_row(Sequence& sequence, std::uint32_t num_tokens, bool& short_of_blocks,
+                         StepPlan& plan) {
+    KvCacheManager& kv = state_.kv;
+    const SequenceSpec& spec = sequence.spec;
+    const bool running = sequence.status == SequenceStatus::running;
+    std::uint32_t needed =
+        running ? kv.blocks_needed(sequence.block_table, num_tokens) : kv.blocks_for(num_tokens);
+    if (sequence.status ==
+        SequenceStatus::preempted) {  // its whole recompute plus one, or it would be back soon
+        needed = std::min(kv.blocks_for(spec.tokens.size()) + 1, state_.max_blocks(spec));
+    }
+    if (needed > 0 && (short_of_blocks || needed > kv.num_free())) {
+        short_of_blocks = true;
+        return false;
+    }
+    if (!running) sequence.block_table = kv.create();
+    auto reservation = kv.extend(sequence.block_table, num_tokens, plan.step);
+    if (!reservation) throw std::logic_error("scheduler: blocks that were free are not");
+    if (!running) {
+        plan.added.push_back({.id = spec.id,
+                              .tokens = spec.tokens,
+                              .num_prompt_tokens = spec.num_prompt_tokens,
+                              .num_computed_tokens = 0,
+                              .sampling = spec.sampling,
+                              .block_table = kv.block_table(sequence.block_table)});
+        sequence.status = SequenceStatus::running;
+    } else if (!reservation->new_blocks.empty()) {
+        plan.grown.push_back({spec.id, std::move(reservation->new_blocks), reservation->num_replaced});
+    }
+    if (reservation->copy) plan.copies.push_back(*reservation->copy);
+    const bool samples = num_tokens == remaining_tokens(sequence);
+    sequence.num_scheduled_tokens += num_tokens;
+    if (samples) ++sequence.num_pending_samples;
+    plan.rows.push_back({spec.id, num_tokens, samples ? RowKind::sample : RowKind::chunk});
+    return true;
+}
+
+}  // namespace troupe

@@ -1,0 +1,44 @@
+// Makes the next StepPlan: shows the policy a view, checks its decision, carries it out. Part of the
+// Scheduler machine.
+#pragma once
+#include <optional>
+#include <vector>
+
+#include "engine/events.hpp"
+#include "engine/policy_port.hpp"
+#include "engine/scheduler_state.hpp"
+
+namespace troupe {
+
+class Planner {
+  public:
+    Planner(SchedulerState& state, PolicyPort& policy) : state_(state), policy_(policy) {}
+
+    // The next step to execute, already noted as in flight; nothing if no worker is ready, enough steps are
+    // in flight or nothing can be computed before one of them ends. Preemptions are appended to `actions`.
+    std::optional<StepPlan> next_plan(TimeUs now, std::vector<Action>& actions);
+
+  private:
+    void build_view(TimeUs now);
+    Decision decide();
+    Decision decide_fcfs();
+    Decision reject(const std::string& reason);
+    bool stalled() const;
+
+    Sequence* suspect() const;
+    bool in_flight_alone(const Sequence& suspect) const;
+    Decision decide_alone(const Sequence& suspect) const;
+
+    void preempt_victims(const Decision& decision, TimeUs now, std::vector<Action>& actions);
+    StepPlan plan_rows(const Decision& decision);
+    bool append_row(Sequence& sequence, std::uint32_t num_tokens, bool& short_of_blocks, StepPlan& plan);
+
+    SchedulerState& state_;
+    PolicyPort& policy_;
+    // The view of the decision in the making; candidates_[i] is the sequence that entries_[i] describes.
+    PolicyView view_{};
+    std::vector<PolicySequence> entries_;
+    std::vector<Sequence*> candidates_;
+};
+
+}  // namespace troupe

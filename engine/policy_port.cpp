@@ -1,0 +1,33 @@
+#include "engine/policy_port.hpp"
+
+namespace troupe {
+
+TablePolicyPort::TablePolicyPort(const PolicyTable& table, const std::string& options)
+    : table_(table), self_(table.create(options.c_str())) {}
+
+TablePolicyPort::~TablePolicyPort() { table_.destroy(self_); }
+
+PolicyOutcome TablePolicyPort::decide(const PolicyView& view) {
+    Decision decision;
+    decision.rows.resize(view.num_sequences);
+    decision.victims.resize(view.num_sequences);
+    PolicyDecision flat{.rows = decision.rows.data(),
+                        .rows_capacity = view.num_sequences,
+                        .num_rows = 0,
+                        .victims = decision.victims.data(),
+                        .victims_capacity = view.num_sequences,
+                        .num_victims = 0};
+    if (table_.decide(self_, &view, &flat) != 0) return Rejected{"the policy reported an error"};
+    if (flat.num_rows > view.num_sequences || flat.num_victims > view.num_sequences) {
+        return Rejected{"the policy's counts exceed the arrays it was given"};
+    }
+    decision.rows.resize(flat.num_rows);
+    decision.victims.resize(flat.num_victims);
+    return decision;
+}
+
+void TablePolicyPort::on_event(const PolicyEvent& event) {
+    if (table_.on_event != nullptr) table_.on_event(self_, &event);
+}
+
+}  // namespace troupe

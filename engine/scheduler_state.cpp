@@ -1,0 +1,57 @@
+#include "engine/scheduler_state.hpp"
+
+#include <algorithm>
+
+namespace troupe {
+
+Sequence* SchedulerState::find(SequenceId id) {
+    const auto found = sequences.find(id);
+    return found == sequences.end() ? nullptr : &found->second;
+}
+
+std::vector<Sequence*>::iterator SchedulerState::place_of(const SequenceSpec& spec) {
+    return std::partition_point(by_arrival.begin(), by_arrival.end(), [&](const Sequence* other) {
+        return std::pair(other->spec.arrival, other->spec.id) < std::pair(spec.arrival, spec.id);
+    });
+}
+
+Sequence& SchedulerState::insert(SequenceSpec spec) {
+    Sequence& sequence = sequences[spec.id];
+    sequence.spec = std::move(spec);
+    by_arrival.insert(place_of(sequence.spec), &sequence);
+    return sequence;
+}
+
+void SchedulerState::erase(Sequence& sequence) {
+    if (sequence.status == SequenceStatus::running) free_blocks(sequence);
+    by_arrival.erase(place_of(sequence.spec));
+    sequences.erase(sequence.spec.id);
+}
+
+void SchedulerState::preempt(Sequence& sequence) {
+    free_blocks(sequence);
+    sequence.status = SequenceStatus::preempted;
+    sequence.num_computed_tokens = 0;
+    sequence.num_scheduled_tokens = 0;
+    mark_rows(sequence.spec.id, RowFate::kv_lost);
+}
+
+void SchedulerState::free_blocks(Sequence& sequence) {
+    kv.release(sequence.block_table);
+    to_remove.push_back(sequence.spec.id);
+}
+
+void SchedulerState::mark_rows(SequenceId id, RowFate fate) {
+    for (InFlightStep& step : in_flight) {
+        for (InFlightRow& row : step.rows) {
+            if (row.id == id && row.fate != RowFate::dropped) row.fate = fate;
+        }
+    }
+}
+
+std::uint32_t SchedulerState::max_len(const SequenceSpec& spec) const {
+    const std::uint64_t wanted = std::uint64_t{spec.num_prompt_tokens} + spec.stop.max_tokens;
+    return static_cast<std::uint32_t>(std::min<std::uint64_t>(wanted, options.max_model_len));
+}
+
+}  // namespace troupe

@@ -1,0 +1,83 @@
+// What the Scheduler knows: sequences, blocks, steps in flight. Shared by scheduler.cpp (events) and
+// planner.cpp (plans); nobody else includes it.
+#pragma once
+#include <cstdint>
+#include <deque>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "core/sequence.hpp"
+#include "core/step_plan.hpp"
+#include "engine/cost_model.hpp"
+#include "engine/scheduler.hpp"
+#include "kvcache/kv_cache_manager.hpp"
+
+namespace troupe {
+
+// What a row's result is still good for. A preempted sequence keeps the token that a step in flight samples,
+// though the KV is gone; one that was replaced by a new submission takes nothing.
+enum class RowFate : std::uint8_t { live, kv_lost, dropped };
+
+struct InFlightRow {
+    SequenceId id = 0;
+    std::uint32_t num_new_tokens = 0;
+    RowKind kind = RowKind::chunk;
+    RowFate fate = RowFate::live;
+};
+
+struct InFlightStep {
+    StepId step = 0;
+    std::vector<InFlightRow> rows;
+    std::uint64_t num_tokens = 0;
+    std::uint64_t context_tokens = 0;
+};
+
+struct SchedulerState {
+    explicit SchedulerState(SchedulerOptions frozen)
+        : options(std::move(frozen)), kv({options.num_blocks, options.block_size}) {}
+
+    Sequence* find(SequenceId id);
+    Sequence& insert(SequenceSpec spec);
+    // Forgets it. Its blocks go back, and the next plan tells the worker; rows in flight lose their
+    // addressee.
+    void erase(Sequence& sequence);
+    // Back to the queue without its blocks; keeps its tokens, those that steps in flight sample included.
+    void preempt(Sequence& sequence);
+    void mark_rows(SequenceId id, RowFate fate);
+
+    // It can end there at the latest, prompt and generated together.
+    std::uint32_t max_len(const SequenceSpec& spec) const;
+    // Blocks it can hold at most: its last token needs no KV.
+    std::uint32_t max_blocks(const SequenceSpec& spec) const { return kv.blocks_for(max_len(spec) - 1); }
+
+    SchedulerOptions options;
+    KvCacheManager kv;
+    std::map<SequenceId, Sequence> sequences;
+    std::vector<Sequence*> by_arrival;   // all of them, by (arrival, id)
+    std::vector<SequenceId> to_remove;   // known to the worker and no longer running
+    std::deque<InFlightStep> in_flight;  // oldest first
+    CostModel cost_model;
+    Epoch epoch = 0;
+    bool worker_ready = false;
+    StepId last_step = 0;                   // planned
+    std::uint64_t plans_without_token = 0;  // in a row
+    SchedulerStats totals;                  // its counters only
+    std::string last_rejection;
+
+  private:
+    std::vector<Sequence*>::iterator place_of(const SequenceSpec& spec);
+    void free_blocks(Sequence& sequence);
+};
+
+// How many tokens of a sequence, known or pending, have neither KV nor a step in flight that computes it.
+inline std::uint32_t remaining_tokens(const Sequence& sequence) {
+    return static_cast<std::uint32_t>(sequence.spec.tokens.size()) + sequence.num_pending_samples -
+           sequence.num_computed_tokens - sequence.num_scheduled_tokens;
+}
+
+inline std::uint32_t num_generated(const Sequence& sequence) {
+    return static_cast<std::uint32_t>(sequence.spec.tokens.size()) - sequence.spec.num_prompt_tokens;
+}
+
+}  // namespace troupe

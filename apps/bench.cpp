@@ -1,0 +1,237 @@
+// `troupe bench`: load for any server that speaks the OpenAI API.
+#include <sys/resource.h>
+
+#include <CLI/CLI.hpp>
+#include <cstdio>
+#include <fstream>
+#include <memory>
+
+#include "apps/bench_client.hpp"
+#include "apps/bench_report.hpp"
+#include "apps/bench_workload.hpp"
+#include "apps/commands.hpp"
+#include "apps/console.hpp"
+
+namespace troupe {
+namespace {
+
+struct BenchFlags {
+    std::string url = "http://127.0.0.1:8000", model, api_key, trace, json, prompt = "ids";
+    std::size_t concurrency = 0;  // 0: not given
+    double request_rate = 0;      // 0: not given
+    double trace_speed = 1;
+    std::size_t num_requests = 0;  // 0: not given
+    std::uint32_t input_len = 128, output_len = 64, vocab_size = 10000, timeout_s = 600;
+    std::size_t warmup = 0;
+    std::uint64_t seed = 0;
+    std::vector<std::string> goodput;
+};
+
+constexpr const char* examples = R"(Examples:
+  troupe bench --concurrency 8 --num-requests 64 --input-len 128 --output-len 64
+  troupe bench --request-rate 4 --num-requests 100 --goodput ttft:500 tpot:50
+  troupe bench --trace azure_llm_2023_conv.csv --num-requests 200 --trace-speed 2 --json report.json
+
+Latencies are defined as in `vllm bench serve`: TTFT is the first chunk with content minus send, ITL the gaps between
+such chunks, TPOT (latency - TTFT) / (output tokens - 1), goodput the requests per second that met every objective.)";
+
+void add_flags(CLI::App& parser, BenchFlags& flags) {
+    parser.footer(examples);
+    parser.add_option("--url", flags.url, "The server [" + flags.url + "]")
+        ->option_text("URL")
+        ->group("Server");
+    parser.add_option("--model", flags.model, "Model to ask for [the first that the server lists]")
+        ->option_text("NAME")
+        ->group("Server");
+    parser.add_option("--api-key", flags.api_key, "Sent as a bearer token")
+        ->option_text("KEY")
+        ->envname("TROUPE_API_KEY")
+        ->group("Server");
+    parser.add_option("--timeout", flags.timeout_s, "Seconds for one request [600]")
+        ->option_text("S")
+        ->check(CLI::Range(1U, 86400U))
+        ->group("Server");
+
+    const auto count = CLI::Range(std::size_t{1}, std::size_t{1000000});
+    const auto length = CLI::Range(1U, 10000000U);
+    parser
+        .add_option("--concurrency", flags.concurrency,
+                    "Requests open at the same time [8; with a rate or trace: no limit]")
+        ->option_text("N")
+        ->check(count)
+        ->group("Load");
+    parser.add_option("--request-rate", flags.request_rate, "Requests per second, with Poisson arrivals")
+        ->option_text("R")
+        ->check(CLI::Range(1e-6, 1e6))
+        ->group("Load");
+    parser.add_option("--num-requests", flags.num_requests, "Requests in all [64; of a trace: all]")
+        ->option_text("N")
+        ->check(count)
+        ->group("Load");
+    parser.add_option("--warmup", flags.warmup, "Requests before these, not counted [0]")
+        ->option_text("N")
+        ->group("Load");
+    parser.add_option("--seed", flags.seed, "Of prompts and arrivals [0]")->option_text("N")->group("Load");
+
+    parser.add_option("--input-len", flags.input_len, "Tokens in a prompt [128]")
+        ->option_text("N")
+        ->check(length)
+        ->group("Requests");
+    parser.add_option("--output-len", flags.output_len, "Tokens to generate, end tokens ignored [64]")
+        ->option_text("N")
+        ->check(length)
+        ->group("Requests");
+    parser
+        .add_option("--prompt", flags.prompt,
+                    "Random prompts: token ids, or words for servers without ids [ids]")
+        ->option_text("ids|words")
+        ->check(CLI::IsMember({"ids", "words"}))
+        ->group("Requests");
+    parser.add_option("--vocab-size", flags.vocab_size, "Token ids are drawn below this [10000]")
+        ->option_text("N")
+        ->check(length)
+        ->group("Requests");
+    parser
+        .add_option("--trace", flags.trace,
+                    "Lengths and arrivals from a CSV: TIMESTAMP,ContextTokens,GeneratedTokens")
+        ->option_text("FILE")
+        ->group("Requests");
+    parser.add_option("--trace-speed", flags.trace_speed, "Plays the trace that many times faster [1]")
+        ->option_text("X")
+        ->check(CLI::Range(1e-3, 1e6))
+        ->group("Requests");
+
+    parser.add_option("--goodput", flags.goodput, "Objectives in milliseconds: ttft:MS tpot:MS e2el:MS")
+        ->option_text("WHAT:MS ...")
+        ->group("Report");
+    parser
+        .add_option("--json", flags.json,
+                    "Write the report as JSON, '-' to the standard output instead of the table")
+        ->option_text("FILE")
+        ->group("Report");
+}
+
+Result<BenchObjectives> parse_objectives(const std::vector<std::string>& texts) {
+    BenchObjectives objectives;
+    for (const std::string& text : texts) {
+        const std::size_t colon = text.find(':');
+        const std::string what = text.substr(0, colon);
+        std::optional<double>* place = what == "ttft"   ? &objectives.ttft
+                                       : what == "tpot" ? &objectives.tpot
+                                       : what == "e2el" ? &objectives.e2el
+                                                        : nullptr;
+        double value = 0;
+        if (place == nullptr || colon == std::string::npos ||
+            !CLI::detail::lexical_cast(text.substr(colon + 1), value) || !(value > 0)) {
+            return invalid_argument(
+                "--goodput: '" + text + "' is not an objective; write ttft:MS, tpot:MS or e2el:MS",
+                "--goodput");
+        }
+        *place = value;
+    }
+    return objectives;
+}
+
+// Lengths and arrivals, the warm-up's first.
+Result<std::vector<BenchRequest>> workload_of(const BenchFlags& flags) {
+    constexpr std::size_t default_count = 64;
+    std::vector<BenchRequest> requests;
+    if (flags.trace.empty()) {
+        const std::size_t count = flags.num_requests == 0 ? default_count : flags.num_requests;
+        requests = uniform_workload(count, flags.input_len, flags.output_len, flags.seed);
+    } else {
+        auto trace = trace_workload(flags.trace, flags.num_requests, flags.trace_speed, flags.seed);
+        if (!trace) return trace.error();
+        requests = *std::move(trace);
+    }
+    if (flags.request_rate > 0) set_poisson_arrivals(requests, flags.request_rate, flags.seed);
+    // A closed loop takes a trace's lengths, not its arrivals.
+    if (flags.request_rate == 0 && flags.concurrency > 0) {
+        for (BenchRequest& request : requests) request.arrival = 0;
+    }
+    return requests;
+}
+
+// Every stream is a socket.
+void allow_many_sockets() {
+    rlimit limit{};
+    if (::getrlimit(RLIMIT_NOFILE, &limit) == 0) {
+        limit.rlim_cur = limit.rlim_max;
+        ::setrlimit(RLIMIT_NOFILE, &limit);
+    }
+}
+
+BenchRun run_with_bar(const BenchTarget& target, const BenchPlan& plan, const std::string& title) {
+    ProgressBar bar(title);
+    std::size_t ended = 0, failed = 0;
+    bar.show(0, plan.requests.size());
+    return run_bench(target, plan, [&](const BenchOutcome& outcome) {
+        if (!outcome.error.empty()) ++failed;
+        ++ended;
+        bar.show(ended, plan.requests.size(),
+                 std::to_string(ended) + " of " + std::to_string(plan.requests.size()) + " requests" +
+                     (failed == 0 ? "" : ", " + std::to_string(failed) + " failed"));
+    });
+}
+
+int write_report(const BenchReport& report, const std::string& json) {
+    if (json == "-") {
+        std::printf("%s\n", report_json(report).c_str());
+    } else {
+        std::printf("%s", report_table(report).c_str());
+        if (!json.empty()) {
+            std::ofstream file(json);
+            file << report_json(report) << '\n';
+            if (!file.flush())
+                return troupe::report(not_found("--json: cannot write the file " + json, "--json"));
+        }
+    }
+    return report.failed == 0 ? 0 : exit_failure;
+}
+
+int bench(const BenchFlags& flags) {
+    constexpr std::size_t default_concurrency = 8;
+    auto target = parse_target(flags.url);
+    if (!target) return report(target.error());
+    target->api_key = flags.api_key;
+    target->model = flags.model;
+    const auto objectives = parse_objectives(flags.goodput);
+    if (!objectives) return report(objectives.error());
+    auto requests = workload_of(flags);
+    if (!requests) return report(requests.error());
+    if (target->model.empty()) {
+        auto model = first_model(*target);
+        if (!model) return report(model.error());
+        target->model = *std::move(model);
+    }
+    allow_many_sockets();
+
+    const bool open_loop = flags.request_rate > 0 || (!flags.trace.empty() && flags.concurrency == 0);
+    BenchPlan plan;
+    plan.words = flags.prompt == "words";
+    plan.vocab_size = flags.vocab_size;
+    plan.timeout = std::chrono::seconds(flags.timeout_s);
+    plan.concurrency = flags.concurrency > 0 ? flags.concurrency
+                       : open_loop           ? requests->size()
+                                             : default_concurrency;
+    if (flags.warmup > 0) {
+        BenchPlan warmup = plan;
+        // Other prompts than the measured ones, so that no cache knows those.
+        warmup.requests = uniform_workload(flags.warmup, flags.input_len, flags.output_len, ~flags.seed);
+        run_with_bar(*target, warmup, "warming up");
+    }
+    plan.requests = *std::move(requests);
+    return write_report(make_report(run_with_bar(*target, plan, "running"), *objectives), flags.json);
+}
+
+}  // namespace
+
+Command bench_command(CLI::App& program) {
+    CLI::App* parser =
+        program.add_subcommand("bench", "Put load on a server and report latencies and throughput");
+    const auto flags = std::make_shared<BenchFlags>();
+    add_flags(*parser, *flags);
+    return {parser, [flags] { return bench(*flags); }};
+}
+
+}  // namespace troupe

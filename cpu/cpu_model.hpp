@@ -1,0 +1,61 @@
+// A model made ready for the CPU: packed weights. Read-only after prepare(); shared by workers and by those
+// that replace them, so that a restart packs nothing again.
+#pragma once
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "cpu/compute_pool.hpp"
+#include "cpu/cpu_features.hpp"
+#include "cpu/float_kernels.hpp"
+#include "cpu/packed_matrix.hpp"
+#include "cpu/weight_arena.hpp"
+#include "model/model_spec.hpp"
+#include "model/transformer.hpp"
+
+namespace troupe {
+
+enum class Compute : std::uint8_t {
+    automatic,  // quantized weights x int8 activations, KV in half precision
+    f32,        // the reference: weights dequantized exactly, float32 activations and KV
+};
+
+constexpr KvType kv_type_of(Compute compute) { return compute == Compute::f32 ? KvType::f32 : KvType::f16; }
+
+struct CpuLinear {
+    PackedMatrix matrix;
+    std::vector<float> bias;  // empty: none
+};
+
+class CpuModel {
+  public:
+    using Parameters = ModelParameters<Tensor, CpuLinear, std::vector<float>>;
+
+    // Packs the weights, sharing the work out over the pool. May throw std::bad_alloc.
+    static std::shared_ptr<const CpuModel> prepare(const ModelSpec& spec,
+                                                   std::shared_ptr<const Weights> weights, Compute compute,
+                                                   ComputePool& pool, KernelPath path = best_kernel_path());
+
+    const ModelSpec& spec() const { return spec_; }
+    const Weights& weights() const { return *weights_; }
+    const Parameters& parameters() const { return parameters_; }
+    KvType kv_type() const { return kv_type_of(compute_); }
+    KernelPath path() const { return path_; }
+    std::size_t packed_bytes() const { return arena_.bytes_used(); }
+
+    // All kernel paths give the same bits, so the path is no part of it.
+    const std::string& numerics() const { return numerics_; }
+
+  private:
+    CpuModel() = default;
+
+    ModelSpec spec_;
+    std::shared_ptr<const Weights> weights_;
+    Compute compute_ = Compute::automatic;
+    KernelPath path_ = KernelPath::portable;
+    WeightArena arena_;
+    Parameters parameters_;
+    std::string numerics_;
+};
+
+}  // namespace troupe

@@ -1,0 +1,142 @@
+#include "cpu/cpu_ops.hpp"
+
+#include <algorithm>
+#include <cstring>
+
+namespace troupe {
+
+CpuOps::CpuOps(const CpuModel& model, CpuKvPool& cache, ComputePool& pool)
+    : model_(model),
+      cache_(cache),
+      pool_(pool),
+      kernels_(float_kernels(model.path())),
+      rope_(model.spec(), model.weights().rope_factors),
+      attention_(model.spec(), kernels_, cache, pool),
+      activations_(model.path()) {}
+
+template <class Body>
+void CpuOps::for_rows(std::size_t count, std::size_t work, Body body) {
+    constexpr std::size_t worth_a_chunk = 4096;  // floats: about a microsecond
+    const std::size_t per_chunk = std::max<std::size_t>(1, worth_a_chunk / work);
+    const std::size_t chunks = (count + per_chunk - 1) / per_chunk;
+    if (chunks < 2 * pool_.num_threads()) {
+        for (std::size_t row = 0; row < count; ++row) body(row);
+        return;
+    }
+    pool_.run(chunks, [&](std::size_t chunk, unsigned) {
+        const std::size_t end = std::min(count, (chunk + 1) * per_chunk);
+        for (std::size_t row = chunk * per_chunk; row < end; ++row) body(row);
+    });
+}
+
+void CpuOps::begin(const ForwardBatch& batch) {
+    rope_.grow(static_cast<std::size_t>(*std::max_element(batch.positions.begin(), batch.positions.end())) +
+               1);
+    attention_.plan(batch);
+}
+
+CpuOps::Rows CpuOps::rows(Slot slot, std::size_t count, std::size_t columns) {
+    // Rows a multiple of 4 KB apart would compete for the same cache sets.
+    const std::size_t stride = columns % 1024 == 0 ? columns + 16 : columns;
+    std::vector<float>& memory = slots_[static_cast<std::size_t>(slot)];
+    if (memory.size() < count * stride) memory.resize(count * stride);
+    return {memory.data(), count, columns, stride};
+}
+
+void CpuOps::embed(const Tensor& embedding, std::span<const TokenId> ids, Rows out) {
+    for_rows(out.count, out.columns, [&](std::size_t row) {
+        dequantize_row(embedding, static_cast<std::uint32_t>(ids[row]), out.row(row));
+    });
+}
+
+void CpuOps::rms_norm(Rows x, const Vector& weight, Rows out) {
+    for_rows(x.count, x.columns, [&](std::size_t row) {
+        kernels_.rms_norm(x.row(row), weight.data(), x.columns, model_.spec().rms_norm_eps, out.row(row));
+    });
+}
+
+void CpuOps::add_rms_norm(Rows x, Rows delta, const Vector& weight, Rows out) {
+    for_rows(x.count, x.columns, [&](std::size_t row) {
+        kernels_.add(x.row(row), delta.row(row), x.columns);
+        kernels_.rms_norm(x.row(row), weight.data(), x.columns, model_.spec().rms_norm_eps, out.row(row));
+    });
+}
+
+void CpuOps::linear(Rows x, std::initializer_list<LinearOutput<Rows, Linear>> outputs) {
+    constexpr std::size_t most = 4;  // outputs that share an input: q, k, v
+    std::array<Product, most> products;
+    std::size_t count = 0;
+    bool int8 = false;
+    for (const auto& output : outputs) {
+        products[count++] = {&output.linear->matrix, output.out.data, output.out.stride};
+        int8 = int8 || output.linear->matrix.wants_int8();
+    }
+    activations_.bind(x.data, x.count, x.columns, x.stride);
+    if (int8) activations_.quantize(pool_);
+    multiply(pool_, std::span(products).first(count), activations_, model_.path());
+    for (const auto& output : outputs) {
+        const std::vector<float>& bias = output.linear->bias;
+        if (bias.empty()) continue;
+        for_rows(x.count, bias.size(),
+                 [&](std::size_t row) { kernels_.add(output.out.row(row), bias.data(), bias.size()); });
+    }
+}
+
+void CpuOps::rope(const ForwardBatch& batch, Rows q, Rows k) {
+    const ModelSpec& spec = model_.spec();
+    for_rows(q.count, q.columns + k.columns, [&](std::size_t row) {
+        const auto position = static_cast<std::size_t>(batch.positions[row]);
+        const float* cosines = rope_.cosines(position);
+        const float* sines = rope_.sines(position);
+        kernels_.rope(q.row(row), spec.num_heads, spec.head_dim, spec.rope.interleaved, cosines, sines);
+        kernels_.rope(k.row(row), spec.num_kv_heads, spec.head_dim, spec.rope.interleaved, cosines, sines);
+    });
+}
+
+void CpuOps::store_kv(std::uint32_t layer, const ForwardBatch& batch, Rows k, Rows v) {
+    // Tokens are stored two bytes at a time, sixteen cache lines apart: more work than their floats.
+    for_rows(k.count, 4 * k.columns, [&](std::size_t row) {
+        store_token(layer, static_cast<std::size_t>(batch.slot_mapping[row]), k.row(row), v.row(row));
+    });
+}
+
+void CpuOps::store_token(std::uint32_t layer, std::size_t slot, const float* k, const float* v) {
+    const KvLayout& layout = cache_.layout();
+    const auto block = static_cast<BlockId>(slot / layout.block_size);
+    const std::size_t offset = slot % layout.block_size;
+    for (std::size_t head = 0; head < model_.spec().num_kv_heads; ++head) {
+        const float* k_head = k + head * layout.head_dim;
+        const float* v_head = v + head * layout.head_dim;
+        std::byte* k_to = cache_.k(block, layer, head);
+        std::byte* v_to = cache_.v(block, layer, head) + offset * layout.v_stride * layout.element_bytes;
+        if (layout.type == KvType::f32) {
+            auto* to = reinterpret_cast<float*>(k_to) + offset;
+            for (std::size_t d = 0; d < layout.head_dim; ++d) to[d * layout.block_size] = k_head[d];
+            std::memcpy(v_to, v_head, layout.head_dim * sizeof(float));
+        } else {
+            kernels_.store_halves(k_head, layout.head_dim, layout.block_size,
+                                  reinterpret_cast<Half*>(k_to) + offset);
+            kernels_.store_halves(v_head, layout.head_dim, 1, reinterpret_cast<Half*>(v_to));
+        }
+    }
+}
+
+void CpuOps::attention(std::uint32_t layer, const ForwardBatch&, Rows q, Rows out) {
+    attention_.run(layer, q.data, q.stride, out.data, out.stride);
+}
+
+void CpuOps::silu_multiply(Rows gate, Rows up) {
+    for_rows(gate.count, 2 * gate.columns,
+             [&](std::size_t row) { kernels_.silu_multiply(gate.row(row), up.row(row), gate.columns); });
+}
+
+CpuOps::Rows CpuOps::keep_rows(Rows rows, std::span<const std::int32_t> kept) {
+    for (std::size_t i = 0; i < kept.size(); ++i) {
+        const auto from = static_cast<std::size_t>(kept[i]);
+        if (from != i) std::memcpy(rows.row(i), rows.row(from), rows.columns * sizeof(float));
+    }
+    rows.count = kept.size();
+    return rows;
+}
+
+}  // namespace troupe

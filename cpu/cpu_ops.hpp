@@ -1,0 +1,66 @@
+// The operations of model/transformer.hpp on the CPU. Each takes effect before it returns: a phase of the
+// compute pool, or inline where the work is less than a join. Owned and called by one worker thread.
+#pragma once
+#include <array>
+#include <cstddef>
+#include <initializer_list>
+#include <span>
+#include <vector>
+
+#include "core/forward_batch.hpp"
+#include "cpu/activations.hpp"
+#include "cpu/compute_pool.hpp"
+#include "cpu/cpu_model.hpp"
+#include "cpu/kv_pool.hpp"
+#include "cpu/paged_attention.hpp"
+#include "model/rope.hpp"
+#include "model/transformer.hpp"
+
+namespace troupe {
+
+class CpuOps {
+  public:
+    using Embedding = Tensor;
+    using Linear = CpuLinear;
+    using Vector = std::vector<float>;
+    struct Rows {
+        float* data = nullptr;
+        std::size_t count = 0;
+        std::size_t columns = 0;
+        std::size_t stride = 0;  // floats between rows
+        float* row(std::size_t index) const { return data + index * stride; }
+    };
+
+    CpuOps(const CpuModel& model, CpuKvPool& cache, ComputePool& pool);
+
+    // Before each forward(): what the whole step shares.
+    void begin(const ForwardBatch& batch);
+
+    Rows rows(Slot slot, std::size_t count, std::size_t columns);
+    void embed(const Tensor& embedding, std::span<const TokenId> ids, Rows out);
+    void rms_norm(Rows x, const Vector& weight, Rows out);
+    void add_rms_norm(Rows x, Rows delta, const Vector& weight, Rows out);
+    void linear(Rows x, std::initializer_list<LinearOutput<Rows, Linear>> outputs);
+    void rope(const ForwardBatch& batch, Rows q, Rows k);
+    void store_kv(std::uint32_t layer, const ForwardBatch& batch, Rows k, Rows v);
+    void attention(std::uint32_t layer, const ForwardBatch& batch, Rows q, Rows out);
+    void silu_multiply(Rows gate, Rows up);
+    Rows keep_rows(Rows rows, std::span<const std::int32_t> kept);
+
+  private:
+    // Calls body(row) for each row, in parallel if `work` (floats touched per row) makes it worth a join.
+    template <class Body>
+    void for_rows(std::size_t count, std::size_t work, Body body);
+    void store_token(std::uint32_t layer, std::size_t slot, const float* k, const float* v);
+
+    const CpuModel& model_;
+    CpuKvPool& cache_;
+    ComputePool& pool_;
+    const FloatKernels& kernels_;
+    RopeTable rope_;
+    PagedAttention attention_;
+    Activations activations_;
+    std::array<std::vector<float>, static_cast<std::size_t>(Slot::count)> slots_;
+};
+
+}  // namespace troupe

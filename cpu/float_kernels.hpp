@@ -1,0 +1,67 @@
+// Row-wise float32 kernels and paged attention, one table of functions per instruction set. All paths give
+// the same bits: sums run over sixteen lanes and end in one fixed tree, whatever the machine (vec_*.hpp).
+#pragma once
+#include <cstddef>
+#include <cstdint>
+
+#include "cpu/cpu_features.hpp"
+#include "model/float16.hpp"
+
+namespace troupe {
+
+enum class KvType : std::uint8_t { f32, f16 };
+
+// The context is cut at every 256th absolute position. A query's attention to one piece is computed by
+// itself, and pieces are merged first to last, so that its bits do not depend on who computes which piece.
+inline constexpr std::size_t attention_piece = 256;
+// Lanes of a score vector. A block table whose blocks are no multiple of it is gathered first.
+inline constexpr std::size_t attention_group = 16;
+inline constexpr std::size_t groups_per_piece = attention_piece / attention_group;
+// Most (query, head) rows in one call: what fits the registers.
+inline constexpr std::size_t max_attention_rows = 12;
+
+// Attention of `num_queries` consecutive tokens of a sequence, each with `heads` query heads that share one
+// KV head, to one piece. Rows are (query, head) pairs, query-major.
+struct AttentionPiece {
+    std::size_t num_queries = 0;
+    std::size_t heads = 0;
+    std::size_t head_dim = 0;
+    std::size_t visible = 0;   // tokens of the piece that query 0 sees, >= 1; query i sees i more, up to 256
+    const float* q = nullptr;  // [head_dim][rows], scaled
+    const void* k[groups_per_piece];  // per group of 16 tokens, its first token's K: [head_dim] at k_stride
+    const void* v[groups_per_piece];  // [16][padded head_dim]
+    std::size_t k_stride = 0;         // elements between dimensions
+    float* scores = nullptr;          // scratch [rows][256]
+    float* maximum = nullptr;         // out [rows]
+    float* sum = nullptr;             // out [rows] of exp(score - maximum)
+    float* values = nullptr;          // out [rows][padded head_dim], not divided by the sum
+};
+
+// V rows and outputs are padded to whole vectors with zeros.
+constexpr std::size_t padded_head_dim(std::size_t head_dim) { return (head_dim + 15) / 16 * 16; }
+
+struct FloatKernels {
+    // y = x / sqrt(mean(x^2) + eps) * w
+    void (*rms_norm)(const float* x, const float* w, std::size_t n, float eps, float* y);
+    void (*add)(float* x, const float* y, std::size_t n);  // x += y
+    // gate * sigmoid(gate) * up, into gate
+    void (*silu_multiply)(float* gate, const float* up, std::size_t n);
+    // Rotates the pairs of `heads` heads in place; cosines and sines [head_dim / 2].
+    void (*rope)(float* x, std::size_t heads, std::size_t head_dim, bool interleaved, const float* cosines,
+                 const float* sines);
+    void (*attend)(KvType type, const AttentionPiece& piece);
+    // Merges a later piece into an earlier result; maximum, sum and values[n] as in AttentionPiece.
+    void (*merge)(float* maximum, float* sum, float* values, float later_maximum, float later_sum,
+                  const float* later_values, std::size_t n);
+    void (*divide)(float* values, float by, std::size_t n);  // values[n], n a multiple of 16
+    // out[i * stride] = x[i] in half precision
+    void (*store_halves)(const float* x, std::size_t n, std::size_t stride, Half* out);
+};
+
+const FloatKernels& float_kernels(KernelPath path);  // precondition: kernel_path_supported(path)
+
+// The tables, each in a file compiled for its instruction set.
+const FloatKernels& portable_float_kernels();
+const FloatKernels& avx512_float_kernels();
+
+}  // namespace troupe

@@ -1,0 +1,105 @@
+// The kernels of float_kernels.hpp, written once over a vector type. Included by the files that instantiate
+// them. Nothing here may instantiate a template of the standard library that others share: the linker could
+// pick the copy compiled for AVX-512 for everyone.
+#pragma once
+#include <cmath>
+#include <cstddef>
+
+#include "cpu/attention_kernel.hpp"
+#include "cpu/float_kernels.hpp"
+
+namespace troupe {
+
+template <class V>
+struct FloatKernelsOf {
+    // Calls f(index, count) for each vector's worth of n elements; count is 16 but for the last.
+    template <class F>
+    static void for_vectors(std::size_t n, F f) {
+        for (std::size_t i = 0; i < n; i += V::lanes) f(i, n - i < V::lanes ? n - i : V::lanes);
+    }
+
+    static void rms_norm(const float* x, const float* w, std::size_t n, float eps, float* y) {
+        V squares = V::zero();
+        for_vectors(n, [&](std::size_t i, std::size_t count) {
+            const V value = V::load(x + i, count);
+            squares = fma(value, value, squares);
+        });
+        const V scale = V::broadcast(1.0F / __builtin_sqrtf(squares.sum() / static_cast<float>(n) + eps));
+        for_vectors(n, [&](std::size_t i, std::size_t count) {
+            (V::load(x + i, count) * scale * V::load(w + i, count)).store(y + i, count);
+        });
+    }
+
+    static void add(float* x, const float* y, std::size_t n) {
+        for_vectors(n, [&](std::size_t i, std::size_t count) {
+            (V::load(x + i, count) + V::load(y + i, count)).store(x + i, count);
+        });
+    }
+
+    static void silu_multiply(float* gate, const float* up, std::size_t n) {
+        const V one = V::broadcast(1.0F);
+        for_vectors(n, [&](std::size_t i, std::size_t count) {
+            const V x = V::load(gate + i, count);
+            (x / (one + exp(V::zero() - x)) * V::load(up + i, count)).store(gate + i, count);
+        });
+    }
+
+    static void rope(float* x, std::size_t heads, std::size_t head_dim, bool interleaved,
+                     const float* cosines, const float* sines) {
+        const std::size_t half = head_dim / 2;
+        const std::size_t apart = interleaved ? 1 : half;
+        for (std::size_t head = 0; head < heads; ++head, x += head_dim) {
+            for (std::size_t i = 0; i < half; ++i) {
+                float* first = x + (interleaved ? 2 * i : i);
+                const float a = first[0];
+                const float b = first[apart];
+                first[0] = a * cosines[i] - b * sines[i];
+                first[apart] = b * cosines[i] + a * sines[i];
+            }
+        }
+    }
+
+    static void attend(KvType type, const AttentionPiece& piece) {
+        if (type == KvType::f32) {
+            AttentionKernel<V, float>::attend(piece);
+        } else {
+            AttentionKernel<V, Half>::attend(piece);
+        }
+    }
+
+    static void merge(float* maximum, float* sum, float* values, float later_maximum, float later_sum,
+                      const float* later_values, std::size_t n) {
+        const float top = *maximum > later_maximum ? *maximum : later_maximum;
+        const V before = exp(V::broadcast(*maximum - top));
+        const V later = exp(V::broadcast(later_maximum - top));
+        fma(V::broadcast(later_sum), later, V::broadcast(*sum) * before).store(sum, 1);
+        *maximum = top;
+        for_vectors(n, [&](std::size_t i, std::size_t) {
+            fma(V::load(later_values + i), later, V::load(values + i) * before).store(values + i);
+        });
+    }
+
+    static void divide(float* values, float by, std::size_t n) {
+        for_vectors(n, [&](std::size_t i, std::size_t) {
+            (V::load(values + i) / V::broadcast(by)).store(values + i);
+        });
+    }
+
+    static void store_halves(const float* x, std::size_t n, std::size_t stride, Half* out) {
+        for_vectors(n, [&](std::size_t i, std::size_t count) {
+            const V value = V::load(x + i, count);
+            if (stride == 1) {
+                value.store(out + i, count);
+            } else {
+                Half halves[V::lanes];
+                value.store(halves);
+                for (std::size_t j = 0; j < count; ++j) out[(i + j) * stride] = halves[j];
+            }
+        });
+    }
+
+    static constexpr FloatKernels table{&rms_norm, &add,   &silu_multiply, &rope,
+                                        &attend,   &merge, &divide,        &store_halves};
+};
+
+}  // namespace troupe

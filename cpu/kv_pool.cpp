@@ -1,0 +1,28 @@
+#include "cpu/kv_pool.hpp"
+
+#include <cstring>
+#include <limits>
+#include <new>
+
+namespace troupe {
+
+KvLayout::KvLayout(const ModelSpec& spec, KvType kv_type, std::size_t tokens_per_block)
+    : type(kv_type),
+      element_bytes(kv_type == KvType::f32 ? 4 : 2),
+      block_size(tokens_per_block),
+      head_dim(spec.head_dim),
+      v_stride(padded_head_dim(spec.head_dim)),
+      k_head_bytes(head_dim * block_size * element_bytes),
+      v_head_bytes(v_stride * block_size * element_bytes),
+      v_start(k_head_bytes * spec.num_kv_heads),
+      layer_bytes(v_start + v_head_bytes * spec.num_kv_heads),
+      block_bytes(layer_bytes * spec.num_layers) {}
+
+CpuKvPool::CpuKvPool(const KvLayout& layout, std::size_t num_blocks)
+    : layout_(layout), num_blocks_(num_blocks) {
+    if (num_blocks > std::numeric_limits<std::size_t>::max() / layout.block_bytes) throw std::bad_alloc();
+    data_ = memory_.allocate(num_blocks * layout.block_bytes);
+    std::memset(data_, 0, num_blocks * layout.block_bytes);
+}
+
+}  // namespace troupe

@@ -1,0 +1,204 @@
+#include "cpu/paged_attention.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+
+namespace troupe {
+
+PagedAttention::PagedAttention(const ModelSpec& spec, const FloatKernels& kernels, CpuKvPool& cache,
+                               ComputePool& pool)
+    : spec_(spec),
+      kernels_(kernels),
+      cache_(cache),
+      pool_(pool),
+      part_floats_(max_attention_rows * (2 + cache.layout().v_stride)),
+      scratch_(pool.num_threads()) {
+    const KvLayout& layout = cache.layout();
+    for (Scratch& scratch : scratch_) {
+        scratch.q.resize(max_attention_rows * layout.head_dim);
+        scratch.scores.resize(max_attention_rows * attention_piece);
+        scratch.parts.resize(2 * part_floats_);
+        if (layout.block_size % attention_group != 0) {
+            scratch.gathered.resize(attention_piece * (layout.head_dim + layout.v_stride) *
+                                    layout.element_bytes);
+        }
+    }
+}
+
+void PagedAttention::plan(const ForwardBatch& batch) {
+    tiles_.clear();
+    units_.clear();
+    for (std::size_t row = 0; row < batch.context_lens.size(); ++row) add_tiles(batch, row);
+    const std::size_t threads = pool_.num_threads();
+    if (threads == 1 || tiles_.size() >= 8 * threads) return;
+    first_unit_.clear();
+    for (std::size_t tile = 0; tile < tiles_.size(); ++tile) {
+        first_unit_.push_back(units_.size());
+        for (std::size_t piece = 0; piece < tiles_[tile].num_pieces(); ++piece)
+            units_.push_back({tile, piece});
+    }
+    if (units_.size() == tiles_.size()) {  // one piece each: nothing to share out further
+        units_.clear();
+        return;
+    }
+    if (unit_parts_.size() < units_.size() * part_floats_) unit_parts_.resize(units_.size() * part_floats_);
+}
+
+void PagedAttention::add_tiles(const ForwardBatch& batch, std::size_t row) {
+    const std::size_t group = spec_.num_heads / spec_.num_kv_heads;
+    const std::size_t parts = (group + max_attention_rows - 1) / max_attention_rows;  // of a large group
+    const std::size_t queries = std::max<std::size_t>(1, max_attention_rows / group);
+    const auto begin = static_cast<std::size_t>(batch.query_start[row]);
+    const auto end = static_cast<std::size_t>(batch.query_start[row + 1]);
+    const auto first_block = static_cast<std::size_t>(batch.block_table_start[row]);
+    const auto last_block = static_cast<std::size_t>(batch.block_table_start[row + 1]);
+    const std::span<const BlockId> table(batch.block_tables.data() + first_block, last_block - first_block);
+    for (std::size_t token = begin; token < end; token += queries) {
+        for (std::size_t kv_head = 0; kv_head < spec_.num_kv_heads; ++kv_head) {
+            for (std::size_t part = 0; part < parts; ++part) {
+                const std::size_t from = group * part / parts;
+                const std::size_t to = group * (part + 1) / parts;
+                tiles_.push_back({table, token, std::min(queries, end - token),
+                                  static_cast<std::size_t>(batch.positions[token]), kv_head * group + from,
+                                  to - from});
+            }
+        }
+    }
+}
+
+PagedAttention::Part PagedAttention::part_at(std::vector<float>& memory, std::size_t index) const {
+    float* start = memory.data() + index * part_floats_;
+    return {start, start + max_attention_rows, start + 2 * max_attention_rows};
+}
+
+void PagedAttention::run(std::uint32_t layer, const float* q, std::size_t q_stride, float* out,
+                         std::size_t out_stride) {
+    if (units_.empty()) {
+        pool_.run(tiles_.size(), [&](std::size_t chunk, unsigned thread) {
+            const Tile& tile = tiles_[tiles_.size() - 1 - chunk];  // long contexts first: they end together
+            Scratch& scratch = scratch_[thread];
+            const Part whole = part_at(scratch.parts, 0);
+            const Part later = part_at(scratch.parts, 1);
+            for (std::size_t piece = 0; piece < tile.num_pieces(); ++piece) {
+                attend_piece(layer, tile, piece, q, q_stride, scratch, piece == 0 ? whole : later);
+                if (piece > 0) merge(tile, piece, whole, later);
+            }
+            finish(tile, whole, out, out_stride);
+        });
+        return;
+    }
+    pool_.run(units_.size(), [&](std::size_t chunk, unsigned thread) {
+        const Unit& unit = units_[chunk];
+        attend_piece(layer, tiles_[unit.tile], unit.piece, q, q_stride, scratch_[thread],
+                     part_at(unit_parts_, chunk));
+    });
+    for (std::size_t index = 0; index < tiles_.size(); ++index) {
+        const Tile& tile = tiles_[index];
+        const Part whole = part_at(unit_parts_, first_unit_[index]);
+        for (std::size_t piece = 1; piece < tile.num_pieces(); ++piece) {
+            merge(tile, piece, whole, part_at(unit_parts_, first_unit_[index] + piece));
+        }
+        finish(tile, whole, out, out_stride);
+    }
+}
+
+// Queries of the tile that see nothing of the piece are left out: a tile may straddle the cut.
+static std::size_t first_query_of(std::size_t position, std::size_t piece) {
+    const std::size_t from = piece * attention_piece;
+    return from > position ? from - position : 0;
+}
+
+void PagedAttention::attend_piece(std::uint32_t layer, const Tile& tile, std::size_t piece, const float* q,
+                                  std::size_t stride, Scratch& scratch, const Part& part) {
+    const std::size_t head_dim = cache_.layout().head_dim;
+    const std::size_t skipped = first_query_of(tile.position, piece);
+    const std::size_t skipped_rows = skipped * tile.num_heads;
+    AttentionPiece args;
+    args.num_queries = tile.num_queries - skipped;
+    args.heads = tile.num_heads;
+    args.head_dim = head_dim;
+    args.visible = std::min(tile.position + skipped + 1 - piece * attention_piece, attention_piece);
+    args.scores = scratch.scores.data();
+    args.maximum = part.maximum + skipped_rows;
+    args.sum = part.sum + skipped_rows;
+    args.values = part.values + skipped_rows * cache_.layout().v_stride;
+
+    const float scale = 1.0F / std::sqrt(static_cast<float>(head_dim));
+    const std::size_t rows = args.num_queries * args.heads;
+    for (std::size_t row = 0; row < rows; ++row) {
+        const float* from = q + (tile.token + skipped + row / args.heads) * stride +
+                            (tile.first_head + row % args.heads) * head_dim;
+        for (std::size_t d = 0; d < head_dim; ++d) scratch.q[d * rows + row] = from[d] * scale;
+    }
+    args.q = scratch.q.data();
+    locate(layer, tile, piece, std::min(args.visible + args.num_queries - 1, attention_piece), scratch, args);
+    kernels_.attend(cache_.layout().type, args);
+}
+
+// Where the K and V of each group of 16 tokens are.
+void PagedAttention::locate(std::uint32_t layer, const Tile& tile, std::size_t piece, std::size_t num_tokens,
+                            Scratch& scratch, AttentionPiece& args) {
+    const KvLayout& layout = cache_.layout();
+    const std::size_t kv_head = tile.first_head / (spec_.num_heads / spec_.num_kv_heads);
+    const bool in_place = layout.block_size % attention_group == 0;
+    args.k_stride = in_place ? layout.block_size : attention_group;
+    for (std::size_t start = 0; start < num_tokens; start += attention_group) {
+        const std::size_t position = piece * attention_piece + start;
+        const std::size_t group = start / attention_group;
+        if (in_place) {
+            const BlockId block = tile.table[position / layout.block_size];
+            const std::size_t offset = position % layout.block_size;
+            args.k[group] = cache_.k(block, layer, kv_head) + offset * layout.element_bytes;
+            args.v[group] = cache_.v(block, layer, kv_head) + offset * layout.v_stride * layout.element_bytes;
+        } else {
+            const std::size_t k_bytes = attention_group * layout.head_dim * layout.element_bytes;
+            const std::size_t v_bytes = attention_group * layout.v_stride * layout.element_bytes;
+            std::byte* k = scratch.gathered.data() + group * (k_bytes + v_bytes);
+            gather(layer, tile, position, std::min(attention_group, num_tokens - start), k, k + k_bytes);
+            args.k[group] = k;
+            args.v[group] = k + k_bytes;
+        }
+    }
+}
+
+// Copies K and V of `count` tokens into the layout of a block of 16.
+void PagedAttention::gather(std::uint32_t layer, const Tile& tile, std::size_t first, std::size_t count,
+                            std::byte* k, std::byte* v) {
+    const KvLayout& layout = cache_.layout();
+    const std::size_t kv_head = tile.first_head / (spec_.num_heads / spec_.num_kv_heads);
+    const std::size_t bytes = layout.element_bytes;
+    for (std::size_t i = 0; i < count; ++i) {
+        const BlockId block = tile.table[(first + i) / layout.block_size];
+        const std::size_t offset = (first + i) % layout.block_size;
+        const std::byte* from = cache_.k(block, layer, kv_head) + offset * bytes;
+        for (std::size_t d = 0; d < layout.head_dim; ++d) {
+            std::memcpy(k + (d * attention_group + i) * bytes, from + d * layout.block_size * bytes, bytes);
+        }
+        std::memcpy(v + i * layout.v_stride * bytes,
+                    cache_.v(block, layer, kv_head) + offset * layout.v_stride * bytes,
+                    layout.v_stride * bytes);
+    }
+}
+
+void PagedAttention::merge(const Tile& tile, std::size_t piece, const Part& into, const Part& later) const {
+    const std::size_t width = cache_.layout().v_stride;
+    const std::size_t skipped_rows = first_query_of(tile.position, piece) * tile.num_heads;
+    for (std::size_t row = skipped_rows; row < tile.num_queries * tile.num_heads; ++row) {
+        kernels_.merge(into.maximum + row, into.sum + row, into.values + row * width, later.maximum[row],
+                       later.sum[row], later.values + row * width, width);
+    }
+}
+
+void PagedAttention::finish(const Tile& tile, const Part& part, float* out, std::size_t stride) const {
+    const std::size_t head_dim = cache_.layout().head_dim;
+    const std::size_t width = cache_.layout().v_stride;
+    for (std::size_t row = 0; row < tile.num_queries * tile.num_heads; ++row) {
+        kernels_.divide(part.values + row * width, part.sum[row], width);
+        std::memcpy(out + (tile.token + row / tile.num_heads) * stride +
+                        (tile.first_head + row % tile.num_heads) * head_dim,
+                    part.values + row * width, head_dim * sizeof(float));
+    }
+}
+
+}  // namespace troupe

@@ -1,0 +1,97 @@
+#include "model/tokenizer/added_tokens.hpp"
+
+#include "model/tokenizer/utf8.hpp"
+#include "model/tokenizer/white_space.hpp"
+
+namespace troupe {
+
+namespace {
+
+// For single_word: beyond ASCII every character but white space counts as part of a word.
+bool is_word_character(std::string_view character) {
+    const char c = character[0];
+    if (static_cast<unsigned char>(c) >= 0x80) return leading_white_space(character) == 0;
+    return c == '_' || (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+}
+
+bool ends_with_word(std::string_view text) {
+    if (text.empty()) return false;
+    std::size_t start = text.size() - 1;
+    while (start > 0 && (static_cast<unsigned char>(text[start]) & 0xC0) == 0x80) --start;
+    return is_word_character(text.substr(start));
+}
+
+bool begins_with_word(std::string_view text) {
+    return !text.empty() && is_word_character(text.substr(0, utf8_length(text)));
+}
+
+}  // namespace
+
+void AddedTokenMatcher::add(AddedToken token) {
+    if (token.content.empty()) return;
+    std::int32_t node = 0;
+    for (const char byte : token.content) {
+        std::int32_t next = child(node, byte);
+        if (next < 0) {
+            next = static_cast<std::int32_t>(nodes_.size());
+            nodes_.push_back({-1, nodes_[node].first_child, -1, byte});
+            nodes_[node].first_child = next;
+        }
+        node = next;
+    }
+    begins_[static_cast<unsigned char>(token.content[0])] = true;
+    nodes_[node].token = static_cast<std::int32_t>(tokens_.size());
+    tokens_.push_back(std::move(token));
+}
+
+std::int32_t AddedTokenMatcher::child(std::int32_t node, char byte) const {
+    std::int32_t next = nodes_[node].first_child;
+    while (next >= 0 && nodes_[next].byte != byte) next = nodes_[next].sibling;
+    return next;
+}
+
+std::int32_t AddedTokenMatcher::longest_match(std::string_view text) const {
+    std::int32_t longest = -1;
+    std::int32_t node = 0;
+    for (const char byte : text) {
+        node = child(node, byte);
+        if (node < 0) break;
+        if (nodes_[node].token >= 0) longest = nodes_[node].token;
+    }
+    return longest;
+}
+
+std::vector<AddedTokenMatcher::Part> AddedTokenMatcher::split(std::string_view text,
+                                                              bool parse_special) const {
+    std::vector<Part> parts;
+    std::size_t done = 0;  // the text before it is in parts
+    const auto push_text = [&](std::size_t end) {
+        if (end > done) parts.push_back({-1, text.substr(done, end - done)});
+    };
+    for (std::size_t at = 0; at < text.size();) {
+        const std::int32_t match =
+            begins_[static_cast<unsigned char>(text[at])] ? longest_match(text.substr(at)) : -1;
+        if (match < 0) {
+            ++at;
+            continue;
+        }
+        const AddedToken& token = tokens_[match];
+        std::size_t begin = at;
+        std::size_t end = at + token.content.size();
+        at = end;
+        if (token.special && !parse_special) continue;
+        if (token.single_word &&
+            (ends_with_word(text.substr(0, begin)) || begins_with_word(text.substr(end)))) {
+            continue;
+        }
+        if (token.lstrip) begin -= trailing_white_space(text.substr(done, begin - done));
+        if (token.rstrip) end += leading_white_space(text.substr(end));
+        push_text(begin);
+        parts.push_back({token.id, text.substr(begin, end - begin)});
+        done = at = end;
+    }
+    push_text(text.size());
+    return parts;
+}
+
+}  // namespace troupe

@@ -1,0 +1,205 @@
+#include "model/tokenizer/regex.hpp"
+
+#define PCRE2_CODE_UNIT_WIDTH 8
+#include <pcre2.h>
+
+#include <algorithm>
+#include <array>
+
+namespace troupe {
+
+namespace {
+
+// Oniguruma's \s is Unicode's White_Space; PCRE2's has U+180E besides.
+constexpr std::string_view white_space =
+    "\\t-\\r \\x{85}\\x{A0}\\x{1680}\\x{2000}-\\x{200A}\\x{2028}\\x{2029}\\x{202F}\\x{205F}\\x{3000}";
+
+Error refuse(std::string_view pattern, const std::string& why) {
+    return invalid_argument("The tokenizer's regular expression '" + std::string(pattern.substr(0, 200)) +
+                            "' " + why + ".");
+}
+
+// From Oniguruma's dialect to PCRE2's, character by character.
+class Translator {
+  public:
+    explicit Translator(std::string_view pattern) : pattern_(pattern) {}
+
+    Result<std::string> translate() {
+        while (at_ < pattern_.size()) {
+            const char c = pattern_[at_];
+            Status status;
+            if (c == '\\') {
+                status = translate_escape();
+            } else if (in_class_) {
+                status = translate_in_class(c);
+            } else {
+                if (c == '[') {
+                    in_class_ = true;
+                    class_start_ = at_ + (pattern_.substr(at_ + 1, 1) == "^" ? 2 : 1);
+                }
+                if (c == '}' && at_ + 1 < pattern_.size() && pattern_[at_ + 1] == '+' && closes_interval()) {
+                    return refuse(pattern_,
+                                  "repeats an interval with '+', whose meaning differs between libraries");
+                }
+                copy(1);
+            }
+            if (!status) return status.error();
+        }
+        return std::move(out_);
+    }
+
+  private:
+    void copy(std::size_t count) {
+        out_ += pattern_.substr(at_, count);
+        at_ += count;
+    }
+
+    Status translate_escape() {
+        if (at_ + 1 == pattern_.size()) return refuse(pattern_, "ends in a backslash");
+        const char c = pattern_[at_ + 1];
+        if (c == 'h' || c == 'H')
+            return refuse(pattern_, "uses \\h, whose meaning differs between libraries");
+        if (c == 's') {
+            out_ += in_class_ ? std::string(white_space) : "[" + std::string(white_space) + "]";
+            at_ += 2;
+        } else if (c == 'S' && !in_class_) {
+            out_ += "[^" + std::string(white_space) + "]";
+            at_ += 2;
+        } else if (c == 'p' || c == 'P') {
+            translate_property();
+        } else {
+            copy(2);
+        }
+        return {};
+    }
+
+    // \p{Han} is a script in Oniguruma; PCRE2 would take its script extensions.
+    void translate_property() {
+        const std::size_t close = pattern_.find('}', at_);
+        if (at_ + 2 >= pattern_.size() || pattern_[at_ + 2] != '{' || close == std::string_view::npos) {
+            copy(2);
+            return;
+        }
+        std::string_view name = pattern_.substr(at_ + 3, close - at_ - 3);
+        out_ += pattern_.substr(at_, 3);
+        if (name.substr(0, 1) == "^") {
+            out_ += '^';
+            name.remove_prefix(1);
+        }
+        constexpr std::array<std::string_view, 3> not_scripts = {"Any", "any", "L&"};
+        if (name.size() > 2 && std::find(not_scripts.begin(), not_scripts.end(), name) == not_scripts.end()) {
+            out_ += "sc:";
+        }
+        out_ += name;
+        out_ += '}';
+        at_ = close + 1;
+    }
+
+    Status translate_in_class(char c) {
+        if (c == ']' && at_ != class_start_) in_class_ = false;
+        if (pattern_.substr(at_, 2) == "&&") return refuse(pattern_, "intersects character classes (&&)");
+        if (c == '[') {
+            if (pattern_.substr(at_, 2) != "[:") return refuse(pattern_, "nests character classes");
+            const std::size_t close = pattern_.find(":]", at_);
+            if (close == std::string_view::npos)
+                return refuse(pattern_, "has an unclosed [: in a character class");
+            copy(close + 2 - at_);
+            return {};
+        }
+        copy(1);
+        return {};
+    }
+
+    // Whether the '}' at at_ ends {n}, {n,} or {n,m}.
+    bool closes_interval() const {
+        std::size_t open = at_;
+        while (open > 0 &&
+               (std::string_view("0123456789,").find(pattern_[open - 1]) != std::string_view::npos))
+            --open;
+        return open > 0 && open < at_ && pattern_[open - 1] == '{';
+    }
+
+    std::string_view pattern_;
+    std::size_t at_ = 0;
+    bool in_class_ = false;
+    std::size_t class_start_ = 0;
+    std::string out_;
+};
+
+std::string pcre2_message(int error) {
+    std::array<PCRE2_UCHAR, 256> buffer{};
+    pcre2_get_error_message(error, buffer.data(), buffer.size());
+    return reinterpret_cast<const char*>(buffer.data());
+}
+
+Result<std::shared_ptr<const void>> compile_pcre2(std::string_view pattern, std::uint32_t options,
+                                                  std::string_view shown) {
+    int error = 0;
+    PCRE2_SIZE offset = 0;
+    const std::shared_ptr<pcre2_compile_context> context(pcre2_compile_context_create(nullptr),
+                                                         pcre2_compile_context_free);
+    pcre2_set_newline(context.get(), PCRE2_NEWLINE_LF);
+    pcre2_code* code = pcre2_compile(reinterpret_cast<PCRE2_SPTR>(pattern.data()), pattern.size(),
+                                     PCRE2_UTF | PCRE2_UCP | PCRE2_NEVER_BACKSLASH_C | options, &error,
+                                     &offset, context.get());
+    if (code == nullptr) return refuse(shown, "is not understood: " + pcre2_message(error));
+    pcre2_jit_compile(code, PCRE2_JIT_COMPLETE);  // where there is no JIT the interpreter serves
+    return std::shared_ptr<const void>(
+        code, [](const void* c) { pcre2_code_free(static_cast<pcre2_code*>(const_cast<void*>(c))); });
+}
+
+}  // namespace
+
+Result<Regex> Regex::compile(std::string_view pattern) {
+    auto translated = Translator(pattern).translate();
+    if (!translated) return translated.error();
+    // Equal, but tries each run of white space once, where \s+$ alone takes time in the square of its length.
+    if (pattern == "\\s+$") *translated = "(?<![" + std::string(white_space) + "])" + *translated;
+    // Ruby's ^ and $ match at every line.
+    auto code = compile_pcre2(*translated, PCRE2_MULTILINE, pattern);
+    if (!code) return code.error();
+    Regex regex;
+    regex.pattern_ = pattern;
+    regex.code_ = std::move(*code);
+    return regex;
+}
+
+Result<Regex> Regex::literal(std::string_view text) {
+    auto code = compile_pcre2(text, PCRE2_LITERAL, text);
+    if (!code) return code.error();
+    Regex regex;
+    regex.pattern_ = text;
+    regex.code_ = std::move(*code);
+    return regex;
+}
+
+Regex::Matcher::Matcher(const Regex& regex)
+    : regex_(regex), match_data_(pcre2_match_data_create(1, nullptr), [](void* data) {
+          pcre2_match_data_free(static_cast<pcre2_match_data*>(data));
+      }) {}
+
+Result<std::optional<Regex::Range>> Regex::Matcher::find(std::string_view text, std::size_t from) {
+    const auto* code = static_cast<const pcre2_code*>(regex_.code_.get());
+    auto* data = static_cast<pcre2_match_data*>(match_data_.get());
+    const auto* subject = reinterpret_cast<PCRE2_SPTR>(text.data());
+    int count = pcre2_jit_match(code, subject, text.size(), from, 0, data, nullptr);
+    if (count == PCRE2_ERROR_JIT_STACKLIMIT || count == PCRE2_ERROR_JIT_BADOPTION ||
+        count == PCRE2_ERROR_MATCHLIMIT) {
+        // The interpreter keeps its state on the heap. An honest pattern backtracks some times per byte at
+        // most.
+        const std::shared_ptr<pcre2_match_context> context(pcre2_match_context_create(nullptr),
+                                                           pcre2_match_context_free);
+        const std::size_t limit = std::min<std::size_t>(10'000'000 + 16 * text.size(), UINT32_MAX);
+        pcre2_set_match_limit(context.get(), static_cast<std::uint32_t>(limit));
+        pcre2_set_heap_limit(context.get(), 1 << 20);  // KiB
+        count = pcre2_match(code, subject, text.size(), from, PCRE2_NO_UTF_CHECK | PCRE2_NO_JIT, data,
+                            context.get());
+    }
+    if (count == PCRE2_ERROR_NOMATCH) return std::optional<Range>();
+    if (count < 0) return refuse(regex_.pattern_, "gives up on this text: " + pcre2_message(count));
+    const PCRE2_SIZE* pair = pcre2_get_ovector_pointer(data);
+    if (pair[0] > pair[1]) return refuse(regex_.pattern_, "ends before it begins (\\K in a lookahead)");
+    return std::optional<Range>({pair[0], pair[1]});
+}
+
+}  // namespace troupe

@@ -1,0 +1,45 @@
+// Regular expressions of tokenizer files, run by PCRE2 with its JIT compiler. The files' dialect is
+// Oniguruma's with Ruby syntax, which Hugging Face's tokenizers use; where the two differ the pattern is
+// translated, and what cannot be translated is refused.
+#pragma once
+#include <cstddef>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "core/status.hpp"
+
+namespace troupe {
+
+class Regex {
+  public:
+    static Result<Regex> compile(std::string_view pattern);
+    // Matches exactly this text.
+    static Result<Regex> literal(std::string_view text);
+
+    struct Range {
+        std::size_t begin = 0;
+        std::size_t end = 0;
+    };
+
+    // Finds matches in one or several texts; holds what PCRE2 writes to. For one thread.
+    class Matcher {
+      public:
+        explicit Matcher(const Regex& regex);
+
+        // The first match at or after `from`. `text` is valid UTF-8. Fails if PCRE2 gives up on a pattern
+        // that backtracks without bound.
+        Result<std::optional<Range>> find(std::string_view text, std::size_t from);
+
+      private:
+        const Regex& regex_;
+        std::shared_ptr<void> match_data_;
+    };
+
+  private:
+    std::string pattern_;  // as the file has it
+    std::shared_ptr<const void> code_;
+};
+
+}  // namespace troupe

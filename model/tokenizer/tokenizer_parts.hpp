@@ -1,0 +1,35 @@
+// What a tokenizer consists of, put together by the loaders.
+#pragma once
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "model/tokenizer/added_tokens.hpp"
+#include "model/tokenizer/bpe.hpp"
+#include "model/tokenizer/normalizer.hpp"
+#include "model/tokenizer/pre_tokenizer.hpp"
+
+namespace troupe {
+
+struct VocabularyToken {
+    std::string text;   // as the vocabulary spells it; empty: there is no token with this id
+    std::string bytes;  // what it contributes to a text
+    bool special = false;
+};
+
+struct TokenizerParts {
+    std::vector<VocabularyToken> vocabulary;  // by id
+    AddedTokenMatcher added;                  // found in the raw text
+    AddedTokenMatcher added_normalized;       // found in the normalized text
+    Normalizer normalizer;
+    PreTokenizer pre_tokenizer;
+    std::unique_ptr<const Bpe> bpe;
+    std::vector<TokenId> prefix;  // what add_special puts around a text
+    std::vector<TokenId> suffix;
+    std::size_t leading_spaces_dropped = 0;  // of a decoded text
+    std::optional<TokenId> bos;
+    std::optional<TokenId> eos;
+};
+
+}  // namespace troupe

@@ -45,18 +45,22 @@ class Fcfs {
             const PolicySequence& sequence = view_.sequences[i];
             if (sequence.state == POLICY_RUNNING && remaining(sequence) == 1) ++decoding;
         }
-        std::uint32_t prefill_tokens = tokens_ - std::min(tokens_, decoding);  // decoding comes first
+        // Decoding comes first, but the oldest always gets on, or two could wait for each other's blocks.
+        std::uint32_t prefill_tokens = tokens_ - std::min(tokens_, decoding);
+        std::uint32_t oldest_share = 1;
         end_ = view_.num_sequences;
         for (std::uint32_t i = 0; i < end_; ++i) {
             const PolicySequence& sequence = view_.sequences[i];
             if (sequence.state != POLICY_RUNNING) continue;
             const std::uint32_t wanted = remaining(sequence);
-            const std::uint32_t granted = std::min(wanted, wanted == 1 ? tokens_ : prefill_tokens);
+            const std::uint32_t granted =
+                std::min(wanted, wanted == 1 ? tokens_ : std::max(prefill_tokens, oldest_share));
+            if (wanted > 0) oldest_share = 0;
             const bool given =
                 granted > 0 && make_room(i, missing(sequence, sequence.computed_tokens + granted));
             if (given) {
                 add_row(i, granted, missing(sequence, sequence.computed_tokens + granted));
-                if (wanted > 1) prefill_tokens -= granted;
+                if (wanted > 1) prefill_tokens -= std::min(prefill_tokens, granted);
             }
             committed_ += missing(sequence, known(sequence)) -
                           (given ? missing(sequence, sequence.computed_tokens + granted) : 0);

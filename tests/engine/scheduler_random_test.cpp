@@ -1,0 +1,195 @@
+// The Scheduler under random operations, with fixed seeds: see simulation.cpp for what is checked after each.
+#include <array>
+#include <random>
+
+#include "policies/fcfs.hpp"
+#include "tests/catch.hpp"
+#include "tests/engine/simulation.hpp"
+
+namespace troupe::test {
+namespace {
+
+SchedulerOptions options_of(std::uint32_t block_size, std::uint32_t num_blocks, std::uint32_t budget,
+                            std::uint32_t seqs, std::uint32_t steps) {
+    SchedulerOptions options;
+    options.block_size = block_size;
+    options.num_blocks = num_blocks;
+    options.max_num_batched_tokens = budget;
+    options.max_num_seqs = seqs;
+    options.max_model_len = 30;
+    options.max_steps_in_flight = steps;
+    options.end_token_ids = {7, 11};
+    return options;
+}
+
+// Answers a mixture of sense and nonsense.
+struct HostilePolicy {
+    std::mt19937 random{1};
+    static void* create(const char*) { return new HostilePolicy; }
+    static void destroy(void* self) { delete static_cast<HostilePolicy*>(self); }
+    static std::int32_t decide(void* self, const PolicyView* view, PolicyDecision* decision) {
+        return static_cast<HostilePolicy*>(self)->answer(*view, *decision);
+    }
+    std::int32_t answer(const PolicyView& view, PolicyDecision& decision) {
+        const auto mood = random() % 16;
+        if (mood == 0) return -1;
+        if (mood == 1) {
+            decision.num_rows = 0xFFFFFFFF;
+            return 0;
+        }
+        if (mood == 2 || view.num_sequences == 0) return 0;
+        std::uint32_t tokens = view.token_budget + (mood == 3 ? 5 : 0);
+        for (std::uint32_t i = 0; i < view.num_sequences; ++i) {
+            const PolicySequence& sequence = view.sequences[i];
+            std::uint32_t remaining =
+                sequence.prompt_tokens + sequence.generated_tokens - sequence.computed_tokens;
+            if (sequence.generated_tokens == sequence.max_tokens && mood != 4) remaining = 0;
+            if (mood < 12 && random() % 8 == 0 && sequence.state == POLICY_RUNNING) {
+                decision.victims[decision.num_victims++] = i;
+                if (mood != 5) continue;
+            }
+            if (remaining == 0 || tokens == 0 || random() % 3 == 0) continue;
+            const std::uint32_t granted =
+                1 + static_cast<std::uint32_t>(random() % std::min(remaining, tokens));
+            const std::uint32_t index =
+                mood == 6 ? static_cast<std::uint32_t>(random() % (view.num_sequences + 2)) : i;
+            decision.rows[decision.num_rows++] = {index, granted};
+            tokens -= granted;
+        }
+        return 0;
+    }
+};
+
+// Preempts and admits in a circle whatever the rules let it, and never lets anything finish.
+struct CirclingPolicy {
+    static void* create(const char*) { return nullptr; }
+    static void destroy(void*) {}
+    static std::int32_t decide(void*, const PolicyView* view, PolicyDecision* decision) {
+        bool first = true;
+        for (std::uint32_t i = 0; i < view->num_sequences; ++i) {
+            if (view->sequences[i].state == POLICY_RUNNING && !std::exchange(first, false)) {
+                decision->victims[decision->num_victims++] = i;
+            }
+        }
+        for (std::uint32_t i = view->num_sequences; i-- > 0;) {
+            const PolicySequence& sequence = view->sequences[i];
+            if (sequence.state == POLICY_RUNNING || view->num_running > view->max_sequences) continue;
+            decision->rows[decision->num_rows++] = {i, 1};
+            break;
+        }
+        return 0;
+    }
+};
+
+template <class Policy>
+constexpr PolicyTable table_of = {TROUPE_POLICY_ABI_VERSION, sizeof(PolicyTable), Policy::create,
+                                  Policy::destroy,           Policy::decide,      nullptr};
+
+struct Shape {
+    std::uint32_t block_size, num_blocks, budget, seqs;
+};
+constexpr std::array<Shape, 9> shapes = {
+    {{1, 29, 1, 2},  // exactly what the longest sequence needs, one token a step
+     {1, 29, 7, 8},
+     {1, 60, 16, 4},
+     {4, 8, 1, 3},
+     {4, 8, 64, 8},
+     {4, 20, 10, 4},
+     {16, 2, 5, 4},
+     {16, 6, 32, 8},
+     {16, 40, 256, 16}}};
+
+template <class Policy>
+SchedulerStats run_all(const Disturbance& disturbance, std::uint32_t seeds, std::size_t& completed) {
+    SchedulerStats last;
+    for (const Shape& shape : shapes) {
+        for (std::uint32_t steps : {1U, 2U, 3U}) {
+            for (std::uint32_t seed = 1; seed <= seeds; ++seed) {
+                TablePolicyPort policy(table_of<Policy>);
+                World world{options_of(shape.block_size, shape.num_blocks, shape.budget, shape.seqs, steps),
+                            disturbance};
+                Simulation simulation(world, policy, seed);
+                INFO("block size " << shape.block_size << ", blocks " << shape.num_blocks << ", budget "
+                                   << shape.budget << ", steps in flight " << steps << ", seed " << seed);
+                REQUIRE_NOTHROW(simulation.run());
+                completed += simulation.num_completed();
+                last.num_preemptions += simulation.stats().num_preemptions;
+                last.num_rejected_decisions += simulation.stats().num_rejected_decisions;
+                last.num_recovered_sequences += simulation.stats().num_recovered_sequences;
+            }
+        }
+    }
+    return last;
+}
+
+struct Fcfs {
+    static void* create(const char* options) { return fcfs_policy().create(options); }
+    static void destroy(void* self) { fcfs_policy().destroy(self); }
+    static std::int32_t decide(void* self, const PolicyView* view, PolicyDecision* decision) {
+        return fcfs_policy().decide(self, view, decision);
+    }
+};
+
+constexpr Disturbance everything = {.arrival = 20,
+                                    .cancel = 4,
+                                    .stop = 4,
+                                    .worker_loss = 3,
+                                    .stale_result = 3,
+                                    .resubmission = 2,
+                                    .scheduler_restart = 1};
+
+TEST_CASE("random load: every sequence ends with the tokens of a run alone") {
+    std::size_t completed = 0;
+    const SchedulerStats stats = run_all<Fcfs>({.arrival = 25}, 6, completed);
+    CHECK(completed > 1000);
+    CHECK(stats.num_preemptions > 100);
+    CHECK(stats.num_rejected_decisions == 0);
+}
+
+TEST_CASE("random load with cancels, stops, lost workers, late results and restarts") {
+    std::size_t completed = 0;
+    const SchedulerStats stats = run_all<Fcfs>(everything, 8, completed);
+    CHECK(completed > 1000);
+    CHECK(stats.num_recovered_sequences > 100);
+    CHECK(stats.num_rejected_decisions == 0);
+}
+
+TEST_CASE("a worker that dies often: requests fail alone, by their third death") {
+    std::size_t completed = 0;
+    run_all<Fcfs>({.arrival = 15, .worker_loss = 25}, 4, completed);
+    CHECK(completed > 100);
+}
+
+TEST_CASE("a hostile policy changes no token and stops no run") {
+    std::size_t completed = 0;
+    const SchedulerStats stats = run_all<HostilePolicy>(everything, 6, completed);
+    CHECK(completed > 500);
+    CHECK(stats.num_rejected_decisions > 100);
+    CHECK(stats.num_preemptions > 100);
+}
+
+TEST_CASE("a policy that runs in circles stops no run") {
+    std::size_t completed = 0;
+    const SchedulerStats stats = run_all<CirclingPolicy>({.arrival = 25}, 1, completed);
+    CHECK(completed > 100);
+    CHECK(stats.num_rejected_decisions > 100);
+}
+
+TEST_CASE("the same events give the same actions") {
+    for (std::uint32_t seed = 1; seed <= 5; ++seed) {
+        TablePolicyPort policy(table_of<HostilePolicy>);
+        Disturbance disturbance = everything;
+        disturbance.scheduler_restart = 0;
+        World world{options_of(4, 20, 10, 4, 2), disturbance};
+        Simulation simulation(world, policy, seed);
+        simulation.run();
+        TablePolicyPort again(table_of<HostilePolicy>);
+        Scheduler replayed(world.options, again);
+        for (std::size_t i = 0; i < simulation.events().size(); ++i) {
+            REQUIRE(replayed.handle(simulation.events()[i]) == simulation.actions()[i]);
+        }
+    }
+}
+
+}  // namespace
+}  // namespace troupe::test

@@ -1,0 +1,52 @@
+// What every endpoint needs. One per server; the members are thread-safe.
+#pragma once
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "actors/client_port.hpp"
+#include "conf/config.hpp"
+#include "net/exchange.hpp"
+#include "net/fields.hpp"
+#include "net/request_log.hpp"
+
+namespace troupe::net {
+
+struct Api {
+    const ServerConfig& config;
+    ClientPort& port;
+    std::function<std::int64_t()> clock;  // Unix seconds
+    LogSink log;
+    std::function<std::uint64_t()> open_connections;
+    UnknownFields unknown;
+};
+
+// Answers a request whose key has been checked, now or later, through the exchange.
+void route(Api& api, const std::shared_ptr<Exchange>& exchange);
+
+// /health and /metrics are for probes that have no key.
+bool needs_key(std::string_view path);
+// Nothing if the Authorization header fits the configured key.
+Status check_key(const ServerConfig& config, std::string_view authorization);
+
+// The card of the model that a request names (any if it names none); not_found names the served ones.
+Result<ModelCard> find_model(const ClientPort& port, const std::string& name);
+// Why generations are refused now, if they are: loading or draining.
+Status check_ready(const ClientPort& port);
+
+// Endpoints, by file: endpoints_info.cpp, endpoints_generate.cpp, endpoints_responses.cpp, endpoints_tokenize.cpp.
+void get_health(Api& api, const std::shared_ptr<Exchange>& exchange);
+void get_ready(Api& api, const std::shared_ptr<Exchange>& exchange);
+void get_metrics(Api& api, const std::shared_ptr<Exchange>& exchange);
+void get_models(Api& api, const std::shared_ptr<Exchange>& exchange);
+void get_model(Api& api, const std::shared_ptr<Exchange>& exchange, const std::string& id);
+void post_completions(Api& api, const std::shared_ptr<Exchange>& exchange);
+void post_chat_completions(Api& api, const std::shared_ptr<Exchange>& exchange);
+void post_responses(Api& api, const std::shared_ptr<Exchange>& exchange);
+void get_response(Api& api, const std::shared_ptr<Exchange>& exchange, const std::string& id);
+void cancel_response(Api& api, const std::shared_ptr<Exchange>& exchange, const std::string& id);
+void post_tokenize(Api& api, const std::shared_ptr<Exchange>& exchange);
+void post_detokenize(Api& api, const std::shared_ptr<Exchange>& exchange);
+
+}  // namespace troupe::net

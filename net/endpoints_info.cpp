@@ -1,0 +1,48 @@
+// Health, readiness, models.
+#include "net/api.hpp"
+#include "net/json_writer.hpp"
+
+namespace troupe::net {
+namespace {
+
+void write_model(JsonWriter& out, const ModelCard& card) {
+    out.begin_object().field("id", card.id).field("object", "model").field("created", card.created);
+    out.field("owned_by", "troupe").field("root", card.root).field("max_model_len", card.max_model_len).end_object();
+}
+
+HttpReply json_reply(std::string body) {
+    HttpReply reply;
+    reply.body = std::move(body);
+    return reply;
+}
+
+}  // namespace
+
+void get_health(Api&, const std::shared_ptr<Exchange>& exchange) {
+    exchange->reply(json_reply(R"({"status":"ok"})"));
+}
+
+void get_ready(Api& api, const std::shared_ptr<Exchange>& exchange) {
+    if (auto status = check_ready(api.port); !status) return exchange->fail(status.error());
+    if (api.port.state() == ServerState::no_worker) {
+        return exchange->fail({ErrorCode::unavailable, "no worker lives; requests wait for its restart", {}, "no_worker"});
+    }
+    exchange->reply(json_reply(R"({"status":"ready"})"));
+}
+
+void get_models(Api& api, const std::shared_ptr<Exchange>& exchange) {
+    JsonWriter out;
+    out.begin_object().field("object", "list").key("data").begin_array();
+    for (const ModelCard& card : api.port.models()) write_model(out, card);
+    exchange->reply(json_reply(out.end_array().end_object().take()));
+}
+
+void get_model(Api& api, const std::shared_ptr<Exchange>& exchange, const std::string& id) {
+    auto card = find_model(api.port, id);
+    if (!card) return exchange->fail(card.error());
+    JsonWriter out;
+    write_model(out, *card);
+    exchange->reply(json_reply(out.take()));
+}
+
+}  // namespace troupe::net

@@ -1,0 +1,69 @@
+// Tokenize and detokenize, as vLLM's.
+#include "net/api.hpp"
+#include "net/json_writer.hpp"
+#include "net/requests.hpp"
+
+namespace troupe::net {
+namespace {
+
+// The model's maximum length, or why the request cannot be served.
+Result<std::uint32_t> admit(Api& api, const std::string& model) {
+    if (auto status = check_ready(api.port); !status) return status.error();
+    auto card = find_model(api.port, model);
+    if (!card) return card.error();
+    return card->max_model_len;
+}
+
+Prompt prompt_of(const TokenizeRequest& request) {
+    if (request.prompt) return TextPrompt{*request.prompt, request.add_special_tokens};
+    return ChatPrompt{template_variables(*request.messages, request.add_generation_prompt)};
+}
+
+std::string tokens_body(const std::vector<TokenId>& tokens, std::uint32_t max_model_len) {
+    JsonWriter out;
+    out.begin_object().field("count", tokens.size()).field("max_model_len", max_model_len);
+    out.key("tokens").begin_array();
+    for (const TokenId id : tokens) out.value(id);
+    return out.end_array().end_object().take();
+}
+
+std::string prompt_body(const std::string& text) {
+    JsonWriter out;
+    return out.begin_object().field("prompt", text).end_object().take();
+}
+
+// Answers on the connection's strand with what `body` makes of a result that comes from elsewhere.
+template <class T, class Body>
+std::function<void(Result<T>)> reply_with(const std::shared_ptr<Exchange>& exchange, Body body) {
+    return [exchange, post = exchange->post(), body](Result<T> result) {
+        post([exchange, body, result = std::move(result)] {
+            if (!result) return exchange->fail(result.error());
+            HttpReply reply;
+            reply.body = body(*result);
+            exchange->reply(std::move(reply));
+        });
+    };
+}
+
+}  // namespace
+
+void post_tokenize(Api& api, const std::shared_ptr<Exchange>& exchange) {
+    auto request = parse_tokenize(exchange->request().body, api.unknown);
+    if (!request) return exchange->fail(request.error());
+    auto length = admit(api, request->model);
+    if (!length) return exchange->fail(length.error());
+    api.port.tokenize(prompt_of(*request),
+                      reply_with<std::vector<TokenId>>(exchange, [length = *length](const auto& tokens) {
+                          return tokens_body(tokens, length);
+                      }));
+}
+
+void post_detokenize(Api& api, const std::shared_ptr<Exchange>& exchange) {
+    auto request = parse_detokenize(exchange->request().body, api.unknown);
+    if (!request) return exchange->fail(request.error());
+    auto length = admit(api, request->model);
+    if (!length) return exchange->fail(length.error());
+    api.port.detokenize(*std::move(request->tokens), reply_with<std::string>(exchange, prompt_body));
+}
+
+}  // namespace troupe::net

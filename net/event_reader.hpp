@@ -1,0 +1,65 @@
+// Takes a generation's events from the actors' threads and holds them until the connection can send them. Texts that
+// wait are put together, so a slow reader costs one string, however long it sleeps.
+#pragma once
+#include <functional>
+#include <mutex>
+#include <optional>
+#include <string>
+
+#include "actors/client_port.hpp"
+
+namespace troupe::net {
+
+struct PendingEvents {
+    std::optional<StartedEvent> started;
+    std::string skipped;  // texts before the first wanted one
+    std::optional<TextEvent> text;  // all waiting texts in one: index and counts are the last one's
+    std::optional<FinishedEvent> finished;
+};
+
+class EventReader : public GenerationSink {
+  public:
+    // `wake` is called from actor threads when something waits after nothing did; it must only schedule a take().
+    // Texts with an index below `first` are set apart: their reader has had them.
+    explicit EventReader(std::function<void()> wake, std::uint64_t first = 0)
+        : wake_(std::move(wake)), first_(first) {}
+
+    void deliver(const GenerationEvent& event) override {
+        {
+            const std::lock_guard lock(mutex_);
+            std::visit([this](const auto& e) { add(e); }, event);
+            if (waiting_) return;
+            waiting_ = true;
+        }
+        wake_();
+    }
+
+    PendingEvents take() {
+        const std::lock_guard lock(mutex_);
+        waiting_ = false;
+        return std::exchange(pending_, {});
+    }
+
+  private:
+    void add(const StartedEvent& event) { pending_.started = event; }
+    void add(const FinishedEvent& event) { pending_.finished = event; }
+    void add(const TextEvent& event) {
+        if (event.index < first_) {
+            pending_.skipped += event.text;
+        } else if (!pending_.text) {
+            pending_.text = event;
+        } else {
+            pending_.text->text += event.text;
+            pending_.text->index = event.index;
+            pending_.text->completion_tokens = event.completion_tokens;
+        }
+    }
+
+    const std::function<void()> wake_;
+    const std::uint64_t first_;
+    std::mutex mutex_;
+    PendingEvents pending_;
+    bool waiting_ = false;
+};
+
+}  // namespace troupe::net

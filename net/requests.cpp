@@ -1,0 +1,275 @@
+#include "net/requests.hpp"
+
+#include "net/json_writer.hpp"
+#include "net/request_fields.hpp"
+
+namespace troupe::net {
+namespace {
+
+constexpr std::size_t kMaxPrompts = 128;
+constexpr std::uint32_t kDefaultCompletionTokens = 16;  // OpenAI's
+
+// Known fields of OpenAI's and vLLM's APIs that wait for later versions, at the values that ask for nothing.
+std::vector<NeutralField> sampling_neutral() {
+    return {
+        {"n", {"1"}},
+        {"presence_penalty", {"0"}},
+        {"frequency_penalty", {"0"}},
+        {"repetition_penalty", {"1"}},
+        {"length_penalty", {"1"}},
+        {"min_tokens", {"0"}},
+        {"logit_bias", {"{}"}},
+        {"use_beam_search", {"false"}},
+        {"cache_salt", {}},
+        {"skip_special_tokens", {"true"}},
+        {"include_stop_str_in_output", {"false"}},
+        {"prompt_logprobs", {}},
+        {"truncate_prompt_tokens", {}},
+        {"response_format", {R"({"type":"text"})"}},
+    };
+}
+
+template <class Request>
+Schema<Request> schema_of(std::vector<Field<Request>> own, std::vector<NeutralField> neutral) {
+    Schema<Request> schema{common_fields<Request>(), std::move(neutral),
+                           {"prompt_cache_key", "prompt_cache_retention", "prompt_cache_options", "safety_identifier"}};
+    schema.fields.insert(schema.fields.end(), own.begin(), own.end());
+    for (const NeutralField& field : sampling_neutral()) schema.neutral.push_back(field);
+    return schema;
+}
+
+Status read_prompts(std::vector<Prompt>& prompts, const FieldValue& value) {
+    const std::string_view allowed = "a string, a list of strings, a list of token ids or a list of such lists";
+    const auto add_ids = [&](const FieldValue& ids) -> Status {
+        auto tokens = read_token_ids(ids);
+        if (!tokens) return tokens.error();
+        if (tokens->empty()) return wrong_value(ids, "a list of at least one token id");
+        prompts.emplace_back(TokenPrompt{*std::move(tokens)});
+        return {};
+    };
+    if (value.json.is_string()) {
+        prompts.emplace_back(TextPrompt{*read_string(value)});
+        return {};
+    }
+    simdjson::dom::array list;
+    if (value.json.get(list) != simdjson::SUCCESS || list.size() == 0) return wrong_value(value, allowed);
+    if (list.begin() != list.end() && (*list.begin()).is_number()) return add_ids(value);
+    return for_each_element(value, [&](const FieldValue& element) -> Status {
+        if (prompts.size() == kMaxPrompts) {
+            return invalid_argument("prompt holds more than " + std::to_string(kMaxPrompts) + " prompts; send fewer",
+                                    "prompt");
+        }
+        if (element.json.is_array()) return add_ids(element);
+        if (!element.json.is_string()) return wrong_value(element, "a string or a list of token ids");
+        prompts.emplace_back(TextPrompt{*read_string(element)});
+        return {};
+    });
+}
+
+const Schema<CompletionRequest>& completion_schema() {
+    using R = CompletionRequest;
+    using V = FieldValue;
+    static const Schema<R> schema = schema_of<R>(
+        {{"prompt", [](R& r, const V& v) { return read_prompts(r.prompts, v); }},
+         {"max_tokens", [](R& r, const V& v) { return read_integer_into(r.sampling.max_tokens, v, 1, kMaxUint32); }}},
+        {{"best_of", {"1"}}, {"echo", {"false"}}, {"suffix", {"\"\""}}, {"logprobs", {}}});
+    return schema;
+}
+
+const Schema<ChatRequest>& chat_schema() {
+    using R = ChatRequest;
+    using V = FieldValue;
+    static const Schema<R> schema = schema_of<R>(
+        {{"messages", [](R& r, const V& v) { return read_messages(r.messages, v, MessageStyle::chat); }},
+         {"max_tokens", [](R& r, const V& v) { return read_integer_into(r.sampling.max_tokens, v, 1, kMaxUint32); }},
+         {"max_completion_tokens",
+          [](R& r, const V& v) { return read_integer_into(r.max_completion_tokens, v, 1, kMaxUint32); }}},
+        {{"logprobs", {"false"}},
+         {"top_logprobs", {"0"}},
+         {"tools", {"[]"}},
+         {"tool_choice", {"\"none\"", "\"auto\""}},
+         {"parallel_tool_calls", {"true", "false"}},
+         {"functions", {"[]"}},
+         {"function_call", {"\"none\"", "\"auto\""}},
+         {"modalities", {"[\"text\"]"}},
+         {"audio", {}},
+         {"prediction", {}},
+         {"reasoning_effort", {"\"none\""}},
+         {"service_tier", {"\"auto\"", "\"default\""}},
+         {"verbosity", {"\"medium\""}},
+         {"web_search_options", {}},
+         {"moderation", {}},
+         {"add_generation_prompt", {"true"}},
+         {"continue_final_message", {"false"}},
+         {"chat_template", {}},
+         {"chat_template_kwargs", {"{}"}}});
+    return schema;
+}
+
+Status read_input(ResponseRequest& request, const FieldValue& value) {
+    request.input_given = true;
+    if (value.json.is_string()) {
+        request.input.push_back({"user", *read_string(value), {}});
+        return {};
+    }
+    if (!value.json.is_array()) return wrong_value(value, "a string or a list of message items");
+    return read_messages(request.input, value, MessageStyle::responses);
+}
+
+const Schema<ResponseRequest>& response_schema() {
+    using R = ResponseRequest;
+    using V = FieldValue;
+    static const Schema<R> schema = schema_of<R>(
+        {{"input", [](R& r, const V& v) { return read_input(r, v); }},
+         {"instructions",
+          [](R& r, const V& v) { return assign(r.instructions.emplace(), read_string(v)); }},
+         {"previous_response_id",
+          [](R& r, const V& v) { return assign(r.previous_response_id.emplace(), read_string(v)); }},
+         {"background", [](R& r, const V& v) { return assign(r.background, read_bool(v)); }},
+         {"user", [](R& r, const V& v) { return assign(r.user.emplace(), read_string(v)); }},
+         {"max_output_tokens",
+          [](R& r, const V& v) { return read_integer_into(r.sampling.max_tokens, v, 1, kMaxUint32); }}},
+        {{"include", {"[]"}},
+         {"tools", {"[]"}},
+         {"tool_choice", {"\"none\"", "\"auto\""}},
+         {"parallel_tool_calls", {"true", "false"}},
+         {"max_tool_calls", {}},
+         {"reasoning", {"{}", R"({"effort":null})", R"({"effort":"none"})"}},
+         {"text", {"{}", R"({"format":{"type":"text"}})", R"({"format":{"type":"text"},"verbosity":"medium"})"}},
+         {"truncation", {"\"disabled\""}},
+         {"top_logprobs", {"0"}},
+         {"service_tier", {"\"auto\"", "\"default\""}},
+         {"conversation", {}},
+         {"context_management", {"[]"}},
+         {"prompt", {}},
+         {"moderation", {}},
+         {"image", {}},
+         {"background_options", {}},
+         {"access_programs", {}},
+         {"generate", {"true"}}});
+    return schema;
+}
+
+template <class Request>
+Result<Request> parse(std::string_view body, const Schema<Request>& schema, std::string_view endpoint,
+                      UnknownFields& unknown) {
+    auto document = parse_json(body);
+    if (!document) return document.error();
+    Request request;
+    auto status = read_request((*document)->root, schema, endpoint, unknown, request);
+    if (!status) return status.error();
+    return request;
+}
+
+Status check_response(const ResponseRequest& request) {
+    if (!request.input_given) {
+        return invalid_argument("input is missing; it must be a string or a list of message items", "input");
+    }
+    if (request.input.empty() && !request.previous_response_id) {
+        return invalid_argument("input must hold at least one message", "input");
+    }
+    if (request.background && request.store == false) {
+        return invalid_argument("background is only allowed when store is true: a background response is read later",
+                                "background");
+    }
+    return {};
+}
+
+}  // namespace
+
+Result<CompletionRequest> parse_completion(std::string_view body, UnknownFields& unknown) {
+    auto request = parse(body, completion_schema(), "/v1/completions", unknown);
+    if (!request) return request;
+    if (request->prompts.empty()) {
+        return invalid_argument(
+            "prompt is missing; it must be a string, a list of strings, a list of token ids or a list of such lists",
+            "prompt");
+    }
+    if (auto status = check_common(*request); !status) return status.error();
+    if (!request->sampling.max_tokens) request->sampling.max_tokens = kDefaultCompletionTokens;
+    return request;
+}
+
+Result<ChatRequest> parse_chat(std::string_view body, UnknownFields& unknown) {
+    auto request = parse(body, chat_schema(), "/v1/chat/completions", unknown);
+    if (!request) return request;
+    if (request->messages.empty()) {
+        return invalid_argument("messages must be a list of at least one message", "messages");
+    }
+    if (auto status = check_common(*request); !status) return status.error();
+    if (request->max_completion_tokens) request->sampling.max_tokens = request->max_completion_tokens;
+    return request;
+}
+
+Result<ResponseRequest> parse_response(std::string_view body, UnknownFields& unknown) {
+    auto request = parse(body, response_schema(), "/v1/responses", unknown);
+    if (!request) return request;
+    if (auto status = check_common(*request); !status) return status.error();
+    if (auto status = check_response(*request); !status) return status.error();
+    return request;
+}
+
+Result<ResponseRequest> parse_response(const Json& message, UnknownFields& unknown) {
+    static const Schema<ResponseRequest> schema = [] {
+        Schema<ResponseRequest> with_envelope = response_schema();
+        for (const std::string_view name : {"type", "stream_id", "event_id"}) with_envelope.ignored.push_back(name);
+        return with_envelope;
+    }();
+    ResponseRequest request;
+    if (auto status = read_request(message, schema, "WebSocket /v1/responses", unknown, request); !status) {
+        return status.error();
+    }
+    if (auto status = check_response(request); !status) return status.error();
+    if (request.background) {
+        return invalid_argument("background is not supported over WebSocket; use POST /v1/responses", "background");
+    }
+    return request;
+}
+
+Result<TokenizeRequest> parse_tokenize(std::string_view body, UnknownFields& unknown) {
+    using R = TokenizeRequest;
+    using V = FieldValue;
+    static const Schema<R> schema{
+        {{"model", [](R& r, const V& v) { return assign(r.model, read_string(v)); }},
+         {"prompt", [](R& r, const V& v) { return assign(r.prompt.emplace(), read_string(v)); }},
+         {"messages",
+          [](R& r, const V& v) { return read_messages(r.messages.emplace(), v, MessageStyle::chat); }},
+         {"add_special_tokens", [](R& r, const V& v) { return assign(r.add_special_tokens, read_bool(v)); }},
+         {"add_generation_prompt", [](R& r, const V& v) { return assign(r.add_generation_prompt, read_bool(v)); }}},
+        {{"return_token_strs", {"false"}}, {"continue_final_message", {"false"}}, {"tools", {"[]"}}},
+        {}};
+    auto request = parse(body, schema, "/tokenize", unknown);
+    if (!request) return request;
+    if (request->prompt.has_value() == request->messages.has_value()) {
+        return invalid_argument("give either prompt (a string) or messages (a list of messages)", "prompt");
+    }
+    return request;
+}
+
+Result<DetokenizeRequest> parse_detokenize(std::string_view body, UnknownFields& unknown) {
+    using R = DetokenizeRequest;
+    using V = FieldValue;
+    static const Schema<R> schema{
+        {{"model", [](R& r, const V& v) { return assign(r.model, read_string(v)); }},
+         {"tokens", [](R& r, const V& v) { return assign(r.tokens.emplace(), read_token_ids(v)); }}},
+        {},
+        {}};
+    auto request = parse(body, schema, "/detokenize", unknown);
+    if (!request) return request;
+    if (!request->tokens) return invalid_argument("tokens is missing; it must be a list of token ids", "tokens");
+    return request;
+}
+
+std::string template_variables(const std::vector<Message>& messages, bool add_generation_prompt) {
+    JsonWriter out;
+    out.begin_object().key("messages").begin_array();
+    for (const Message& message : messages) {
+        out.begin_object().field("role", message.role == "developer" ? std::string("system") : message.role);
+        if (message.name) out.field("name", *message.name);
+        out.field("content", message.content).end_object();
+    }
+    out.end_array().field("add_generation_prompt", add_generation_prompt);
+    return out.end_object().take();
+}
+
+}  // namespace troupe::net

@@ -1,0 +1,46 @@
+// What is kept of a response beside its generation: everything that its object shows and that a conversation
+// continued from it needs. Travels through the client port as an opaque string (JSON).
+#pragma once
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "actors/client_port.hpp"
+#include "net/requests.hpp"
+
+namespace troupe::net {
+
+struct ResponseRecord {
+    std::string id;       // "resp_..."
+    std::string item_id;  // "msg_...", of the one output message
+    std::int64_t created = 0;  // Unix seconds
+    std::string model;
+    std::vector<Message> messages;  // the conversation so far, this input included, instructions not
+    std::optional<std::string> instructions;  // of this response only: a successor has its own
+    std::optional<std::string> previous_response_id;
+    std::optional<std::string> user;
+    std::map<std::string, std::string> metadata;
+    std::optional<float> temperature, top_p;
+    std::optional<std::uint32_t> max_output_tokens;
+    bool background = false;
+    bool store = true;
+
+    bool operator==(const ResponseRecord&) const = default;
+};
+
+inline constexpr std::string_view kResponseIdPrefix = "resp_";
+
+std::string to_json(const ResponseRecord& record);
+Result<ResponseRecord> record_from_json(std::string_view json);
+
+// The record of the response that `request` asks for, continuing `previous` if there is one.
+Result<ResponseRecord> make_record(const ResponseRequest& request, const std::string& model, std::int64_t now,
+                                   const GenerationSnapshot* previous);
+
+Error response_not_found(const std::string& id, std::string param = "response_id");
+Error previous_response_not_found(const std::string& id);
+
+}  // namespace troupe::net

@@ -32,6 +32,15 @@ __m512 load_halves(const std::byte* at) {
     return _mm512_cvtph_ps(_mm256_load_si256(reinterpret_cast<const __m256i*>(at)));
 }
 
+// Asks for the lines that store() will write, so that they are there when the sums are.
+template <int Rows>
+void prefetch_outputs(const Tile& tile) {
+    for (int m = 0; m < Rows; ++m) {
+        _mm_prefetch(tile.out + m * tile.out_stride, _MM_HINT_T0);
+        _mm_prefetch(tile.out + m * tile.out_stride + tile.out_columns - 1, _MM_HINT_T0);
+    }
+}
+
 const std::byte* prefetch(const std::byte* next, unsigned lines) {
     for (unsigned i = 0; i < lines; ++i, next += 64) _mm_prefetch(next, _MM_HINT_T1);
     return next;
@@ -58,6 +67,7 @@ template <PanelFormat F, int Rows>
 void quantized_tile(const Tile& tile) {
     __m512 sums[2][Rows];
     for (int m = 0; m < Rows; ++m) sums[0][m] = sums[1][m] = _mm512_setzero_ps();
+    prefetch_outputs<Rows>(tile);
     const std::byte *step = tile.panel, *next = tile.prefetch;
     const std::int8_t* q = tile.q;
     for (std::size_t b = 0; b < tile.num_blocks; ++b, q += kBlockColumns, step += panel_step(F).bytes) {
@@ -101,9 +111,9 @@ void quantized_tile(const Tile& tile) {
     store(tile, sums);
 }
 
-// Column k of 32 rows, widened.
+// Column k of 32 rows, widened. `odd` is k % 2, known when the compiler cannot see it in k.
 template <PanelFormat F>
-void load_column(const std::byte* panel, std::size_t k, __m512 (&weights)[2]) {
+void load_column(const std::byte* panel, std::size_t k, [[maybe_unused]] bool odd, __m512 (&weights)[2]) {
     for (int half = 0; half < 2; ++half) {
         if constexpr (F == PanelFormat::f32) {
             weights[half] = _mm512_load_ps(panel + 128 * k + 64 * half);
@@ -118,9 +128,9 @@ void load_column(const std::byte* panel, std::size_t k, __m512 (&weights)[2]) {
 }
 
 template <PanelFormat F, int Rows>
-void add_column(const Tile& tile, std::size_t k, __m512 (&sums)[2][Rows]) {
+void add_column(const Tile& tile, std::size_t k, bool odd, __m512 (&sums)[2][Rows]) {
     __m512 weights[2];
-    load_column<F>(tile.panel, k, weights);
+    load_column<F>(tile.panel, k, odd, weights);
     for (int m = 0; m < Rows; ++m) {
         const __m512 x = _mm512_set1_ps(tile.x[m * tile.x_stride + k]);
         sums[0][m] = _mm512_fmadd_ps(weights[0], x, sums[0][m]);
@@ -132,17 +142,18 @@ template <PanelFormat F, int Rows>
 void float_tile(const Tile& tile) {
     __m512 sums[2][Rows];
     for (int m = 0; m < Rows; ++m) sums[0][m] = sums[1][m] = _mm512_setzero_ps();
+    prefetch_outputs<Rows>(tile);
     const std::byte* next = tile.prefetch;
     std::size_t k = 0;
     for (; k + kPrefetchColumns <= tile.columns; k += kPrefetchColumns) {
         next = prefetch(next, tile.prefetch_lines);
 #pragma GCC unroll 4
         for (std::size_t i = 0; i < kPrefetchColumns; i += 2) {  // two at a time: bfloat16 comes in pairs
-            add_column<F, Rows>(tile, k + i, sums);
-            add_column<F, Rows>(tile, k + i + 1, sums);
+            add_column<F, Rows>(tile, k + i, false, sums);
+            add_column<F, Rows>(tile, k + i + 1, true, sums);
         }
     }
-    for (; k < tile.columns; ++k) add_column<F, Rows>(tile, k, sums);
+    for (; k < tile.columns; ++k) add_column<F, Rows>(tile, k, k % 2 == 1, sums);
     store(tile, sums);
 }
 

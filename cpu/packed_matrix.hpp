@@ -52,8 +52,9 @@ class PackedMatrix {
 // activations.
 struct Product {
     const PackedMatrix* matrix = nullptr;
-    float* out = nullptr;  // [activations.rows()][out_stride], out_stride >= matrix->rows()
-    std::size_t out_stride = 0;
+    float* out = nullptr;  // [activations.rows()][out_stride]
+    std::size_t out_stride =
+        0;  // >= matrix->rows(); multiples of 4 KB cost some percent when there are many rows
 };
 
 // Several products of the same activations (q, k, v; gate, up) in one phase of the pool. Every output is one

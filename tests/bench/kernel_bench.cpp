@@ -131,13 +131,14 @@ void run_cell(ComputePool& pool, Copies& copies, const Phase& phase, std::size_t
         all_rows += matrix.rows();
         bytes += static_cast<double>(matrix.bytes());
     }
-    std::vector<float> out(count * all_rows);
+    const std::size_t out_stride = all_rows % 1024 == 0 ? all_rows + 16 : all_rows;
+    std::vector<float> out(count * out_stride);
     std::vector<Product> products(phase.rows.size());
     const auto once = [&] {
         const std::vector<PackedMatrix>& matrices = copies.next();
         std::size_t first = 0;
         for (std::size_t i = 0; i < matrices.size(); ++i) {
-            products[i] = {&matrices[i], out.data() + first, all_rows};
+            products[i] = {&matrices[i], out.data() + first, out_stride};
             first += matrices[i].rows();
         }
         multiply(pool, products, activations);

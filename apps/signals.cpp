@@ -1,0 +1,33 @@
+#include "apps/signals.hpp"
+
+#include <pthread.h>
+#include <unistd.h>
+
+namespace troupe {
+
+SignalGate::SignalGate() {
+    sigemptyset(&signals_);
+    sigaddset(&signals_, SIGINT);
+    sigaddset(&signals_, SIGTERM);
+    sigaddset(&signals_, woken);
+    pthread_sigmask(SIG_BLOCK, &signals_, nullptr);
+}
+
+int SignalGate::wait() const {
+    for (;;) {
+        if (const auto signal = wait_for(std::chrono::hours(1))) return *signal;
+    }
+}
+
+std::optional<int> SignalGate::wait_for(std::chrono::milliseconds patience) const {
+    timespec time{};
+    time.tv_sec = patience.count() / 1000;
+    time.tv_nsec = patience.count() % 1000 * 1'000'000;
+    const int signal = ::sigtimedwait(&signals_, nullptr, &time);
+    if (signal < 0) return std::nullopt;  // time is over, or a signal that is none of ours came
+    return signal;
+}
+
+void SignalGate::wake() { ::kill(::getpid(), woken); }
+
+}  // namespace troupe

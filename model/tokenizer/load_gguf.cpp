@@ -1,0 +1,273 @@
+#include <algorithm>
+#include <cmath>
+
+#include "model/tokenizer/byte_level.hpp"
+#include "model/tokenizer/known_patterns.hpp"
+#include "model/tokenizer/loaders.hpp"
+#include "model/tokenizer/utf8.hpp"
+
+namespace troupe {
+
+namespace {
+
+constexpr std::string_view metaspace = "\xE2\x96\x81";
+constexpr std::size_t max_spelling = 1024;  // bytes; keeps the search for a token's parts short
+
+enum TokenType : std::int64_t {
+    normal = 1,
+    unknown = 2,
+    control = 3,
+    user_defined = 4,
+    unused = 5,
+    byte = 6
+};
+
+class GgufLoader {
+  public:
+    explicit GgufLoader(const GgufFile& file) : file_(file) {}
+
+    Result<TokenizerParts> load() {
+        const auto model = file_.require_string("tokenizer.ggml.model");
+        if (!model) return model.error();
+        if (*model != "gpt2" && *model != "llama") {
+            return invalid_argument("The tokenizer model '" + std::string(model->substr(0, 80)) +
+                                    "' (tokenizer.ggml.model) is not supported; gpt2 and llama are.");
+        }
+        if (Status s = read_tokens(); !s) return s.error();
+        if (Status s = *model == "gpt2" ? read_byte_level() : read_sentencepiece(); !s) return s.error();
+        add_tokens();
+        if (Status s = read_special_ids(); !s) return s.error();
+        parts_.bpe = std::make_unique<const Bpe>(std::move(bpe_));
+        return std::move(parts_);
+    }
+
+  private:
+    Status read_tokens() {
+        const auto tokens = file_.get_strings("tokenizer.ggml.tokens");
+        if (!tokens || tokens->empty()) {
+            return invalid_argument(
+                "There is no vocabulary: tokenizer.ggml.tokens should be an array of strings.");
+        }
+        types_.assign(tokens->size(), normal);
+        if (file_.has("tokenizer.ggml.token_type")) {
+            auto types = file_.get_ints("tokenizer.ggml.token_type");
+            if (!types || types->size() != tokens->size()) {
+                return invalid_argument("tokenizer.ggml.token_type should be an array of " +
+                                        std::to_string(tokens->size()) + " integers, one for each token.");
+            }
+            types_ = std::move(*types);
+        }
+        parts_.vocabulary.resize(tokens->size());
+        for (std::size_t i = 0; i < tokens->size(); ++i) {
+            if (!is_valid_utf8((*tokens)[i])) {
+                return invalid_argument("Token " + std::to_string(i) +
+                                        " of the vocabulary is not valid UTF-8.");
+            }
+            if (types_[i] < normal || types_[i] > byte) {
+                return invalid_argument("Token " + std::to_string(i) + " has the unknown type " +
+                                        std::to_string(types_[i]) + "; 1 to 6 are known.");
+            }
+            VocabularyToken& token = parts_.vocabulary[i];
+            token.text = token.bytes = (*tokens)[i];
+            token.special = types_[i] == control || types_[i] == unknown;
+        }
+        bpe_.vocab_size = tokens->size();
+        bpe_.spellings.resize(tokens->size());
+        bpe_.byte_tokens.fill(-1);
+        return {};
+    }
+
+    Status read_byte_level() {
+        const auto named = find_pre_tokenizer(file_.get_string("tokenizer.ggml.pre").value_or("default"));
+        if (!named) return named.error();
+        std::vector<PreTokenizerStep> steps;
+        for (const std::string_view pattern : named->patterns) {
+            auto regex = Regex::compile(pattern);
+            if (!regex) return regex.error();
+            steps.push_back(SplitPreTokenizer{std::move(*regex)});
+        }
+        parts_.pre_tokenizer = PreTokenizer(std::move(steps));
+        bpe_.byte_level = true;
+        bpe_.ignore_merges = named->ignore_merges;
+        add_bos_ = named->add_bos;
+        for (std::size_t i = 0; i < types_.size(); ++i) {
+            if (types_[i] != normal) continue;
+            if (auto bytes = byte_level_decode(parts_.vocabulary[i].text)) {
+                parts_.vocabulary[i].bytes = *bytes;
+                bpe_.spellings[i] = std::move(*bytes);
+            }
+        }
+        return read_merges();
+    }
+
+    Status read_merges() {
+        const auto merges = file_.get_strings("tokenizer.ggml.merges");
+        if (!merges) {
+            return invalid_argument(
+                "There are no merges: tokenizer.ggml.merges should be an array of strings.");
+        }
+        SpellingTable ids(parts_.vocabulary.size());
+        for (std::size_t i = 0; i < parts_.vocabulary.size(); ++i) {
+            ids.insert(parts_.vocabulary[i].text, static_cast<TokenId>(i));
+        }
+        bpe_.merges.reserve(merges->size());
+        std::string result;
+        for (const std::string_view merge : *merges) {
+            const std::size_t space = merge.find(' ', 1);
+            if (space == std::string_view::npos) {
+                return invalid_argument("Merge " + std::to_string(bpe_.merges.size()) +
+                                        " should be two tokens with a space between.");
+            }
+            const std::string_view left = merge.substr(0, space);
+            const std::string_view right = merge.substr(space + 1);
+            result.assign(left);
+            result += right;
+            const BpeMerge found{ids.find(left), ids.find(right), ids.find(result),
+                                 static_cast<std::uint32_t>(bpe_.merges.size())};
+            if (found.left < 0 || found.right < 0 || found.result < 0) {
+                return invalid_argument("Merge " + std::to_string(bpe_.merges.size()) + " ('" +
+                                        std::string(merge.substr(0, 80)) +
+                                        "') uses or makes a token that is not in the vocabulary.");
+            }
+            bpe_.merges.push_back(found);
+        }
+        return {};
+    }
+
+    Status read_sentencepiece() {
+        const bool add_space_prefix = file_.get_bool("tokenizer.ggml.add_space_prefix").value_or(true);
+        auto space = Regex::literal(" ");
+        if (!space) return space.error();
+        std::vector<NormalizerStep> steps;
+        if (add_space_prefix) steps.push_back(PrependNormalizer{std::string(metaspace)});
+        steps.push_back(ReplaceNormalizer{std::move(*space), std::string(metaspace)});
+        parts_.normalizer = Normalizer(std::move(steps));
+        parts_.leading_spaces_dropped = add_space_prefix ? 1 : 0;
+        add_bos_ = true;
+        bpe_.fuse_unknown = true;
+        for (std::size_t i = 0; i < types_.size(); ++i) {
+            VocabularyToken& token = parts_.vocabulary[i];
+            if (types_[i] == byte) {
+                const auto value = parse_byte_token(token.text);
+                if (!value) {
+                    return invalid_argument("Token " + std::to_string(i) +
+                                            " is of type byte, but is not spelled like <0x0A>.");
+                }
+                bpe_.byte_tokens[*value] = static_cast<TokenId>(i);
+                token.bytes.assign(1, static_cast<char>(*value));
+            } else if (types_[i] == normal) {
+                if (token.text.size() > max_spelling) {
+                    return invalid_argument("Token " + std::to_string(i) + " has more than " +
+                                            std::to_string(max_spelling) + " bytes.");
+                }
+                bpe_.spellings[i] = token.text;
+                token.bytes = replace_all(token.text, metaspace, " ");
+            } else if (types_[i] == unknown) {
+                bpe_.unknown = static_cast<TokenId>(i);
+            }
+        }
+        return make_merges_from_scores();
+    }
+
+    // SentencePiece merges the neighbours whose concatenation is the token with the highest score. As a table
+    // of pairs: every way to cut a token into two tokens, ranked by that score, equal scores alike.
+    Status make_merges_from_scores() {
+        const auto scores = file_.get_floats("tokenizer.ggml.scores");
+        if (!scores || scores->size() != bpe_.vocab_size) {
+            return invalid_argument("tokenizer.ggml.scores should be an array of " +
+                                    std::to_string(bpe_.vocab_size) + " floats, one for each token.");
+        }
+        std::vector<float> ranking = *scores;
+        if (std::any_of(ranking.begin(), ranking.end(), [](float score) { return std::isnan(score); })) {
+            return invalid_argument("tokenizer.ggml.scores holds a value that is not a number.");
+        }
+        std::sort(ranking.begin(), ranking.end(), std::greater<>());
+        ranking.erase(std::unique(ranking.begin(), ranking.end()), ranking.end());
+        const auto rank_of = [&ranking](float score) {
+            return static_cast<std::uint32_t>(
+                std::lower_bound(ranking.begin(), ranking.end(), score, std::greater<>()) - ranking.begin());
+        };
+        add_characters_outside_vocabulary();
+        SpellingTable ids(bpe_.spellings.size());
+        for (std::size_t i = 0; i < bpe_.spellings.size(); ++i) {
+            if (!bpe_.spellings[i].empty()) ids.insert(bpe_.spellings[i], static_cast<TokenId>(i));
+        }
+        for (std::size_t i = 0; i < bpe_.vocab_size; ++i) {
+            const std::string_view spelling = bpe_.spellings[i];
+            const std::uint32_t rank = rank_of((*scores)[i]);
+            for (std::size_t cut = spelling.empty() ? 0 : utf8_length(spelling); cut < spelling.size();
+                 cut += utf8_length(spelling.substr(cut))) {
+                const TokenId left = ids.find(spelling.substr(0, cut));
+                const TokenId right = left < 0 ? -1 : ids.find(spelling.substr(cut));
+                if (right >= 0) bpe_.merges.push_back({left, right, static_cast<TokenId>(i), rank});
+            }
+        }
+        return {};
+    }
+
+    // A token may consist of characters that are no tokens themselves (an emoji with its skin tone): they get
+    // ids past the vocabulary, so that merges can name them.
+    void add_characters_outside_vocabulary() {
+        SpellingTable known(bpe_.spellings.size());
+        for (std::size_t i = 0; i < bpe_.vocab_size; ++i) {
+            if (!bpe_.spellings[i].empty()) known.insert(bpe_.spellings[i], static_cast<TokenId>(i));
+        }
+        std::vector<std::string> characters;
+        for (std::size_t i = 0; i < bpe_.vocab_size; ++i) {
+            const std::string_view spelling = bpe_.spellings[i];
+            for (std::size_t at = 0; at < spelling.size();) {
+                const std::size_t length = utf8_length(spelling.substr(at));
+                if (known.find(spelling.substr(at, length)) < 0)
+                    characters.emplace_back(spelling.substr(at, length));
+                at += length;
+            }
+        }
+        std::sort(characters.begin(), characters.end());
+        characters.erase(std::unique(characters.begin(), characters.end()), characters.end());
+        bpe_.spellings.insert(bpe_.spellings.end(), characters.begin(), characters.end());
+    }
+
+    void add_tokens() {
+        for (std::size_t i = 0; i < types_.size(); ++i) {
+            const bool special = parts_.vocabulary[i].special;
+            if (!special && types_[i] != user_defined) continue;
+            parts_.added.add(
+                {.id = static_cast<TokenId>(i), .content = parts_.vocabulary[i].text, .special = special});
+        }
+    }
+
+    Status read_special_ids() {
+        if (Status s = read_id("tokenizer.ggml.bos_token_id", parts_.bos); !s) return s;
+        if (Status s = read_id("tokenizer.ggml.eos_token_id", parts_.eos); !s) return s;
+        if (file_.get_bool("tokenizer.ggml.add_bos_token").value_or(add_bos_) && parts_.bos) {
+            parts_.prefix.push_back(*parts_.bos);
+        }
+        if (file_.get_bool("tokenizer.ggml.add_eos_token").value_or(false) && parts_.eos) {
+            parts_.suffix.push_back(*parts_.eos);
+        }
+        return {};
+    }
+
+    Status read_id(std::string_view key, std::optional<TokenId>& id) const {
+        if (!file_.has(key)) return {};
+        const auto value = file_.get_uint(key);
+        if (!value || *value >= parts_.vocabulary.size()) {
+            return invalid_argument(std::string(key) + " should be a token of the vocabulary, 0 to " +
+                                    std::to_string(parts_.vocabulary.size() - 1) + ".");
+        }
+        id = static_cast<TokenId>(*value);
+        return {};
+    }
+
+    const GgufFile& file_;
+    std::vector<std::int64_t> types_;
+    bool add_bos_ = false;
+    BpeModel bpe_;
+    TokenizerParts parts_;
+};
+
+}  // namespace
+
+Result<TokenizerParts> tokenizer_from_gguf(const GgufFile& file) { return GgufLoader(file).load(); }
+
+}  // namespace troupe

@@ -1,0 +1,70 @@
+#include <cstring>
+
+#include "model/formats/mapped_file.hpp"
+#include "model/tokenizer/loaders.hpp"
+#include "model/tokenizer/tokenizer.hpp"
+
+namespace troupe {
+
+namespace {
+
+Result<std::shared_ptr<const Tokenizer>> finish(const std::filesystem::path& path,
+                                                Result<TokenizerParts> parts) {
+    if (!parts) {
+        Error error = std::move(parts).error();
+        error.message = path.string() + ": " + error.message;
+        return error;
+    }
+    return std::shared_ptr<const Tokenizer>(std::make_shared<Tokenizer>(std::move(*parts)));
+}
+
+bool is_gguf(const MappedFile& file) {
+    return file.size() >= 4 && std::memcmp(file.bytes().data(), "GGUF", 4) == 0;
+}
+
+int hex_digit(char c) {
+    if (c >= '0' && c <= '9') return c - '0';
+    if (c >= 'A' && c <= 'F') return c - 'A' + 10;
+    if (c >= 'a' && c <= 'f') return c - 'a' + 10;
+    return -1;
+}
+
+}  // namespace
+
+std::optional<unsigned char> parse_byte_token(std::string_view text) {
+    if (text.size() != 6 || text.substr(0, 3) != "<0x" || text[5] != '>') return std::nullopt;
+    const int high = hex_digit(text[3]);
+    const int low = hex_digit(text[4]);
+    if (high < 0 || low < 0) return std::nullopt;
+    return static_cast<unsigned char>(high * 16 + low);
+}
+
+std::string replace_all(std::string_view text, std::string_view pattern, std::string_view replacement) {
+    if (pattern.empty()) return std::string(text);
+    std::string out;
+    for (std::size_t at; (at = text.find(pattern)) != std::string_view::npos;
+         text.remove_prefix(at + pattern.size())) {
+        out += text.substr(0, at);
+        out += replacement;
+    }
+    return out += text;
+}
+
+Result<std::shared_ptr<const Tokenizer>> load_tokenizer(const GgufFile& file) {
+    return finish(file.path(), tokenizer_from_gguf(file));
+}
+
+Result<std::shared_ptr<const Tokenizer>> load_tokenizer(const std::filesystem::path& path) {
+    std::error_code ignored;
+    if (std::filesystem::is_directory(path, ignored)) return load_tokenizer(path / "tokenizer.json");
+    const auto file = MappedFile::open(path);
+    if (!file) return file.error();
+    if (is_gguf(**file)) {
+        const auto gguf = GgufFile::open(path);
+        if (!gguf) return gguf.error();
+        return load_tokenizer(*gguf);
+    }
+    return finish(path, tokenizer_from_json(path, path.parent_path() / "tokenizer_config.json"));
+}
+
+}  // namespace troupe

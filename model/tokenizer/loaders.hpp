@@ -1,0 +1,25 @@
+// The two sources of tokenizers. Messages of errors do not name the file: load_tokenizer() adds it.
+#pragma once
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "core/status.hpp"
+#include "model/formats/gguf.hpp"
+#include "model/tokenizer/tokenizer_parts.hpp"
+
+namespace troupe {
+
+Result<TokenizerParts> tokenizer_from_gguf(const GgufFile& file);
+
+// A Hugging Face tokenizer.json; `config_path` is the tokenizer_config.json beside it, which need not exist.
+Result<TokenizerParts> tokenizer_from_json(const std::filesystem::path& path,
+                                           const std::filesystem::path& config_path);
+
+// The byte that "<0x0A>" spells.
+std::optional<unsigned char> parse_byte_token(std::string_view text);
+
+std::string replace_all(std::string_view text, std::string_view pattern, std::string_view replacement);
+
+}  // namespace troupe

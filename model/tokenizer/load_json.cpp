@@ -276,14 +276,32 @@ class JsonLoader {
 };
 
 // "bos_token": "<s>" or {"content": "<s>", ...}; a text that is no token counts as none.
-std::optional<TokenId> find_named_token(const Json& config, std::string_view key,
+std::optional<TokenId> find_named_token(simdjson::ondemand::object config, std::string_view key,
                                         const TokenizerParts& parts) {
+    simdjson::ondemand::value value;
     std::string_view text;
-    if (config[key].get(text) && config[key]["content"].get(text)) return std::nullopt;
+    if (config[key].get(value) || (value.get(text) && value["content"].get(text))) return std::nullopt;
     const auto found = std::find_if(parts.vocabulary.begin(), parts.vocabulary.end(),
                                     [text](const VocabularyToken& token) { return token.text == text; });
     if (text.empty() || found == parts.vocabulary.end()) return std::nullopt;
     return static_cast<TokenId>(found - parts.vocabulary.begin());
+}
+
+// Read on demand: these files hold numbers of 31 digits (model_max_length), which the DOM parser refuses.
+Status read_config(const std::filesystem::path& path, TokenizerParts& parts) {
+    const auto file = MappedFile::open(path);
+    if (!file) return file.error();
+    const auto bytes = (*file)->bytes();
+    const simdjson::padded_string text(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+    simdjson::ondemand::parser parser;
+    simdjson::ondemand::document document;
+    simdjson::ondemand::object config;
+    if (parser.iterate(text).get(document) || document.get_object().get(config)) {
+        return invalid_argument("The tokenizer_config.json beside it is not a JSON object.");
+    }
+    parts.bos = find_named_token(config, "bos_token", parts);
+    parts.eos = find_named_token(config, "eos_token", parts);
+    return {};
 }
 
 }  // namespace
@@ -296,14 +314,7 @@ Result<TokenizerParts> tokenizer_from_json(const std::filesystem::path& path,
     auto parts = JsonLoader(*root).load();
     std::error_code ignored;
     if (!parts || !std::filesystem::exists(config_path, ignored)) return parts;
-    simdjson::dom::parser config_parser;
-    const auto config = parse_file(config_path, config_parser);
-    if (!config) {
-        return invalid_argument("The tokenizer_config.json beside it cannot be used: " +
-                                config.error().message);
-    }
-    parts->bos = find_named_token(*config, "bos_token", *parts);
-    parts->eos = find_named_token(*config, "eos_token", *parts);
+    if (Status s = read_config(config_path, *parts); !s) return s.error();
     return parts;
 }
 

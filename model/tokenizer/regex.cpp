@@ -140,8 +140,7 @@ Result<std::shared_ptr<const void>> compile_pcre2(std::string_view pattern, std:
                                                          pcre2_compile_context_free);
     pcre2_set_newline(context.get(), PCRE2_NEWLINE_LF);
     pcre2_code* code = pcre2_compile(reinterpret_cast<PCRE2_SPTR>(pattern.data()), pattern.size(),
-                                     PCRE2_UTF | PCRE2_UCP | PCRE2_NEVER_BACKSLASH_C | options, &error,
-                                     &offset, context.get());
+                                     PCRE2_UTF | options, &error, &offset, context.get());
     if (code == nullptr) return refuse(shown, "is not understood: " + pcre2_message(error));
     pcre2_jit_compile(code, PCRE2_JIT_COMPLETE);  // where there is no JIT the interpreter serves
     return std::shared_ptr<const void>(
@@ -156,7 +155,7 @@ Result<Regex> Regex::compile(std::string_view pattern) {
     // Equal, but tries each run of white space once, where \s+$ alone takes time in the square of its length.
     if (pattern == "\\s+$") *translated = "(?<![" + std::string(white_space) + "])" + *translated;
     // Ruby's ^ and $ match at every line.
-    auto code = compile_pcre2(*translated, PCRE2_MULTILINE, pattern);
+    auto code = compile_pcre2(*translated, PCRE2_UCP | PCRE2_NEVER_BACKSLASH_C | PCRE2_MULTILINE, pattern);
     if (!code) return code.error();
     Regex regex;
     regex.pattern_ = pattern;

@@ -1,0 +1,99 @@
+#include "policies/fcfs.hpp"
+
+#include <utility>
+#include <vector>
+
+#include "tests/catch.hpp"
+
+namespace troupe {
+namespace {
+
+PolicySequence sequence(std::uint32_t state, std::uint32_t prompt, std::uint32_t computed,
+                        std::uint32_t generated, std::uint32_t blocks) {
+    PolicySequence s{};
+    s.state = state;
+    s.prompt_tokens = prompt;
+    s.computed_tokens = computed;
+    s.generated_tokens = generated;
+    s.max_tokens = 100;
+    s.blocks_held = blocks;
+    return s;
+}
+
+struct Answer {
+    std::vector<std::pair<std::uint32_t, std::uint32_t>> rows;  // index, tokens
+    std::vector<std::uint32_t> victims;
+};
+
+Answer ask(const std::vector<PolicySequence>& sequences, std::uint32_t budget, std::uint32_t max_sequences,
+           std::uint32_t free_blocks) {
+    PolicyView view{};
+    view.sequences = sequences.data();
+    view.num_sequences = static_cast<std::uint32_t>(sequences.size());
+    for (const auto& s : sequences) view.num_running += s.state == POLICY_RUNNING ? 1 : 0;
+    view.token_budget = budget;
+    view.max_sequences = max_sequences;
+    view.block_size = 4;
+    view.free_blocks = free_blocks;
+    std::vector<PolicyRow> rows(sequences.size());
+    std::vector<std::uint32_t> victims(sequences.size());
+    PolicyDecision decision{rows.data(), view.num_sequences, 0, victims.data(), view.num_sequences, 0};
+    REQUIRE(fcfs_policy().decide(nullptr, &view, &decision) == 0);
+    Answer answer;
+    for (std::uint32_t i = 0; i < decision.num_rows; ++i) {
+        answer.rows.emplace_back(rows[i].sequence, rows[i].num_tokens);
+    }
+    answer.victims.assign(victims.begin(), victims.begin() + decision.num_victims);
+    return answer;
+}
+
+using Rows = std::vector<std::pair<std::uint32_t, std::uint32_t>>;
+
+TEST_CASE("decoding goes before prefill, prefill takes what is left of the budget") {
+    const auto answer = ask({sequence(POLICY_RUNNING, 50, 10, 0, 3), sequence(POLICY_RUNNING, 4, 5, 2, 2),
+                             sequence(POLICY_WAITING, 20, 0, 0, 0)},
+                            8, 4, 100);
+    CHECK(answer.rows == Rows{{0, 7}, {1, 1}});
+    CHECK(answer.victims.empty());
+}
+
+TEST_CASE("waiting sequences follow in order while budget, places and blocks last") {
+    const auto waiting = sequence(POLICY_WAITING, 8, 0, 0, 0);
+    CHECK(ask({waiting, waiting, waiting}, 20, 8, 100).rows == Rows{{0, 8}, {1, 8}, {2, 4}});
+    CHECK(ask({waiting, waiting, waiting}, 20, 2, 100).rows == Rows{{0, 8}, {1, 8}});
+    // Two blocks and one to grow into each: six are enough for two of them only.
+    CHECK(ask({waiting, waiting, waiting}, 100, 8, 6).rows == Rows{{0, 8}, {1, 8}});
+    // The first does not fit: those behind it wait, even where they would.
+    CHECK(ask({sequence(POLICY_WAITING, 40, 0, 0, 0), waiting}, 100, 8, 6).rows.empty());
+}
+
+TEST_CASE("a prompt that is admitted in part keeps its blocks promised") {
+    const auto waiting = sequence(POLICY_WAITING, 20, 0, 0, 0);
+    // The first takes one block now and four later: eight free ones are not enough for a second.
+    CHECK(ask({waiting, waiting}, 4, 8, 8).rows == Rows{{0, 4}});
+    CHECK(ask({sequence(POLICY_RUNNING, 20, 4, 0, 1), waiting}, 8, 8, 7).rows == Rows{{0, 8}});
+}
+
+TEST_CASE("the last arrived is preempted when blocks run out, and then none is admitted") {
+    const auto decoding = sequence(POLICY_RUNNING, 4, 8, 5, 2);  // needs a third block
+    const auto answer = ask({decoding, decoding, decoding, sequence(POLICY_WAITING, 1, 0, 0, 0)}, 100, 8, 0);
+    CHECK(answer.victims == std::vector<std::uint32_t>{2});
+    CHECK(answer.rows == Rows{{0, 1}, {1, 1}});
+}
+
+TEST_CASE("nothing is given to a sequence about to end, and it preempts nobody") {
+    auto ending = sequence(POLICY_RUNNING, 4, 8, 5, 2);
+    ending.max_tokens = 5;
+    const auto answer = ask({ending, sequence(POLICY_RUNNING, 4, 6, 3, 2)}, 100, 8, 0);
+    CHECK(answer.rows == Rows{{1, 1}});
+    CHECK(answer.victims.empty());
+}
+
+TEST_CASE("the oldest gets on even when decoding takes the whole budget") {
+    const auto answer =
+        ask({sequence(POLICY_RUNNING, 9, 4, 0, 1), sequence(POLICY_RUNNING, 4, 8, 5, 2)}, 1, 2, 1);
+    CHECK(answer.rows == Rows{{0, 1}});
+}
+
+}  // namespace
+}  // namespace troupe

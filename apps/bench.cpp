@@ -1,6 +1,4 @@
 // `troupe bench`: load for any server that speaks the OpenAI API.
-#include <sys/resource.h>
-
 #include <CLI/CLI.hpp>
 #include <cstdio>
 #include <fstream>
@@ -11,6 +9,7 @@
 #include "apps/bench_workload.hpp"
 #include "apps/commands.hpp"
 #include "apps/console.hpp"
+#include "apps/open_files.hpp"
 
 namespace troupe {
 namespace {
@@ -33,7 +32,8 @@ constexpr const char* examples = R"(Examples:
   troupe bench --trace azure_llm_2023_conv.csv --num-requests 200 --trace-speed 2 --json report.json
 
 Latencies are defined as in `vllm bench serve`: TTFT is the first chunk with content minus send, ITL the gaps between
-such chunks, TPOT (latency - TTFT) / (output tokens - 1), goodput the requests per second that met every objective.)";
+such chunks, TPOT (latency - TTFT) / (output tokens - 1), goodput the requests per second that met every objective.
+)";
 
 void add_flags(CLI::App& parser, BenchFlags& flags) {
     parser.footer(examples);
@@ -152,15 +152,6 @@ Result<std::vector<BenchRequest>> workload_of(const BenchFlags& flags) {
     return requests;
 }
 
-// Every stream is a socket.
-void allow_many_sockets() {
-    rlimit limit{};
-    if (::getrlimit(RLIMIT_NOFILE, &limit) == 0) {
-        limit.rlim_cur = limit.rlim_max;
-        ::setrlimit(RLIMIT_NOFILE, &limit);
-    }
-}
-
 BenchRun run_with_bar(const BenchTarget& target, const BenchPlan& plan, const std::string& title) {
     ProgressBar bar(title);
     std::size_t ended = 0, failed = 0;
@@ -204,7 +195,7 @@ int bench(const BenchFlags& flags) {
         if (!model) return report(model.error());
         target->model = *std::move(model);
     }
-    allow_many_sockets();
+    raise_open_file_limit();
 
     const bool open_loop = flags.request_rate > 0 || (!flags.trace.empty() && flags.concurrency == 0);
     BenchPlan plan;

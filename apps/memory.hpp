@@ -13,8 +13,8 @@ struct MemoryFiles {
 };
 
 // Bytes: the least of the machine's MemAvailable and what is left of the memory limit of this process's
-// cgroup (version 1 or 2) and of those above it. Page cache that the kernel can drop counts as available. 0:
-// unknown.
-std::uint64_t available_memory(const MemoryFiles& files = {});
+// cgroup (version 1 or 2) and of those above it. Page cache that the kernel can drop counts as available.
+// Empty: unknown.
+std::optional<std::uint64_t> available_memory(const MemoryFiles& files = {});
 
 }  // namespace troupe

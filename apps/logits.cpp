@@ -1,0 +1,81 @@
+// `troupe logits`
+#include <CLI/CLI.hpp>
+#include <cstdio>
+#include <memory>
+#include <numeric>
+
+#include "apps/commands.hpp"
+#include "apps/console.hpp"
+#include "apps/model_setup.hpp"
+#include "apps/token_ids.hpp"
+#include "conf/flags.hpp"
+#include "cpu/backend.hpp"
+#include "net/json_writer.hpp"
+
+namespace troupe {
+namespace {
+
+struct LogitsFlags {
+    ConfigFlags config;
+    std::string ids;
+};
+
+// The whole text in one step, of which only the last position's logits are wanted.
+ForwardBatch batch_of(const std::vector<TokenId>& ids, std::size_t block_size) {
+    const auto length = static_cast<std::int32_t>(ids.size());
+    ForwardBatch batch;
+    batch.input_ids = ids;
+    batch.positions.resize(ids.size());
+    std::iota(batch.positions.begin(), batch.positions.end(), 0);
+    batch.slot_mapping = batch.positions;
+    batch.query_start = {0, length};
+    batch.context_lens = {length};
+    batch.block_tables.resize((ids.size() + block_size - 1) / block_size);
+    std::iota(batch.block_tables.begin(), batch.block_tables.end(), 0);
+    batch.block_table_start = {0, static_cast<std::int32_t>(batch.block_tables.size())};
+    batch.logits_rows = {length - 1};
+    batch.sampling.resize(1);
+    return batch;
+}
+
+int logits(const LogitsFlags& flags) {
+    const auto config = flags.config.load();
+    if (!config) return report(config.error());
+    const auto model = set_up_model(*config);
+    if (!model) return report(model.error());
+    const ModelSpec& spec = model->loaded->spec;
+    const auto ids = parse_ids(flags.ids, spec.vocab_size);
+    if (!ids) return report(ids.error());
+    if (ids->size() > spec.max_position) {
+        return report(invalid_argument("--ids: " + std::to_string(ids->size()) +
+                                           " tokens are more than the model's " +
+                                           std::to_string(spec.max_position),
+                                       "--ids"));
+    }
+    const std::size_t block_size = config->engine.block_size;
+    const ForwardBatch batch = batch_of(*ids, block_size);
+    const BackendFactory factory =
+        make_cpu_backend_factory(model->cpu, model->pool, batch.block_tables.size(), block_size);
+    ForwardOutput output;
+    const auto backend = factory.make_backend(factory.make_pool());
+    backend->execute(batch, output);
+
+    net::JsonWriter json;
+    json.begin_object().key("logits").begin_array();
+    for (std::uint32_t i = 0; i < spec.vocab_size; ++i) json.value(output.logits[i]);
+    std::puts(json.end_array().end_object().text().c_str());
+    return 0;
+}
+
+}  // namespace
+
+Command logits_command(CLI::App& program) {
+    CLI::App* parser = program.add_subcommand("logits", "Print the logits that follow some tokens, as JSON");
+    const auto flags = std::make_shared<LogitsFlags>();
+    parser->add_option("--ids", flags->ids, "The tokens")->option_text("1,2,3")->required();
+    flags->config.add_to(*parser, {"--model", "--compute", "--threads"});
+    parser->footer("Prints {\"logits\": [...]}, one number for each entry of the vocabulary.\n");
+    return {parser, [flags] { return logits(*flags); }};
+}
+
+}  // namespace troupe

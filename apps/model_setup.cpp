@@ -1,0 +1,31 @@
+#include "apps/model_setup.hpp"
+
+#include <new>
+
+#include "apps/default_model.hpp"
+
+namespace troupe {
+
+Result<ReadyModel> set_up_model(const Config& config) {
+    ReadyModel ready;
+    auto path = model_path(config.model.model);
+    if (!path) return path.error();
+    ready.path = *std::move(path);
+    auto loaded = load_model(ready.path);
+    if (!loaded) return loaded.error();
+    ready.loaded = std::make_shared<const LoadedModel>(*std::move(loaded));
+    ready.pool = std::make_shared<ComputePool>(config.engine.threads);
+    ready.compute = config.model.compute == ComputeType::f32 ? Compute::f32 : Compute::automatic;
+    try {
+        ready.cpu = CpuModel::prepare(ready.loaded->spec, ready.loaded->weights, ready.compute, *ready.pool);
+    } catch (const std::bad_alloc&) {
+        return Error{ErrorCode::resource_exhausted,
+                     "there is not enough memory for the weights of " + ready.path +
+                         "; take a smaller model, or one that is quantized",
+                     "--model",
+                     {}};
+    }
+    return ready;
+}
+
+}  // namespace troupe

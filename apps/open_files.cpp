@@ -1,0 +1,14 @@
+#include "apps/open_files.hpp"
+
+#include <sys/resource.h>
+
+namespace troupe {
+
+void raise_open_file_limit() {
+    rlimit limit{};
+    if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
+    limit.rlim_cur = limit.rlim_max;
+    ::setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+}  // namespace troupe

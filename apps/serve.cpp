@@ -1,0 +1,128 @@
+// `troupe serve`
+#include <spdlog/spdlog.h>
+
+#include <CLI/CLI.hpp>
+#include <atomic>
+#include <chrono>
+#include <cstdlib>
+#include <memory>
+
+#include "apps/commands.hpp"
+#include "apps/console.hpp"
+#include "apps/local_troupe.hpp"
+#include "apps/logging.hpp"
+#include "apps/open_files.hpp"
+#include "apps/signals.hpp"
+#include "conf/flags.hpp"
+#include "net/request_log.hpp"
+#include "net/server.hpp"
+
+namespace troupe {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+// Set by the actors' threads, which then wake the main thread.
+struct Flags {
+    std::atomic<bool> gave_up{false};
+    std::atomic<bool> drained{false};
+};
+
+bool is_loopback(const std::string& host) {
+    return host.starts_with("127.") || host == "::1" || host == "localhost";
+}
+
+// An IPv6 address goes into brackets.
+std::string url_of(const std::string& host, std::uint16_t port) {
+    const bool ipv6 = host.find(':') != std::string::npos;
+    return "http://" + (ipv6 ? "[" + host + "]" : host) + ":" + std::to_string(port) + "/v1";
+}
+
+// Until SIGTERM or SIGINT, or until there will be no worker any more.
+void wait_for_the_end(const SignalGate& gate, const Flags& flags, const ClientPort& port,
+                      Clock::time_point begin) {
+    constexpr auto poll = std::chrono::milliseconds(5);
+    while (port.state() == ServerState::loading) {
+        const auto signal = gate.wait_for(poll);
+        if (signal && (*signal != SignalGate::woken || flags.gave_up)) return;
+    }
+    spdlog::info("ready after {:.2f} s", std::chrono::duration<double>(Clock::now() - begin).count());
+    while (gate.wait() == SignalGate::woken && !flags.gave_up) {
+    }
+}
+
+// Running requests finish, new ones are refused. False if the time for that was over first.
+bool drain(const SignalGate& gate, const std::shared_ptr<Flags>& flags, ClientPort& port,
+           std::chrono::milliseconds patience) {
+    spdlog::info("draining: running requests finish, new ones are refused; a second signal exits at once");
+    port.drain([flags] {
+        flags->drained = true;
+        SignalGate::wake();
+    });
+    const auto end = Clock::now() + patience;
+    while (!flags->drained) {
+        const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(end - Clock::now());
+        if (left.count() <= 0) return false;
+        const auto signal = gate.wait_for(left);
+        if (signal && *signal != SignalGate::woken) std::_Exit(128 + *signal);
+    }
+    return true;
+}
+
+int run_server(const Config& config, const SignalGate& gate, LocalTroupe& troupe,
+               const std::shared_ptr<Flags>& flags, Clock::time_point begin) {
+    ClientPort& port = troupe.system->port();
+    net::Server server(config.server, port, {.clock = {}, .log = net::spdlog_sink(config.log.json)});
+    const auto bound = server.start();
+    if (!bound) return report(bound.error());
+    spdlog::info("serving {} on {}", troupe.served_name, url_of(config.server.host, *bound));
+    if (!is_loopback(config.server.host) && config.server.api_key.empty()) {
+        spdlog::warn("anyone who reaches {} can use this server: set --api-key", config.server.host);
+    }
+    wait_for_the_end(gate, *flags, port, begin);
+    if (flags->gave_up) {
+        server.stop();
+        return exit_failure;
+    }
+    const bool drained = drain(gate, flags, port, std::chrono::milliseconds(config.server.drain_timeout_ms));
+    if (!drained) spdlog::warn("--drain-timeout is over; the requests that still ran are cut off");
+    server.stop();
+    spdlog::info("stopped");
+    return drained ? 0 : exit_failure;
+}
+
+int serve(const ConfigFlags& config_flags) {
+    const Clock::time_point begin = Clock::now();
+    const auto config = config_flags.load();
+    if (!config) return report(config.error());
+    set_up_logging(config->log);
+    raise_open_file_limit();
+    const SignalGate gate;
+    const auto flags = std::make_shared<Flags>();
+    auto troupe = start_local_troupe(*config, [flags](const std::string& why) {
+        spdlog::critical("giving up: {}", why);
+        flags->gave_up = true;
+        SignalGate::wake();
+    });
+    if (!troupe) return report(troupe.error());
+    spdlog::info("{}", describe_kv(*troupe, config->engine.block_size));
+    return run_server(*config, gate, *troupe, flags, begin);
+}
+
+}  // namespace
+
+Command serve_command(CLI::App& program) {
+    CLI::App* parser =
+        program.add_subcommand("serve", "Serve a model over the OpenAI API (HTTP, SSE, WebSocket)");
+    const auto config = std::make_shared<ConfigFlags>();
+    config->add_to(*parser, {"model", "engine", "server", "supervision", "log"});
+    parser->footer(
+        "Examples:\n"
+        "  troupe serve\n"
+        "  troupe serve --model llama.gguf --host 0.0.0.0 --port 9000 --kv-memory 4GiB\n"
+        "  TROUPE_API_KEY=secret troupe serve --config troupe.toml\n"
+        "SIGTERM and Ctrl-C drain: running requests finish, new ones get 503.\n");
+    return {parser, [config] { return serve(*config); }};
+}
+
+}  // namespace troupe

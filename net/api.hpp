@@ -35,7 +35,8 @@ Result<ModelCard> find_model(const ClientPort& port, const std::string& name);
 // Why generations are refused now, if they are: loading or draining.
 Status check_ready(const ClientPort& port);
 
-// Endpoints, by file: endpoints_info.cpp, endpoints_generate.cpp, endpoints_responses.cpp, endpoints_tokenize.cpp.
+// Endpoints, by file: endpoints_info.cpp, endpoints_generate.cpp, endpoints_responses.cpp,
+// endpoints_tokenize.cpp.
 void get_health(Api& api, const std::shared_ptr<Exchange>& exchange);
 void get_ready(Api& api, const std::shared_ptr<Exchange>& exchange);
 void get_metrics(Api& api, const std::shared_ptr<Exchange>& exchange);

@@ -7,7 +7,10 @@ namespace {
 
 void write_model(JsonWriter& out, const ModelCard& card) {
     out.begin_object().field("id", card.id).field("object", "model").field("created", card.created);
-    out.field("owned_by", "troupe").field("root", card.root).field("max_model_len", card.max_model_len).end_object();
+    out.field("owned_by", "troupe")
+        .field("root", card.root)
+        .field("max_model_len", card.max_model_len)
+        .end_object();
 }
 
 HttpReply json_reply(std::string body) {
@@ -25,7 +28,8 @@ void get_health(Api&, const std::shared_ptr<Exchange>& exchange) {
 void get_ready(Api& api, const std::shared_ptr<Exchange>& exchange) {
     if (auto status = check_ready(api.port); !status) return exchange->fail(status.error());
     if (api.port.state() == ServerState::no_worker) {
-        return exchange->fail({ErrorCode::unavailable, "no worker lives; requests wait for its restart", {}, "no_worker"});
+        return exchange->fail(
+            {ErrorCode::unavailable, "no worker lives; requests wait for its restart", {}, "no_worker"});
     }
     exchange->reply(json_reply(R"({"status":"ready"})"));
 }

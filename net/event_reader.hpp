@@ -1,5 +1,5 @@
-// Takes a generation's events from the actors' threads and holds them until the connection can send them. Texts that
-// wait are put together, so a slow reader costs one string, however long it sleeps.
+// Takes a generation's events from the actors' threads and holds them until the connection can send them.
+// Texts that wait are put together, so a slow reader costs one string, however long it sleeps.
 #pragma once
 #include <functional>
 #include <mutex>
@@ -12,15 +12,15 @@ namespace troupe::net {
 
 struct PendingEvents {
     std::optional<StartedEvent> started;
-    std::string skipped;  // texts before the first wanted one
+    std::string skipped;            // texts before the first wanted one
     std::optional<TextEvent> text;  // all waiting texts in one: index and counts are the last one's
     std::optional<FinishedEvent> finished;
 };
 
 class EventReader : public GenerationSink {
   public:
-    // `wake` is called from actor threads when something waits after nothing did; it must only schedule a take().
-    // Texts with an index below `first` are set apart: their reader has had them.
+    // `wake` is called from actor threads when something waits after nothing did; it must only schedule a
+    // take(). Texts with an index below `first` are set apart: their reader has had them.
     explicit EventReader(std::function<void()> wake, std::uint64_t first = 0)
         : wake_(std::move(wake)), first_(first) {}
 

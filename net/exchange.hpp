@@ -25,7 +25,8 @@ class Producer {
 enum class Delivery : std::uint8_t { whole, events };
 
 // All members but post() and wake() belong to the connection's strand. An answer is either one reply() or
-// send_event()s and finish_events(); fail() fits in wherever the answer stands. What comes after the end is ignored.
+// send_event()s and finish_events(); fail() fits in wherever the answer stands. What comes after the end is
+// ignored.
 class Exchange {
   public:
     explicit Exchange(HttpRequest request) : request_(std::move(request)) {}
@@ -37,8 +38,8 @@ class Exchange {
     // Schedules produce(). For EventReader's wake.
     virtual std::function<void()> wake() = 0;
 
-    // From here on `producer` is told about the connection. With Delivery::events a silent stream gets keep-alive
-    // comments, the first of which sends the status line.
+    // From here on `producer` is told about the connection. With Delivery::events a silent stream gets
+    // keep-alive comments, the first of which sends the status line.
     virtual void serve(std::shared_ptr<Producer> producer, Delivery delivery) = 0;
 
     virtual void reply(HttpReply reply) = 0;

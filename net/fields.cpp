@@ -12,7 +12,7 @@ namespace troupe::net {
 namespace {
 
 constexpr std::size_t kMaxDepth = 64;
-constexpr std::size_t kShownBytes = 60;        // of a wrong value, in an error
+constexpr std::size_t kShownBytes = 60;         // of a wrong value, in an error
 constexpr std::size_t kMaxUnknownFields = 256;  // remembered, so that a hostile client cannot fill the log
 
 std::string plain_number(double value) {
@@ -22,11 +22,14 @@ std::string plain_number(double value) {
 
 Error invalid_json(simdjson::error_code code) {
     switch (code) {
-        case simdjson::EMPTY: return invalid_argument("the request body is empty; send a JSON object");
-        case simdjson::UTF8_ERROR: return invalid_argument("the request body is not valid UTF-8", {}, "invalid_json");
+        case simdjson::EMPTY:
+            return invalid_argument("the request body is empty; send a JSON object");
+        case simdjson::UTF8_ERROR:
+            return invalid_argument("the request body is not valid UTF-8", {}, "invalid_json");
         case simdjson::DEPTH_ERROR:
-            return invalid_argument("the request body is nested more than " + std::to_string(kMaxDepth) + " deep", {},
-                                    "invalid_json");
+            return invalid_argument(
+                "the request body is nested more than " + std::to_string(kMaxDepth) + " deep", {},
+                "invalid_json");
         case simdjson::NUMBER_ERROR:
             return invalid_argument("the request body holds a number that is malformed or out of range", {},
                                     "invalid_json");
@@ -34,10 +37,12 @@ Error invalid_json(simdjson::error_code code) {
         case simdjson::UNESCAPED_CHARS:
         case simdjson::UNCLOSED_STRING:
             return invalid_argument(
-                "the request body holds a malformed string (an open quote, a bare control character, a bad escape or "
+                "the request body holds a malformed string (an open quote, a bare control character, a bad "
+                "escape or "
                 "half a surrogate pair)",
                 {}, "invalid_json");
-        default: return invalid_argument("the request body is not valid JSON", {}, "invalid_json");
+        default:
+            return invalid_argument("the request body is not valid JSON", {}, "invalid_json");
     }
 }
 
@@ -47,7 +52,8 @@ Result<std::unique_ptr<JsonDocument>> parse_json(std::string_view text) {
     auto document = std::make_unique<JsonDocument>();
     if (text.empty()) return invalid_json(simdjson::EMPTY);
     if (auto code = document->parser.allocate(text.size(), kMaxDepth)) return invalid_json(code);
-    if (auto code = document->parser.parse(text.data(), text.size()).get(document->root)) return invalid_json(code);
+    if (auto code = document->parser.parse(text.data(), text.size()).get(document->root))
+        return invalid_json(code);
     return document;
 }
 
@@ -102,7 +108,8 @@ Status for_each_member(const FieldValue& object,
         return invalid_argument(name + " is given twice; give it once", name);
     }
     for (const auto member : members) {
-        if (auto status = visit(member.key, {member.value, prefix + std::string(member.key)}); !status) return status;
+        if (auto status = visit(member.key, {member.value, prefix + std::string(member.key)}); !status)
+            return status;
     }
     return {};
 }
@@ -122,14 +129,16 @@ bool is_neutral(const Json& json, const NeutralField& field) {
     double number = 0;
     const bool numeric = json.is_number() && json.get(number) == simdjson::SUCCESS;
     const std::string text = numeric ? std::string() : simdjson::to_string(json);
-    return json.is_null() || std::any_of(field.allowed.begin(), field.allowed.end(), [&](std::string_view allowed) {
+    return json.is_null() ||
+           std::any_of(field.allowed.begin(), field.allowed.end(), [&](std::string_view allowed) {
                return numeric ? plain_number(number) == allowed : text == allowed;
            });
 }
 
 Error not_supported(const FieldValue& value, const NeutralField& field) {
     std::string allowed;
-    for (const std::string_view one : field.allowed) allowed += (allowed.empty() ? " or set it to " : " or ") + std::string(one);
+    for (const std::string_view one : field.allowed)
+        allowed += (allowed.empty() ? " or set it to " : " or ") + std::string(one);
     return invalid_argument(value.path + " is not supported yet: leave it out" + allowed + " (got " +
                                 shortened(simdjson::to_string(value.json), kShownBytes) + ")",
                             value.path, "unsupported_parameter");

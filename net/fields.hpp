@@ -1,5 +1,5 @@
-// How request bodies are read: a table says each field's name and how its value is read, and every error names the
-// field, what was wrong and what is allowed. No sockets.
+// How request bodies are read: a table says each field's name and how its value is read, and every error
+// names the field, what was wrong and what is allowed. No sockets.
 #pragma once
 #include <simdjson.h>
 
@@ -48,15 +48,18 @@ Status assign(T& target, Result<U> result) {
     return {};
 }
 template <class T>
-Status read_integer_into(std::optional<T>& target, const FieldValue& value, std::int64_t min, std::int64_t max) {
+Status read_integer_into(std::optional<T>& target, const FieldValue& value, std::int64_t min,
+                         std::int64_t max) {
     auto result = read_integer(value, min, max);
     if (!result) return std::move(result).error();
     target = static_cast<T>(result.value());
     return {};
 }
 
-// Calls `visit` for each member; a member that occurs twice is an error, because readers disagree on which counts.
-Status for_each_member(const FieldValue& object, const std::function<Status(std::string_view, const FieldValue&)>& visit);
+// Calls `visit` for each member; a member that occurs twice is an error, because readers disagree on which
+// counts.
+Status for_each_member(const FieldValue& object,
+                       const std::function<Status(std::string_view, const FieldValue&)>& visit);
 Status for_each_element(const FieldValue& array, const std::function<Status(const FieldValue&)>& visit);
 
 template <class Request>
@@ -93,15 +96,16 @@ class UnknownFields {
 
 // Fills `request` from an object. A null means that the field is absent.
 template <class Request>
-Status read_request(const Json& root, const Schema<Request>& schema, std::string_view endpoint, UnknownFields& unknown,
-                    Request& request) {
+Status read_request(const Json& root, const Schema<Request>& schema, std::string_view endpoint,
+                    UnknownFields& unknown, Request& request) {
     const auto visit = [&](std::string_view name, const FieldValue& value) -> Status {
         if (value.json.is_null()) return {};
         for (const Field<Request>& field : schema.fields) {
             if (field.name == name) return field.read(request, value);
         }
         for (const NeutralField& field : schema.neutral) {
-            if (field.name == name) return is_neutral(value.json, field) ? Status() : not_supported(value, field);
+            if (field.name == name)
+                return is_neutral(value.json, field) ? Status() : not_supported(value, field);
         }
         for (const std::string_view ignored : schema.ignored) {
             if (ignored == name) return {};

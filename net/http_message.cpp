@@ -13,17 +13,24 @@ constexpr std::string_view kRetryAfterSeconds = "1";
 
 std::string_view error_type(int status) {
     switch (status) {
-        case 401: return "authentication_error";
-        case 408: return "timeout_error";
-        case 429: return "rate_limit_error";
-        case 499: return "cancelled_error";
-        case 500: return "server_error";
-        case 503: return "service_unavailable_error";
-        default: return "invalid_request_error";
+        case 401:
+            return "authentication_error";
+        case 408:
+            return "timeout_error";
+        case 429:
+            return "rate_limit_error";
+        case 499:
+            return "cancelled_error";
+        case 500:
+            return "server_error";
+        case 503:
+            return "service_unavailable_error";
+        default:
+            return "invalid_request_error";
     }
 }
 
-std::string percent_decoded(std::string_view text) {
+std::string percent_decoded(std::string_view text, bool plus_is_space) {
     std::string out;
     for (std::size_t i = 0; i < text.size(); ++i) {
         unsigned value = 0;
@@ -32,7 +39,7 @@ std::string percent_decoded(std::string_view text) {
             out += static_cast<char>(value);
             i += 2;
         } else {
-            out += text[i] == '+' ? ' ' : text[i];
+            out += plus_is_space && text[i] == '+' ? ' ' : text[i];
         }
     }
     return out;
@@ -42,18 +49,30 @@ std::string percent_decoded(std::string_view text) {
 
 std::string_view reason_phrase(int status) {
     switch (status) {
-        case 200: return "OK";
-        case 400: return "Bad Request";
-        case 401: return "Unauthorized";
-        case 404: return "Not Found";
-        case 405: return "Method Not Allowed";
-        case 408: return "Request Timeout";
-        case 413: return "Payload Too Large";
-        case 429: return "Too Many Requests";
-        case 431: return "Request Header Fields Too Large";
-        case 499: return "Client Closed Request";
-        case 503: return "Service Unavailable";
-        default: return "Internal Server Error";
+        case 200:
+            return "OK";
+        case 400:
+            return "Bad Request";
+        case 401:
+            return "Unauthorized";
+        case 404:
+            return "Not Found";
+        case 405:
+            return "Method Not Allowed";
+        case 408:
+            return "Request Timeout";
+        case 413:
+            return "Payload Too Large";
+        case 429:
+            return "Too Many Requests";
+        case 431:
+            return "Request Header Fields Too Large";
+        case 499:
+            return "Client Closed Request";
+        case 503:
+            return "Service Unavailable";
+        default:
+            return "Internal Server Error";
     }
 }
 
@@ -72,15 +91,24 @@ std::string error_body(const Error& error, int status) {
 
 int http_status(const Error& error) {
     switch (error.code) {
-        case ErrorCode::invalid_argument: return 400;
-        case ErrorCode::unauthenticated: return 401;
-        case ErrorCode::not_found: return 404;
-        case ErrorCode::timed_out: return 408;
-        case ErrorCode::too_large: return 413;
-        case ErrorCode::resource_exhausted: return 429;
-        case ErrorCode::cancelled: return 499;
-        case ErrorCode::internal: return 500;
-        case ErrorCode::unavailable: return 503;
+        case ErrorCode::invalid_argument:
+            return 400;
+        case ErrorCode::unauthenticated:
+            return 401;
+        case ErrorCode::not_found:
+            return 404;
+        case ErrorCode::timed_out:
+            return 408;
+        case ErrorCode::too_large:
+            return 413;
+        case ErrorCode::resource_exhausted:
+            return 429;
+        case ErrorCode::cancelled:
+            return 499;
+        case ErrorCode::internal:
+            return 500;
+        case ErrorCode::unavailable:
+            return 503;
     }
     return 500;
 }
@@ -96,19 +124,27 @@ HttpReply error_reply(const Error& error, int status) {
     return reply;
 }
 
+void set_target(HttpRequest& request, std::string_view target) {
+    const std::size_t mark = target.find('?');
+    request.path = percent_decoded(target.substr(0, mark), false);
+    request.query = mark == std::string_view::npos ? std::string_view() : target.substr(mark + 1);
+}
+
 std::string query_value(std::string_view query, std::string_view name) {
     while (!query.empty()) {
         const std::string_view pair = query.substr(0, query.find('&'));
         query.remove_prefix(std::min(pair.size() + 1, query.size()));
         const std::size_t equals = pair.find('=');
         if (pair.substr(0, equals) != name) continue;
-        return equals == std::string_view::npos ? std::string() : percent_decoded(pair.substr(equals + 1));
+        return equals == std::string_view::npos ? std::string()
+                                                : percent_decoded(pair.substr(equals + 1), true);
     }
     return {};
 }
 
 std::string accept_request_id(std::string_view offered) {
-    const bool visible = std::all_of(offered.begin(), offered.end(), [](char c) { return c > 0x20 && c < 0x7F; });
+    const bool visible =
+        std::all_of(offered.begin(), offered.end(), [](char c) { return c > 0x20 && c < 0x7F; });
     return !offered.empty() && offered.size() <= 128 && visible ? std::string(offered) : random_id("req_");
 }
 

@@ -10,9 +10,9 @@
 namespace troupe::net {
 
 struct HttpRequest {
-    std::string method;      // "GET"
-    std::string path;        // without the query
-    std::string query;       // behind '?', as sent
+    std::string method;  // "GET"
+    std::string path;    // percent-decoded, without the query
+    std::string query;   // behind '?', as sent
     std::string body;
     std::string request_id;  // the client's X-Request-Id, or ours
 };
@@ -34,6 +34,9 @@ std::string error_object(const Error& error, int status);
 int http_status(const Error& error);
 HttpReply error_reply(const Error& error);              // 429 and 503 come with Retry-After
 HttpReply error_reply(const Error& error, int status);  // for statuses that have no ErrorCode: 405, 431
+
+// Splits a request's target into path and query.
+void set_target(HttpRequest& request, std::string_view target);
 
 // Value of `name` in a query string, percent-decoded; empty if absent.
 std::string query_value(std::string_view query, std::string_view name);

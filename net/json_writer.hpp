@@ -33,12 +33,23 @@ inline void append_json_string(std::string& out, std::string_view text) {
         if (c < 0x20 || c == '"' || c == '\\') {
             flush(i);
             switch (c) {
-                case '"': out += "\\\""; break;
-                case '\\': out += "\\\\"; break;
-                case '\n': out += "\\n"; break;
-                case '\r': out += "\\r"; break;
-                case '\t': out += "\\t"; break;
-                default: out += "\\u00", out += hex[c >> 4], out += hex[c & 15];
+                case '"':
+                    out += "\\\"";
+                    break;
+                case '\\':
+                    out += "\\\\";
+                    break;
+                case '\n':
+                    out += "\\n";
+                    break;
+                case '\r':
+                    out += "\\r";
+                    break;
+                case '\t':
+                    out += "\\t";
+                    break;
+                default:
+                    out += "\\u00", out += hex[c >> 4], out += hex[c & 15];
             }
             plain = i + 1;
         }
@@ -74,8 +85,8 @@ class JsonWriter {
     JsonWriter& value(std::nullptr_t) { return raw("null"); }
 
     template <class Number>
-        requires(std::integral<Number> || std::floating_point<Number>) && (!std::same_as<Number, bool>)
-    JsonWriter& value(Number number) {
+    requires(std::integral<Number> || std::floating_point<Number>) &&
+        (!std::same_as<Number, bool>)JsonWriter& value(Number number) {
         if constexpr (std::floating_point<Number>) {
             if (!std::isfinite(number)) return value(nullptr);  // JSON has no such numbers
         }

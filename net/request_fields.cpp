@@ -14,11 +14,13 @@ Error not_supported(const std::string& path, const std::string& what) {
 }
 
 bool is_text_part(std::string_view type, MessageStyle style) {
-    return type == "text" || (style == MessageStyle::responses && (type == "input_text" || type == "output_text"));
+    return type == "text" ||
+           (style == MessageStyle::responses && (type == "input_text" || type == "output_text"));
 }
 
 Result<std::string> read_part(const FieldValue& part, MessageStyle style) {
-    const std::string allowed = style == MessageStyle::chat ? "\"text\"" : "\"input_text\" or \"output_text\"";
+    const std::string allowed =
+        style == MessageStyle::chat ? "\"text\"" : "\"input_text\" or \"output_text\"";
     std::string type;
     std::optional<std::string> text;
     auto status = for_each_member(part, [&](std::string_view name, const FieldValue& value) -> Status {
@@ -28,12 +30,14 @@ Result<std::string> read_part(const FieldValue& part, MessageStyle style) {
         return {};
     });
     if (!status) return status.error();
-    if (type.empty()) return invalid_argument(part.path + ".type is missing; it must be " + allowed, part.path + ".type");
+    if (type.empty())
+        return invalid_argument(part.path + ".type is missing; it must be " + allowed, part.path + ".type");
     if (!is_text_part(type, style)) {
-        return not_supported(part.path + ".type",
-                             "content parts of type \"" + type + "\" are not supported; allowed is " + allowed);
+        return not_supported(part.path + ".type", "content parts of type \"" + type +
+                                                      "\" are not supported; allowed is " + allowed);
     }
-    if (!text) return invalid_argument(part.path + ".text is missing; it must be a string", part.path + ".text");
+    if (!text)
+        return invalid_argument(part.path + ".text is missing; it must be a string", part.path + ".text");
     return *std::move(text);
 }
 
@@ -75,8 +79,8 @@ Status read_member(Message& message, std::string_view name, const FieldValue& va
         auto type = read_string(value);
         if (!type) return type.error();
         if (*type != "message") {
-            return not_supported(value.path,
-                                 "input items of type \"" + *type + "\" are not supported; allowed is \"message\"");
+            return not_supported(value.path, "input items of type \"" + *type +
+                                                 "\" are not supported; allowed is \"message\"");
         }
         return {};
     }
@@ -110,8 +114,8 @@ Status read_top_k(std::optional<std::int32_t>& target, const FieldValue& value) 
 }
 
 Status read_stop(RequestedSampling& sampling, const FieldValue& value) {
-    const std::string allowed = "a string or a list of up to " + std::to_string(kMaxStops) + " strings of 1 to " +
-                                std::to_string(kMaxStopBytes) + " bytes";
+    const std::string allowed = "a string or a list of up to " + std::to_string(kMaxStops) +
+                                " strings of 1 to " + std::to_string(kMaxStopBytes) + " bytes";
     std::vector<std::string> stops;
     const auto add = [&](const FieldValue& element) -> Status {
         auto text = read_string(element);
@@ -150,9 +154,9 @@ Status read_stop_token_ids(RequestedSampling& sampling, const FieldValue& value)
 }
 
 Status read_metadata(std::map<std::string, std::string>& metadata, const FieldValue& value) {
-    const std::string allowed = "an object of at most " + std::to_string(kMaxMetadata) + " strings (keys up to " +
-                                std::to_string(kMaxMetadataKey) + " bytes, values up to " +
-                                std::to_string(kMaxMetadataValue) + ")";
+    const std::string allowed = "an object of at most " + std::to_string(kMaxMetadata) +
+                                " strings (keys up to " + std::to_string(kMaxMetadataKey) +
+                                " bytes, values up to " + std::to_string(kMaxMetadataValue) + ")";
     if (!value.json.is_object()) return wrong_value(value, allowed);
     return for_each_member(value, [&](std::string_view name, const FieldValue& member) -> Status {
         auto text = read_string(member);
@@ -168,7 +172,8 @@ Status read_metadata(std::map<std::string, std::string>& metadata, const FieldVa
 Status read_stream_options(CommonRequest& request, const FieldValue& value) {
     request.stream_options = true;
     return for_each_member(value, [&](std::string_view name, const FieldValue& member) -> Status {
-        if (name == "include_usage" && !member.json.is_null()) return assign(request.include_usage, read_bool(member));
+        if (name == "include_usage" && !member.json.is_null())
+            return assign(request.include_usage, read_bool(member));
         return {};
     });
 }
@@ -186,8 +191,8 @@ Status read_messages(std::vector<Message>& messages, const FieldValue& value, Me
         if (!status) return status;
         if (message.role.empty()) {
             const std::string path = element.path + ".role";
-            return invalid_argument(path + " is missing; it must be \"system\", \"developer\", \"user\" or \"assistant\"",
-                                    path);
+            return invalid_argument(
+                path + " is missing; it must be \"system\", \"developer\", \"user\" or \"assistant\"", path);
         }
         if (!content_given && message.role != "assistant") {
             const std::string path = element.path + ".content";

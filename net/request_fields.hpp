@@ -1,4 +1,5 @@
-// Rows of the field tables that several endpoints share, and readers of the values that need more than one line.
+// Rows of the field tables that several endpoints share, and readers of the values that need more than one
+// line.
 #pragma once
 #include <limits>
 
@@ -7,8 +8,8 @@
 namespace troupe::net {
 
 Status read_float(std::optional<float>& target, const FieldValue& value, double min, double max);
-Status read_top_p(std::optional<float>& target, const FieldValue& value);          // 0 is not allowed
-Status read_top_k(std::optional<std::int32_t>& target, const FieldValue& value);   // -1 is 0: keep all
+Status read_top_p(std::optional<float>& target, const FieldValue& value);         // 0 is not allowed
+Status read_top_k(std::optional<std::int32_t>& target, const FieldValue& value);  // -1 is 0: keep all
 Status read_stop(RequestedSampling& sampling, const FieldValue& value);
 Status read_stop_token_ids(RequestedSampling& sampling, const FieldValue& value);
 Status read_metadata(std::map<std::string, std::string>& metadata, const FieldValue& value);

@@ -17,14 +17,15 @@ std::string log_line(const RequestLog& entry, bool json) {
     // The path is the client's: written as a JSON string it cannot break the line.
     std::string path;
     append_json_string(path, entry.path);
-    return fmt::format("{} {} {} {} bytes {:.1f} ms {} prompt={} completion={}", entry.method, path, entry.status,
-                       entry.bytes, entry.milliseconds, entry.request_id, entry.prompt_tokens,
+    return fmt::format("{} {} {} {} bytes {:.1f} ms {} prompt={} completion={}", entry.method, path,
+                       entry.status, entry.bytes, entry.milliseconds, entry.request_id, entry.prompt_tokens,
                        entry.completion_tokens);
 }
 
 LogSink spdlog_sink(bool json) {
     return [json](const RequestLog& entry) {
-        spdlog::log(entry.status >= 500 ? spdlog::level::warn : spdlog::level::info, "{}", log_line(entry, json));
+        spdlog::log(entry.status >= 500 ? spdlog::level::warn : spdlog::level::info, "{}",
+                    log_line(entry, json));
     };
 }
 

@@ -31,15 +31,18 @@ std::vector<NeutralField> sampling_neutral() {
 
 template <class Request>
 Schema<Request> schema_of(std::vector<Field<Request>> own, std::vector<NeutralField> neutral) {
-    Schema<Request> schema{common_fields<Request>(), std::move(neutral),
-                           {"prompt_cache_key", "prompt_cache_retention", "prompt_cache_options", "safety_identifier"}};
+    Schema<Request> schema{
+        common_fields<Request>(),
+        std::move(neutral),
+        {"prompt_cache_key", "prompt_cache_retention", "prompt_cache_options", "safety_identifier"}};
     schema.fields.insert(schema.fields.end(), own.begin(), own.end());
     for (const NeutralField& field : sampling_neutral()) schema.neutral.push_back(field);
     return schema;
 }
 
 Status read_prompts(std::vector<Prompt>& prompts, const FieldValue& value) {
-    const std::string_view allowed = "a string, a list of strings, a list of token ids or a list of such lists";
+    const std::string_view allowed =
+        "a string, a list of strings, a list of token ids or a list of such lists";
     const auto add_ids = [&](const FieldValue& ids) -> Status {
         auto tokens = read_token_ids(ids);
         if (!tokens) return tokens.error();
@@ -56,8 +59,8 @@ Status read_prompts(std::vector<Prompt>& prompts, const FieldValue& value) {
     if (list.begin() != list.end() && (*list.begin()).is_number()) return add_ids(value);
     return for_each_element(value, [&](const FieldValue& element) -> Status {
         if (prompts.size() == kMaxPrompts) {
-            return invalid_argument("prompt holds more than " + std::to_string(kMaxPrompts) + " prompts; send fewer",
-                                    "prompt");
+            return invalid_argument(
+                "prompt holds more than " + std::to_string(kMaxPrompts) + " prompts; send fewer", "prompt");
         }
         if (element.json.is_array()) return add_ids(element);
         if (!element.json.is_string()) return wrong_value(element, "a string or a list of token ids");
@@ -71,7 +74,8 @@ const Schema<CompletionRequest>& completion_schema() {
     using V = FieldValue;
     static const Schema<R> schema = schema_of<R>(
         {{"prompt", [](R& r, const V& v) { return read_prompts(r.prompts, v); }},
-         {"max_tokens", [](R& r, const V& v) { return read_integer_into(r.sampling.max_tokens, v, 1, kMaxUint32); }}},
+         {"max_tokens",
+          [](R& r, const V& v) { return read_integer_into(r.sampling.max_tokens, v, 1, kMaxUint32); }}},
         {{"best_of", {"1"}}, {"echo", {"false"}}, {"suffix", {"\"\""}}, {"logprobs", {}}});
     return schema;
 }
@@ -81,7 +85,8 @@ const Schema<ChatRequest>& chat_schema() {
     using V = FieldValue;
     static const Schema<R> schema = schema_of<R>(
         {{"messages", [](R& r, const V& v) { return read_messages(r.messages, v, MessageStyle::chat); }},
-         {"max_tokens", [](R& r, const V& v) { return read_integer_into(r.sampling.max_tokens, v, 1, kMaxUint32); }},
+         {"max_tokens",
+          [](R& r, const V& v) { return read_integer_into(r.sampling.max_tokens, v, 1, kMaxUint32); }},
          {"max_completion_tokens",
           [](R& r, const V& v) { return read_integer_into(r.max_completion_tokens, v, 1, kMaxUint32); }}},
         {{"logprobs", {"false"}},
@@ -121,8 +126,7 @@ const Schema<ResponseRequest>& response_schema() {
     using V = FieldValue;
     static const Schema<R> schema = schema_of<R>(
         {{"input", [](R& r, const V& v) { return read_input(r, v); }},
-         {"instructions",
-          [](R& r, const V& v) { return assign(r.instructions.emplace(), read_string(v)); }},
+         {"instructions", [](R& r, const V& v) { return assign(r.instructions.emplace(), read_string(v)); }},
          {"previous_response_id",
           [](R& r, const V& v) { return assign(r.previous_response_id.emplace(), read_string(v)); }},
          {"background", [](R& r, const V& v) { return assign(r.background, read_bool(v)); }},
@@ -135,7 +139,8 @@ const Schema<ResponseRequest>& response_schema() {
          {"parallel_tool_calls", {"true", "false"}},
          {"max_tool_calls", {}},
          {"reasoning", {"{}", R"({"effort":null})", R"({"effort":"none"})"}},
-         {"text", {"{}", R"({"format":{"type":"text"}})", R"({"format":{"type":"text"},"verbosity":"medium"})"}},
+         {"text",
+          {"{}", R"({"format":{"type":"text"}})", R"({"format":{"type":"text"},"verbosity":"medium"})"}},
          {"truncation", {"\"disabled\""}},
          {"top_logprobs", {"0"}},
          {"service_tier", {"\"auto\"", "\"default\""}},
@@ -169,8 +174,9 @@ Status check_response(const ResponseRequest& request) {
         return invalid_argument("input must hold at least one message", "input");
     }
     if (request.background && request.store == false) {
-        return invalid_argument("background is only allowed when store is true: a background response is read later",
-                                "background");
+        return invalid_argument(
+            "background is only allowed when store is true: a background response is read later",
+            "background");
     }
     return {};
 }
@@ -182,7 +188,8 @@ Result<CompletionRequest> parse_completion(std::string_view body, UnknownFields&
     if (!request) return request;
     if (request->prompts.empty()) {
         return invalid_argument(
-            "prompt is missing; it must be a string, a list of strings, a list of token ids or a list of such lists",
+            "prompt is missing; it must be a string, a list of strings, a list of token ids or a list of "
+            "such lists",
             "prompt");
     }
     if (auto status = check_common(*request); !status) return status.error();
@@ -212,7 +219,8 @@ Result<ResponseRequest> parse_response(std::string_view body, UnknownFields& unk
 Result<ResponseRequest> parse_response(const Json& message, UnknownFields& unknown) {
     static const Schema<ResponseRequest> schema = [] {
         Schema<ResponseRequest> with_envelope = response_schema();
-        for (const std::string_view name : {"type", "stream_id", "event_id"}) with_envelope.ignored.push_back(name);
+        for (const std::string_view name : {"type", "stream_id", "event_id"})
+            with_envelope.ignored.push_back(name);
         return with_envelope;
     }();
     ResponseRequest request;
@@ -221,7 +229,8 @@ Result<ResponseRequest> parse_response(const Json& message, UnknownFields& unkno
     }
     if (auto status = check_response(request); !status) return status.error();
     if (request.background) {
-        return invalid_argument("background is not supported over WebSocket; use POST /v1/responses", "background");
+        return invalid_argument("background is not supported over WebSocket; use POST /v1/responses",
+                                "background");
     }
     return request;
 }
@@ -235,7 +244,8 @@ Result<TokenizeRequest> parse_tokenize(std::string_view body, UnknownFields& unk
          {"messages",
           [](R& r, const V& v) { return read_messages(r.messages.emplace(), v, MessageStyle::chat); }},
          {"add_special_tokens", [](R& r, const V& v) { return assign(r.add_special_tokens, read_bool(v)); }},
-         {"add_generation_prompt", [](R& r, const V& v) { return assign(r.add_generation_prompt, read_bool(v)); }}},
+         {"add_generation_prompt",
+          [](R& r, const V& v) { return assign(r.add_generation_prompt, read_bool(v)); }}},
         {{"return_token_strs", {"false"}}, {"continue_final_message", {"false"}}, {"tools", {"[]"}}},
         {}};
     auto request = parse(body, schema, "/tokenize", unknown);
@@ -256,7 +266,8 @@ Result<DetokenizeRequest> parse_detokenize(std::string_view body, UnknownFields&
         {}};
     auto request = parse(body, schema, "/detokenize", unknown);
     if (!request) return request;
-    if (!request->tokens) return invalid_argument("tokens is missing; it must be a list of token ids", "tokens");
+    if (!request->tokens)
+        return invalid_argument("tokens is missing; it must be a list of token ids", "tokens");
     return request;
 }
 

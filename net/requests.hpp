@@ -27,7 +27,8 @@ struct CommonRequest {
     bool stream_options = false;  // given
     bool include_usage = false;
     RequestedSampling sampling;
-    std::optional<std::uint32_t> max_completion_tokens;  // chat: the newer name of max_tokens, counts before it
+    std::optional<std::uint32_t>
+        max_completion_tokens;  // chat: the newer name of max_tokens, counts before it
     std::optional<std::int32_t> priority;
     std::optional<std::uint32_t> deadline_ms;
     std::map<std::string, std::string> metadata;
@@ -67,13 +68,14 @@ struct DetokenizeRequest {
 Result<CompletionRequest> parse_completion(std::string_view body, UnknownFields& unknown);
 Result<ChatRequest> parse_chat(std::string_view body, UnknownFields& unknown);
 Result<ResponseRequest> parse_response(std::string_view body, UnknownFields& unknown);
-// The same body inside a WebSocket message: "type", "stream_id", "stream" and "generate": true are allowed beside it.
+// The same body inside a WebSocket message: "type", "stream_id", "stream" and "generate": true are allowed
+// beside it.
 Result<ResponseRequest> parse_response(const Json& message, UnknownFields& unknown);
 Result<TokenizeRequest> parse_tokenize(std::string_view body, UnknownFields& unknown);
 Result<DetokenizeRequest> parse_detokenize(std::string_view body, UnknownFields& unknown);
 
-// The variables of a chat template: {"messages": [...], "add_generation_prompt"}. A developer message is rendered as a system message,
-// the role that models know.
+// The variables of a chat template: {"messages": [...], "add_generation_prompt"}. A developer message is
+// rendered as a system message, the role that models know.
 std::string template_variables(const std::vector<Message>& messages, bool add_generation_prompt = true);
 
 }  // namespace troupe::net

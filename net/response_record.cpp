@@ -61,7 +61,10 @@ Status continue_from(ResponseRecord& record, const GenerationSnapshot& previous,
 
 std::string to_json(const ResponseRecord& record) {
     JsonWriter out;
-    out.begin_object().field("id", record.id).field("item_id", record.item_id).field("created", record.created);
+    out.begin_object()
+        .field("id", record.id)
+        .field("item_id", record.item_id)
+        .field("created", record.created);
     out.field("model", record.model).key("messages").begin_array();
     for (const Message& message : record.messages) {
         out.begin_object().field("role", message.role).field("content", message.content);

@@ -14,8 +14,8 @@
 namespace troupe::net {
 
 struct ResponseRecord {
-    std::string id;       // "resp_..."
-    std::string item_id;  // "msg_...", of the one output message
+    std::string id;            // "resp_..."
+    std::string item_id;       // "msg_...", of the one output message
     std::int64_t created = 0;  // Unix seconds
     std::string model;
     std::vector<Message> messages;  // the conversation so far, this input included, instructions not

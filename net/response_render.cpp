@@ -7,19 +7,26 @@ namespace {
 
 std::string_view status_name(GenerationStatus status) {
     switch (status) {
-        case GenerationStatus::queued: return "queued";
-        case GenerationStatus::in_progress: return "in_progress";
-        case GenerationStatus::completed: return "completed";
-        case GenerationStatus::incomplete: return "incomplete";
-        case GenerationStatus::failed: return "failed";
-        case GenerationStatus::cancelled: return "cancelled";
+        case GenerationStatus::queued:
+            return "queued";
+        case GenerationStatus::in_progress:
+            return "in_progress";
+        case GenerationStatus::completed:
+            return "completed";
+        case GenerationStatus::incomplete:
+            return "incomplete";
+        case GenerationStatus::failed:
+            return "failed";
+        case GenerationStatus::cancelled:
+            return "cancelled";
     }
     return "failed";
 }
 
 // The message exists from its first text on; the ends that send its done events show it even if it is empty.
 bool has_output(const ResponseState& state) {
-    const bool open = state.status == GenerationStatus::queued || state.status == GenerationStatus::in_progress;
+    const bool open =
+        state.status == GenerationStatus::queued || state.status == GenerationStatus::in_progress;
     return !state.text.empty() || (!open && state.status != GenerationStatus::failed);
 }
 
@@ -109,10 +116,14 @@ JsonWriter part_event(std::string_view type, std::int64_t number, const std::opt
 
 GenerationStatus status_after(FinishReason reason) {
     switch (reason) {
-        case FinishReason::stop: return GenerationStatus::completed;
-        case FinishReason::length: return GenerationStatus::incomplete;
-        case FinishReason::cancelled: return GenerationStatus::cancelled;
-        case FinishReason::failed: break;
+        case FinishReason::stop:
+            return GenerationStatus::completed;
+        case FinishReason::length:
+            return GenerationStatus::incomplete;
+        case FinishReason::cancelled:
+            return GenerationStatus::cancelled;
+        case FinishReason::failed:
+            break;
     }
     return GenerationStatus::failed;
 }

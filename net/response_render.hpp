@@ -43,7 +43,8 @@ class ResponseEvents {
     std::string text_done(std::int64_t number, std::string_view text) const;
     std::string part_done(std::int64_t number, std::string_view text) const;
     std::string item_done(std::int64_t number, const ResponseState& state) const;
-    std::string ended(std::int64_t number, const ResponseState& state) const;  // completed, incomplete or failed
+    std::string ended(std::int64_t number,
+                      const ResponseState& state) const;  // completed, incomplete or failed
 
   private:
     std::string with_response(std::string_view type, std::int64_t number, const ResponseState& state) const;

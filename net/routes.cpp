@@ -27,8 +27,10 @@ constexpr std::array kRoutes = {
     Route{"GET", "/v1/models/{id}", get_model},
     Route{"POST", "/v1/completions", plain<post_completions>},
     Route{"POST", "/v1/chat/completions", plain<post_chat_completions>},
-    Route{"GET", "/v1/responses", [](Api&, const ExchangePtr& exchange, const std::string&) {
-              exchange->fail(invalid_argument("GET /v1/responses is for WebSockets: send an upgrade, or POST instead"));
+    Route{"GET", "/v1/responses",
+          [](Api&, const ExchangePtr& exchange, const std::string&) {
+              exchange->fail(
+                  invalid_argument("GET /v1/responses is for WebSockets: send an upgrade, or POST instead"));
           }},
     Route{"POST", "/v1/responses", plain<post_responses>},
     Route{"GET", "/v1/responses/{id}", get_response},
@@ -37,13 +39,14 @@ constexpr std::array kRoutes = {
     Route{"POST", "/detokenize", plain<post_detokenize>},
 };
 
-// Whether `path` fits `pattern`; `id` is then what stands for {id}. The id may hold slashes only at the end of the
-// pattern: models are often called "organization/name".
+// Whether `path` fits `pattern`; `id` is then what stands for {id}. The id may hold slashes only at the end
+// of the pattern: models are often called "organization/name".
 bool fits(std::string_view pattern, std::string_view path, std::string& id) {
     const std::size_t hole = pattern.find("{id}");
     if (hole == std::string_view::npos) return pattern == path;
     const std::string_view tail = pattern.substr(hole + 4);
-    if (path.size() <= hole + tail.size() || !path.starts_with(pattern.substr(0, hole)) || !path.ends_with(tail)) {
+    if (path.size() <= hole + tail.size() || !path.starts_with(pattern.substr(0, hole)) ||
+        !path.ends_with(tail)) {
         return false;
     }
     id = path.substr(hole, path.size() - hole - tail.size());
@@ -65,9 +68,11 @@ void route(Api& api, const ExchangePtr& exchange) {
         allowed += candidate.method == "GET" ? std::string_view("GET, HEAD") : candidate.method;
     }
     if (allowed.empty()) {
-        return exchange->fail(not_found("there is nothing at " + request.method + " " + shortened(request.path, 100)));
+        return exchange->fail(
+            not_found("there is nothing at " + request.method + " " + shortened(request.path, 100)));
     }
-    auto reply = error_reply(invalid_argument(request.path + " allows " + allowed + ", not " + request.method), 405);
+    auto reply =
+        error_reply(invalid_argument(request.path + " allows " + allowed + ", not " + request.method), 405);
     reply.headers.emplace_back("Allow", allowed);
     exchange->reply(std::move(reply));
 }
@@ -78,11 +83,15 @@ Status check_key(const ServerConfig& config, std::string_view authorization) {
     if (config.api_key.empty()) return {};
     constexpr std::string_view scheme = "Bearer ";
     if (!authorization.starts_with(scheme)) {
-        return Error{ErrorCode::unauthenticated, "this server needs a key: send the header Authorization: Bearer KEY",
-                     {}, "missing_api_key"};
+        return Error{ErrorCode::unauthenticated,
+                     "this server needs a key: send the header Authorization: Bearer KEY",
+                     {},
+                     "missing_api_key"};
     }
     if (equal_constant_time(authorization.substr(scheme.size()), config.api_key)) return {};
-    return Error{ErrorCode::unauthenticated, "the key in the Authorization header is not this server's", {},
+    return Error{ErrorCode::unauthenticated,
+                 "the key in the Authorization header is not this server's",
+                 {},
                  "invalid_api_key"};
 }
 
@@ -92,7 +101,8 @@ Result<ModelCard> find_model(const ClientPort& port, const std::string& name) {
         if (name.empty() || card.id == name) return std::move(card);
         served += (served.empty() ? "" : ", ") + card.id;
     }
-    if (served.empty()) return Error{ErrorCode::unavailable, "the model is still loading; try again soon", {}, {}};
+    if (served.empty())
+        return Error{ErrorCode::unavailable, "the model is still loading; try again soon", {}, {}};
     return Error{ErrorCode::not_found,
                  "the model '" + shortened(name, 100) + "' does not exist here; served: " + served, "model",
                  "model_not_found"};
@@ -103,10 +113,13 @@ Status check_ready(const ClientPort& port) {
         case ServerState::loading:
             return Error{ErrorCode::unavailable, "the model is still loading; try again soon", {}, "loading"};
         case ServerState::draining:
-            return Error{ErrorCode::unavailable, "the server is shutting down and takes no new requests", {},
+            return Error{ErrorCode::unavailable,
+                         "the server is shutting down and takes no new requests",
+                         {},
                          "draining"};
         case ServerState::ready:
-        case ServerState::no_worker: break;  // requests wait for the worker's restart
+        case ServerState::no_worker:
+            break;  // requests wait for the worker's restart
     }
     return {};
 }

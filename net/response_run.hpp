@@ -1,0 +1,96 @@
+// One response as one connection reads it: turns its generation's events into the events of the Responses
+// API, from the first or from behind a sequence number on. Shared by SSE, WebSockets and whole answers. Lives
+// on the strand of its connection.
+#pragma once
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "net/api.hpp"
+#include "net/event_reader.hpp"
+#include "net/response_render.hpp"
+
+namespace troupe::net {
+
+inline constexpr std::int64_t kFromStart = -1;
+inline constexpr std::int64_t kNoEvents = std::numeric_limits<std::int64_t>::max();
+
+struct ReadOptions {
+    std::int64_t starting_after = kFromStart;  // events up to this number are left out
+    std::optional<std::string> lane;           // the WebSocket stream_id that events carry
+};
+
+class ResponseRun {
+  public:
+    // `begun`: it has been admitted already (a resumed one).
+    ResponseRun(ClientPort& port, ResponseRecord record, std::shared_ptr<EventReader> reader,
+                ReadOptions options, bool begun);
+    ResponseRun(const ResponseRun&) = delete;
+    ResponseRun& operator=(const ResponseRun&) = delete;
+
+    // Appends the events that are due.
+    void pump(std::vector<std::string>& events);
+
+    const ResponseRecord& record() const { return record_; }
+    const std::optional<std::string>& lane() const { return options_.lane; }
+    bool begun() const { return begun_; }
+    bool ended() const { return refusal_ || end_; }
+    // Why it never began, or why this reader gets nothing more.
+    const std::optional<Error>& refusal() const { return refusal_; }
+    // Its end state, once it has ended without refusal.
+    const std::optional<ResponseState>& end() const { return end_; }
+
+    void detach();  // the reader goes away; without effect after the end
+
+  private:
+    void begin(std::vector<std::string>& events);
+    void open_item(std::vector<std::string>& events);
+    void finish(const FinishedEvent& finished, std::vector<std::string>& events);
+    template <class Render>
+    void emit(std::vector<std::string>& events, std::int64_t number, Render render) const;
+
+    ClientPort& port_;
+    const ResponseRecord record_;
+    const std::shared_ptr<EventReader> reader_;
+    const ReadOptions options_;
+    const ResponseEvents render_;
+    bool begun_, announced_ = false, item_open_ = false;
+    std::string text_;
+    std::optional<Error> refusal_;
+    std::optional<ResponseState> end_;
+};
+
+using RunPtr = std::shared_ptr<ResponseRun>;
+using RunResult = std::function<void(Result<RunPtr>)>;
+
+// Where a run reports to: `wake` schedules a pump of the connection, `post` runs work on its strand.
+struct RunContext {
+    Api& api;
+    Post post;
+    std::function<void()> wake;
+};
+
+// Checks the request, finds the response that it continues, submits. `done` is called on the strand, at once
+// or later; refusals that come after submission show up in pump().
+void create_response(const RunContext& context, ResponseRequest request, ReadOptions options, RunResult done);
+
+// Attaches to a running or retained response.
+void resume_response(const RunContext& context, const std::string& id, ReadOptions options, RunResult done);
+
+struct KnownResponse {
+    ResponseRecord record;
+    ResponseState state;
+    std::uint64_t texts = 0;  // events so far
+};
+// What a port's snapshot holds, not_found if it is not a response.
+Result<KnownResponse> known_response(const std::string& id, const Result<GenerationSnapshot>& snapshot);
+// The same for those that may be read later: not_found for store: false.
+Result<KnownResponse> stored_response(const std::string& id, const Result<GenerationSnapshot>& snapshot);
+
+// The number of the event that ends a response of that many texts.
+std::int64_t end_number(GenerationStatus status, std::uint64_t texts);
+
+}  // namespace troupe::net

@@ -1,0 +1,106 @@
+#include "net/text_render.hpp"
+
+#include "net/json_writer.hpp"
+
+namespace troupe::net {
+namespace {
+
+void write_reason(JsonWriter& out, std::optional<FinishReason> reason) {
+    out.key("finish_reason");
+    if (reason) {
+        out.value(*reason == FinishReason::length ? "length" : "stop");
+    } else {
+        out.value(nullptr);
+    }
+}
+
+void write_usage(JsonWriter& out, const Usage& usage) {
+    out.begin_object().field("prompt_tokens", usage.prompt_tokens);
+    out.field("completion_tokens", usage.completion_tokens);
+    out.field("total_tokens", usage.prompt_tokens + usage.completion_tokens);
+    out.key("prompt_tokens_details").begin_object().field("cached_tokens", usage.cached_tokens).end_object();
+    out.end_object();
+}
+
+std::string head(std::string_view object, const std::string& id, std::int64_t created,
+                 const std::string& model) {
+    JsonWriter out;
+    out.begin_object()
+        .field("id", id)
+        .field("object", object)
+        .field("created", created)
+        .field("model", model);
+    return out.key("choices").take();
+}
+
+}  // namespace
+
+TextAnswer::TextAnswer(TextStyle style, std::string id, std::int64_t created, const std::string& model,
+                       bool usage_follows)
+    : style_(style), id_(std::move(id)), chunk_tail_(usage_follows ? R"(,"usage":null})" : "}") {
+    const bool chat = style_ == TextStyle::chat;
+    chunk_head_ = head(chat ? "chat.completion.chunk" : "text_completion", id_, created, model);
+    whole_head_ = head(chat ? "chat.completion" : "text_completion", id_, created, model);
+}
+
+std::string TextAnswer::chunk(std::string_view choices) const {
+    std::string out;
+    out.reserve(chunk_head_.size() + choices.size() + chunk_tail_.size());
+    return out.append(chunk_head_).append(choices).append(chunk_tail_);
+}
+
+std::string TextAnswer::role_chunk(std::size_t index) const {
+    JsonWriter out;
+    out.begin_array().begin_object().field("index", index);
+    out.key("delta").begin_object().field("role", "assistant").field("content", "").end_object();
+    out.field("logprobs", nullptr);
+    write_reason(out, std::nullopt);
+    return chunk(out.end_object().end_array().text());
+}
+
+std::string TextAnswer::text_chunk(std::size_t index, std::string_view text,
+                                   std::optional<FinishReason> reason) const {
+    JsonWriter out;
+    out.begin_array().begin_object().field("index", index);
+    if (style_ == TextStyle::chat) {
+        out.key("delta").begin_object();
+        if (!text.empty()) out.field("content", text);
+        out.end_object();
+    } else {
+        out.field("text", text);
+    }
+    out.field("logprobs", nullptr);
+    write_reason(out, reason);
+    return chunk(out.end_object().end_array().text());
+}
+
+std::string TextAnswer::usage_chunk(const Usage& usage) const {
+    JsonWriter out;
+    write_usage(out, usage);
+    return chunk_head_ + R"([],"usage":)" + out.take() + "}";
+}
+
+std::string TextAnswer::whole(const std::vector<TextChoice>& choices, const Usage& usage) const {
+    JsonWriter list;
+    list.begin_array();
+    for (std::size_t index = 0; index < choices.size(); ++index) {
+        list.begin_object().field("index", index);
+        if (style_ == TextStyle::chat) {
+            list.key("message")
+                .begin_object()
+                .field("role", "assistant")
+                .field("content", choices[index].text);
+            list.field("refusal", nullptr).end_object();
+        } else {
+            list.field("text", choices[index].text);
+        }
+        list.field("logprobs", nullptr);
+        write_reason(list, choices[index].reason);
+        list.end_object();
+    }
+    JsonWriter totals;
+    write_usage(totals, usage);
+    return whole_head_ + list.end_array().take() + R"(,"usage":)" + totals.take() + "}";
+}
+
+}  // namespace troupe::net

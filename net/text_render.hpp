@@ -1,0 +1,46 @@
+// The answers of /v1/completions and /v1/chat/completions: whole objects and stream chunks.
+#pragma once
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "actors/client_port.hpp"
+
+namespace troupe::net {
+
+enum class TextStyle : std::uint8_t { completion, chat };
+
+struct TextChoice {
+    std::string text;
+    FinishReason reason = FinishReason::stop;
+};
+
+// One id, created and model throughout an answer.
+class TextAnswer {
+  public:
+    // `usage_follows`: the stream ends with a usage chunk, so the others say "usage": null.
+    TextAnswer(TextStyle style, std::string id, std::int64_t created, const std::string& model,
+               bool usage_follows);
+
+    const std::string& id() const { return id_; }
+    TextStyle style() const { return style_; }
+
+    std::string role_chunk(std::size_t index) const;  // chat: the first chunk of a choice
+    // Text may be empty when a reason is given.
+    std::string text_chunk(std::size_t index, std::string_view text,
+                           std::optional<FinishReason> reason) const;
+    std::string usage_chunk(const Usage& usage) const;
+    std::string whole(const std::vector<TextChoice>& choices, const Usage& usage) const;
+
+  private:
+    std::string chunk(std::string_view choices) const;
+
+    const TextStyle style_;
+    const std::string id_;
+    std::string chunk_head_, whole_head_;  // up to and including "choices":
+    const std::string_view chunk_tail_;
+};
+
+}  // namespace troupe::net

@@ -1,6 +1,5 @@
 #include "model/tokenizer/normalizer.hpp"
 
-#include "model/tokenizer/utf8.hpp"
 #include "model/tokenizer/white_space.hpp"
 
 namespace troupe {
@@ -13,18 +12,14 @@ Result<std::string> apply_step(const PrependNormalizer& step, std::string text) 
 }
 
 Result<std::string> apply_step(const ReplaceNormalizer& step, std::string text) {
-    Regex::Matcher matcher(step.pattern);
+    std::vector<Regex::Range> matches;
+    if (Status s = Regex::Matcher(step.pattern).find_all(text, matches); !s) return s.error();
     std::string replaced;
     std::size_t copied = 0;
-    for (std::size_t from = 0; from <= text.size();) {
-        const auto match = matcher.find(text, from);
-        if (!match) return match.error();
-        if (!*match) break;
-        replaced.append(text, copied, (*match)->begin - copied);
+    for (const auto [begin, end] : matches) {
+        replaced.append(text, copied, begin - copied);
         replaced += step.replacement;
-        copied = (*match)->end;
-        from = copied;
-        if ((*match)->begin == (*match)->end) from += from < text.size() ? utf8_length({&text[from], 1}) : 1;
+        copied = end;
     }
     replaced.append(text, copied);
     return replaced;

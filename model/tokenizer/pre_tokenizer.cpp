@@ -2,8 +2,6 @@
 
 #include <algorithm>
 
-#include "model/tokenizer/utf8.hpp"
-
 namespace troupe {
 
 namespace {
@@ -15,22 +13,16 @@ struct Piece {
 };
 
 // Matches and what lies between, covering the text. A match of nothing is a border without text.
-Status find_pieces(Regex::Matcher& matcher, std::string_view text, std::vector<Piece>& pieces) {
+void cut_at_matches(std::string_view text, const std::vector<Regex::Range>& matches,
+                    std::vector<Piece>& pieces) {
     pieces.clear();
     std::size_t covered = 0;
-    for (std::size_t from = 0; from <= text.size();) {
-        const auto match = matcher.find(text, from);
-        if (!match) return match.error();
-        if (!*match) break;
-        const auto [begin, end] = **match;
-        from = end;
-        if (begin == end) from += from < text.size() ? utf8_length(text.substr(from)) : 1;
+    for (const auto [begin, end] : matches) {
         if (begin > covered) pieces.push_back({covered, begin, false});
         pieces.push_back({begin, end, true});
         covered = end;
     }
     if (covered < text.size()) pieces.push_back({covered, text.size(), false});
-    return {};
 }
 
 // Joins pieces as the behaviour says (Hugging Face tokenizers, SplitDelimiterBehavior).
@@ -87,9 +79,11 @@ Status apply_step(const SplitPreTokenizer& step, Words& words) {
     Regex::Matcher matcher(step.pattern);
     std::vector<Word> out;
     out.reserve(words.words.size());
+    std::vector<Regex::Range> matches;
     std::vector<Piece> pieces;
     for (const Word& word : words.words) {
-        if (Status s = find_pieces(matcher, word.text, pieces); !s) return s;
+        if (Status s = matcher.find_all(word.text, matches); !s) return s;
+        cut_at_matches(word.text, matches, pieces);
         if (step.invert) {
             for (Piece& piece : pieces) piece.is_match = !piece.is_match;
         }

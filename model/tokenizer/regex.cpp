@@ -6,6 +6,8 @@
 #include <algorithm>
 #include <array>
 
+#include "model/tokenizer/utf8.hpp"
+
 namespace troupe {
 
 namespace {
@@ -13,6 +15,10 @@ namespace {
 // Oniguruma's \s is Unicode's White_Space; PCRE2's has U+180E besides.
 constexpr std::string_view white_space =
     "\\t-\\r \\x{85}\\x{A0}\\x{1680}\\x{2000}-\\x{200A}\\x{2028}\\x{2029}\\x{202F}\\x{205F}\\x{3000}";
+constexpr std::string_view not_white_space =
+    "\\x{0}-\\x{8}\\x{E}-\\x{1F}!-\\x{84}\\x{86}-\\x{9F}\\x{A1}-\\x{167F}\\x{1681}-\\x{1FFF}\\x{200B}-\\x{"
+    "2027}"
+    "\\x{202A}-\\x{202E}\\x{2030}-\\x{205E}\\x{2060}-\\x{2FFF}\\x{3001}-\\x{10FFFF}";
 
 Error refuse(std::string_view pattern, const std::string& why) {
     return invalid_argument("The tokenizer's regular expression '" + std::string(pattern.substr(0, 200)) +
@@ -59,11 +65,9 @@ class Translator {
         const char c = pattern_[at_ + 1];
         if (c == 'h' || c == 'H')
             return refuse(pattern_, "uses \\h, whose meaning differs between libraries");
-        if (c == 's') {
-            out_ += in_class_ ? std::string(white_space) : "[" + std::string(white_space) + "]";
-            at_ += 2;
-        } else if (c == 'S' && !in_class_) {
-            out_ += "[^" + std::string(white_space) + "]";
+        if (c == 's' || c == 'S') {
+            const std::string set(c == 's' ? white_space : not_white_space);
+            out_ += in_class_ ? set : "[" + set + "]";
             at_ += 2;
         } else if (c == 'p' || c == 'P') {
             translate_property();
@@ -177,7 +181,24 @@ Regex::Matcher::Matcher(const Regex& regex)
           pcre2_match_data_free(static_cast<pcre2_match_data*>(data));
       }) {}
 
-Result<std::optional<Regex::Range>> Regex::Matcher::find(std::string_view text, std::size_t from) {
+Status Regex::Matcher::find_all(std::string_view text, std::vector<Range>& matches) {
+    matches.clear();
+    for (std::size_t from = 0; from <= text.size();) {
+        Range match;
+        const auto found = find(text, from, match);
+        if (!found) return found.error();
+        if (!*found) break;
+        from = match.end;
+        if (match.begin == match.end) {
+            from += from < text.size() ? utf8_length(text.substr(from)) : 1;
+            if (!matches.empty() && matches.back().end == match.begin) continue;
+        }
+        matches.push_back(match);
+    }
+    return {};
+}
+
+Result<bool> Regex::Matcher::find(std::string_view text, std::size_t from, Range& match) {
     const auto* code = static_cast<const pcre2_code*>(regex_.code_.get());
     auto* data = static_cast<pcre2_match_data*>(match_data_.get());
     const auto* subject = reinterpret_cast<PCRE2_SPTR>(text.data());
@@ -194,11 +215,12 @@ Result<std::optional<Regex::Range>> Regex::Matcher::find(std::string_view text, 
         count = pcre2_match(code, subject, text.size(), from, PCRE2_NO_UTF_CHECK | PCRE2_NO_JIT, data,
                             context.get());
     }
-    if (count == PCRE2_ERROR_NOMATCH) return std::optional<Range>();
+    if (count == PCRE2_ERROR_NOMATCH) return false;
     if (count < 0) return refuse(regex_.pattern_, "gives up on this text: " + pcre2_message(count));
     const PCRE2_SIZE* pair = pcre2_get_ovector_pointer(data);
     if (pair[0] > pair[1]) return refuse(regex_.pattern_, "ends before it begins (\\K in a lookahead)");
-    return std::optional<Range>({pair[0], pair[1]});
+    match = {pair[0], pair[1]};
+    return true;
 }
 
 }  // namespace troupe

@@ -4,9 +4,9 @@
 #pragma once
 #include <cstddef>
 #include <memory>
-#include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "core/status.hpp"
 
@@ -28,11 +28,13 @@ class Regex {
       public:
         explicit Matcher(const Regex& regex);
 
-        // The first match at or after `from`. `text` is valid UTF-8. Fails if PCRE2 gives up on a pattern
-        // that backtracks without bound.
-        Result<std::optional<Range>> find(std::string_view text, std::size_t from);
+        // All matches, left to right; a match of nothing does not count directly after another match. `text`
+        // is valid UTF-8. Fails if PCRE2 gives up on a pattern that backtracks without bound.
+        Status find_all(std::string_view text, std::vector<Range>& matches);
 
       private:
+        Result<bool> find(std::string_view text, std::size_t from, Range& match);
+
         const Regex& regex_;
         std::shared_ptr<void> match_data_;
     };

@@ -1,5 +1,5 @@
-// The door between the network (or the terminal) and the actors: plain values and two interfaces, no CAF types.
-// Implemented by actors/troupe_system.cpp; net and apps use it, and tests give net a fake one.
+// The door between the network (or the terminal) and the actors: plain values and two interfaces, no CAF
+// types. Implemented by actors/troupe_system.cpp; net and apps use it, and tests give net a fake one.
 #pragma once
 #include <cstdint>
 #include <functional>
@@ -42,7 +42,7 @@ struct RequestedSampling {
     std::optional<std::uint32_t> max_tokens;  // absent: the rest of the context
     bool ignore_eos = false;
     std::vector<TokenId> stop_token_ids;
-    std::vector<std::string> stop;            // stop strings; the output ends before the first
+    std::vector<std::string> stop;  // stop strings; the output ends before the first
     bool operator==(const RequestedSampling&) const = default;
 };
 
@@ -54,13 +54,13 @@ enum class Retention : std::uint8_t {
 };
 
 struct GenerationRequest {
-    std::string id;      // chosen by net, unique ("cmpl-...", "resp_...")
-    std::string model;   // as the client named it
+    std::string id;     // chosen by net, unique ("cmpl-...", "resp_...")
+    std::string model;  // as the client named it
     Prompt prompt;
     RequestedSampling sampling;
     std::uint64_t tenant = 0;
-    std::int32_t priority = 0;                  // smaller is more urgent
-    std::optional<std::uint32_t> deadline_ms;   // from arrival
+    std::int32_t priority = 0;                 // smaller is more urgent
+    std::optional<std::uint32_t> deadline_ms;  // from arrival
     Retention retention = Retention::none;
     std::string record;  // net's own admission record; opaque here, given back in snapshots
     bool operator==(const GenerationRequest&) const = default;
@@ -74,7 +74,8 @@ struct Usage {
 };
 
 // One entry of a request's event log. Texts are numbered 0, 1, 2, ...: the number is a pure function of the
-// generated tokens (one event per token that completes visible text), so a reader can resume after any of them.
+// generated tokens (one event per token that completes visible text), so a reader can resume after any of
+// them.
 struct TextEvent {
     std::uint64_t index = 0;
     std::string text;                     // whole UTF-8 characters
@@ -89,8 +90,8 @@ struct FinishedEvent {
     std::uint64_t index = 0;  // one past the last text
     FinishReason reason = FinishReason::stop;
     Usage usage;
-    std::vector<TokenId> ids;     // all generated ids, the end token included
-    std::optional<Error> error;   // with reason failed
+    std::vector<TokenId> ids;    // all generated ids, the end token included
+    std::optional<Error> error;  // with reason failed
     bool operator==(const FinishedEvent&) const = default;
 };
 using GenerationEvent = std::variant<StartedEvent, TextEvent, FinishedEvent>;
@@ -117,10 +118,10 @@ struct GenerationSnapshot {
 };
 
 struct ModelCard {
-    std::string id;                    // served name
-    std::string root;                  // where it came from
-    std::int64_t created = 0;          // Unix seconds, when it was loaded
-    std::uint32_t max_model_len = 0;   // prompt and generated tokens together
+    std::string id;                   // served name
+    std::string root;                 // where it came from
+    std::int64_t created = 0;         // Unix seconds, when it was loaded
+    std::uint32_t max_model_len = 0;  // prompt and generated tokens together
 };
 
 enum class ServerState : std::uint8_t { loading, ready, draining, no_worker };
@@ -132,10 +133,10 @@ struct Histogram {
 };
 
 struct MetricsSnapshot {
-    std::map<std::string, double> gauges;                     // "num_requests_running": value
-    std::map<std::string, double> counters;                   // "prompt_tokens_total"
-    std::map<std::string, double> request_success;            // by finished_reason
-    std::map<std::string, Histogram> histograms;              // "time_to_first_token_seconds"
+    std::map<std::string, double> gauges;           // "num_requests_running": value
+    std::map<std::string, double> counters;         // "prompt_tokens_total"
+    std::map<std::string, double> request_success;  // by finished_reason
+    std::map<std::string, Histogram> histograms;    // "time_to_first_token_seconds"
 };
 
 // Thread-safe; calls return at once, callbacks come from actor threads.
@@ -146,14 +147,16 @@ class ClientPort {
     // Starts a generation. Whatever goes wrong, admission included, arrives as a FinishedEvent with an error.
     virtual void submit(GenerationRequest request, std::weak_ptr<GenerationSink> sink) = 0;
 
-    // Sends the retained texts from index `first` on, one event each, then goes on live up to the FinishedEvent (of one
-    // that has ended too). Replaces an earlier reader, which gets a FinishedEvent with an error tagged `reader_replaced`.
-    // An unknown id, or one whose time is over, answers with not_found through `done`; success comes before any event.
+    // Sends the retained texts from index `first` on, one event each, then goes on live up to the
+    // FinishedEvent (of one that has ended too). Replaces an earlier reader, which gets a FinishedEvent with
+    // an error tagged `reader_replaced`. An unknown id, or one whose time is over, answers with not_found
+    // through `done`; success comes before any event.
     virtual void attach(const std::string& id, std::uint64_t first, std::weak_ptr<GenerationSink> sink,
                         std::function<void(Status)> done) = 0;
 
-    // This reader went away (the generation's retention says what follows). Without effect once another reader has
-    // attached: a broken connection is often noticed only after its client has resumed on a new one.
+    // This reader went away (the generation's retention says what follows). Without effect once another
+    // reader has attached: a broken connection is often noticed only after its client has resumed on a new
+    // one.
     virtual void detach(const std::string& id, std::weak_ptr<GenerationSink> reader) = 0;
 
     // Ends it with FinishReason::cancelled. `done` gets the snapshot after that, or not_found.

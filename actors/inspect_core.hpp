@@ -1,0 +1,114 @@
+// Inspectors of the vocabulary in core/ and of the client port's values, for CAF's serializers.
+#pragma once
+#include "actors/client_port.hpp"
+#include "actors/wire.hpp"
+#include "core/sequence.hpp"
+#include "core/step_plan.hpp"
+
+namespace troupe {
+
+template <class Inspector>
+typename Inspector::result_type inspect(Inspector& f, Error& x) {
+    auto code = wire::enumerated(x.code, ErrorCode::unavailable);
+    return f(caf::meta::type_name("Error"), code, x.message, x.param, x.tag);
+}
+
+template <class Inspector>
+typename Inspector::result_type inspect(Inspector& f, SamplingParams& x) {
+    auto temperature = wire::f32(x.temperature), top_p = wire::f32(x.top_p), min_p = wire::f32(x.min_p);
+    return f(caf::meta::type_name("SamplingParams"), temperature, top_p, min_p, x.top_k, x.seed, x.choice);
+}
+
+template <class Inspector>
+typename Inspector::result_type inspect(Inspector& f, StopParams& x) {
+    auto ids = wire::run(x.stop_token_ids);
+    return f(caf::meta::type_name("StopParams"), x.max_tokens, x.ignore_eos, ids);
+}
+
+template <class Inspector>
+typename Inspector::result_type inspect(Inspector& f, SequenceSpec& x) {
+    auto tokens = wire::run(x.tokens);
+    return f(caf::meta::type_name("SequenceSpec"), x.id, x.tenant, x.arrival, x.priority, x.deadline, tokens,
+             x.num_prompt_tokens, x.sampling, x.stop);
+}
+
+template <class Inspector>
+typename Inspector::result_type inspect(Inspector& f, AddedSequence& x) {
+    auto tokens = wire::run(x.tokens);
+    auto blocks = wire::run(x.block_table);
+    return f(caf::meta::type_name("AddedSequence"), x.id, tokens, x.num_prompt_tokens, x.num_computed_tokens,
+             x.sampling, blocks);
+}
+
+template <class Inspector>
+typename Inspector::result_type inspect(Inspector& f, GrownSequence& x) {
+    auto blocks = wire::run(x.new_blocks);
+    return f(caf::meta::type_name("GrownSequence"), x.id, blocks, x.num_replaced);
+}
+
+template <class Inspector>
+typename Inspector::result_type inspect(Inspector& f, PlanRow& x) {
+    auto kind = wire::enumerated(x.kind, RowKind::sample);
+    return f(caf::meta::type_name("PlanRow"), x.id, x.num_new_tokens, kind);
+}
+
+template <class Inspector>
+typename Inspector::result_type inspect(Inspector& f, BlockCopy& x) {
+    return f(caf::meta::type_name("BlockCopy"), x.from, x.to);
+}
+
+template <class Inspector>
+typename Inspector::result_type inspect(Inspector& f, StepPlan& x) {
+    auto removed = wire::run(x.removed);
+    return f(caf::meta::type_name("StepPlan"), x.epoch, x.step, removed, x.added, x.grown, x.copies, x.rows);
+}
+
+template <class Inspector>
+typename Inspector::result_type inspect(Inspector& f, SampledTokens& x) {
+    auto tokens = wire::run(x.tokens);
+    return f(caf::meta::type_name("SampledTokens"), x.id, tokens);
+}
+
+template <class Inspector>
+typename Inspector::result_type inspect(Inspector& f, StepResult& x) {
+    return f(caf::meta::type_name("StepResult"), x.epoch, x.step, x.sampled, x.compute_us, x.idle_us);
+}
+
+template <class Inspector>
+typename Inspector::result_type inspect(Inspector& f, RequestedSampling& x) {
+    auto temperature = wire::opt(x.temperature), top_p = wire::opt(x.top_p), min_p = wire::opt(x.min_p);
+    auto top_k = wire::opt(x.top_k);
+    auto seed = wire::opt(x.seed);
+    auto max_tokens = wire::opt(x.max_tokens);
+    auto ids = wire::run(x.stop_token_ids);
+    return f(caf::meta::type_name("RequestedSampling"), temperature, top_p, min_p, top_k, seed, max_tokens,
+             x.ignore_eos, ids, x.stop);
+}
+
+// A variant travels as its index and the fields of all its alternatives.
+template <class Inspector>
+typename Inspector::result_type inspect(Inspector& f, Prompt& x) {
+    auto index = static_cast<std::uint8_t>(x.index());
+    TextPrompt text = index == 0 ? std::get<0>(x) : TextPrompt{};
+    TokenPrompt tokens = index == 1 ? std::get<1>(x) : TokenPrompt{};
+    ChatPrompt chat = index == 2 ? std::get<2>(x) : ChatPrompt{};
+    auto ids = wire::run(tokens.ids);
+    return f(caf::meta::type_name("Prompt"), index, text.text, text.add_special, text.parse_special, ids,
+             chat.variables, caf::meta::load_callback([&]() -> caf::error {
+                 if (index > 2) return caf::sec::invalid_argument;
+                 if (index == 0) x = std::move(text);
+                 if (index == 1) x = std::move(tokens);
+                 if (index == 2) x = std::move(chat);
+                 return caf::none;
+             }));
+}
+
+template <class Inspector>
+typename Inspector::result_type inspect(Inspector& f, GenerationRequest& x) {
+    auto deadline = wire::opt(x.deadline_ms);
+    auto retention = wire::enumerated(x.retention, Retention::background);
+    return f(caf::meta::type_name("GenerationRequest"), x.id, x.model, x.prompt, x.sampling, x.tenant,
+             x.priority, deadline, retention, x.record);
+}
+
+}  // namespace troupe

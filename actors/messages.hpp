@@ -1,0 +1,343 @@
+// Who sends what to whom. The typed handles at the end make the compiler check this table: an actor accepts
+// exactly what stands here, and nobody can send anything else.
+//
+// | Message                       | From               | To             | Nodes | Meaning |
+// |-------------------------------|--------------------|----------------|-------|-----------------------------------------------|
+// | GenerationRequest, SinkHandle | client port        | router         | no    | start a generation | |
+// AttachReader, SinkHandle, ... | port, then router  | router, request| no    | read a generation from some
+// text on           | | DetachReader, SinkHandle      | port, then router  | router, request| no    | the
+// reader went away                          | | CancelRequest, SnapshotReply  | port, then router  | router,
+// request| no    | end it as cancelled                           | | LookupRequest, SnapshotReply  | port,
+// then router  | router, request| no    | its state now                                 | | TokenizeText,
+// IdsReply        | port, then router  | frontend       | no    | /tokenize | | DetokenizeIds, TextReply |
+// port, then router  | frontend       | no    | /detokenize                                   | | Drain,
+// DoneReply              | client port        | router         | no    | refuse new requests, say when the
+// last ended  | | PrepareRequest                | request            | frontend       | no    | template,
+// tokens, defaults, length check      | |   -> PreparedRequest | Refused | frontend          | request | no
+// | the answer                                    | | SequenceSpec, RequestActor    | request            |
+// scheduler      | yes   | run this sequence, or go on with it           | | CancelSequence                |
+// request            | scheduler      | yes   | forget it                                     | |
+// StopSequence                  | request            | scheduler      | yes   | a stop string completed at
+// this position      | | DeadlineDue                   | request            | scheduler      | yes   | its
+// deadline passed                           | | TokensEmitted                 | scheduler          | request
+// | yes   | the next tokens                               | | SequenceEnded                 | scheduler |
+// request        | yes   | no more tokens, and why                       | | SequencePreempted             |
+// scheduler          | request        | yes   | a pause: its KV was given up                  | |
+// RequestEnded, RequestExpired  | request            | router         | no    | frees its place; frees its
+// name               | | StepPlan                      | scheduler          | worker         | yes   |
+// execute                                       | | StepResult                    | worker             |
+// scheduler      | yes   | executed: the sampled tokens                  | | CreatePool                    |
+// supervisor         | memory manager | yes   | make an empty KV pool for this epoch          | | PoolReady,
+// PoolHandle         | memory manager     | supervisor     | no    | here it is | | WorkerStarted | worker |
+// supervisor     | yes   | backend is up; its numerics                   | | WorkerUp, WorkerActor         |
+// supervisor         | scheduler      | yes   | plan for this worker                          | | WorkerDown
+// | supervisor         | scheduler      | yes   | this epoch is over                            | |
+// ForgiveRestarts               | scheduler          | supervisor     | yes   | a request was to blame, not
+// the worker        | | SchedulerUp, SchedulerActor   | supervisor, router | router, request| yes   | submit
+// (again) here                           | | FrontendUp, FrontendActor     | supervisor         | router | no
+// | a frontend (re)started                        | | StartReplica, GraceOver, ...  | self               |
+// self           | no    | timers; stale ones carry an old generation    |
+//
+// "Nodes": may cross nodes. What does not, may carry handles into this process (sinks, callbacks, pools).
+#pragma once
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "actors/caf_layer.hpp"
+#include "actors/client_port.hpp"
+#include "actors/inspect_core.hpp"
+#include "core/sequence.hpp"
+#include "core/step_plan.hpp"
+#include "model/backend.hpp"
+
+namespace troupe {
+
+// ---- client port -> router -> request
+
+struct AttachReader {
+    std::string id;
+    std::uint64_t first = 0;  // index of the first text wanted
+    bool operator==(const AttachReader&) const = default;
+};
+struct DetachReader {
+    std::string id;
+    bool operator==(const DetachReader&) const = default;
+};
+struct CancelRequest {
+    std::string id;
+    bool operator==(const CancelRequest&) const = default;
+};
+struct LookupRequest {
+    std::string id;
+    bool operator==(const LookupRequest&) const = default;
+};
+struct TokenizeText {
+    Prompt prompt;
+    bool operator==(const TokenizeText&) const = default;
+};
+struct DetokenizeIds {
+    std::vector<TokenId> ids;
+    bool operator==(const DetokenizeIds&) const = default;
+};
+struct Drain {
+    bool operator==(const Drain&) const = default;
+};
+
+// ---- request <-> frontend
+
+struct PrepareRequest {
+    Prompt prompt;
+    RequestedSampling sampling;
+    bool operator==(const PrepareRequest&) const = default;
+};
+// Everything resolved: defaults of the model filled in, the seed drawn, the length checked.
+struct PreparedRequest {
+    bool ok = false;
+    Error error;  // if not ok
+    std::vector<TokenId> prompt_ids;
+    SamplingParams sampling;
+    StopParams stop;
+    bool operator==(const PreparedRequest&) const = default;
+};
+
+// ---- request <-> scheduler. Positions count a sequence's generated tokens from 0, across resubmissions.
+
+struct CancelSequence {
+    SequenceId id = 0;
+    bool operator==(const CancelSequence&) const = default;
+};
+struct StopSequence {
+    SequenceId id = 0;
+    Epoch epoch = 0;
+    std::uint32_t position = 0;  // of the token that completed the stop string
+    bool operator==(const StopSequence&) const = default;
+};
+struct DeadlineDue {
+    SequenceId id = 0;
+    bool operator==(const DeadlineDue&) const = default;
+};
+struct TokensEmitted {
+    SequenceId id = 0;
+    Epoch epoch = 0;
+    std::uint32_t position = 0;  // of tokens[0]; the request actor accepts only its own count
+    std::vector<TokenId> tokens;
+    bool operator==(const TokensEmitted&) const = default;
+};
+struct SequenceEnded {
+    SequenceId id = 0;
+    FinishReason reason = FinishReason::stop;
+    std::uint32_t num_generated = 0;
+    Error error;  // with reason failed
+    bool operator==(const SequenceEnded&) const = default;
+};
+struct SequencePreempted {
+    SequenceId id = 0;
+    bool operator==(const SequencePreempted&) const = default;
+};
+
+// ---- request -> router
+
+struct RequestEnded {
+    std::string id;
+    bool operator==(const RequestEnded&) const = default;
+};
+struct RequestExpired {
+    std::string id;
+    bool operator==(const RequestExpired&) const = default;
+};
+
+// ---- supervision
+
+struct CreatePool {
+    Epoch epoch = 0;
+    bool operator==(const CreatePool&) const = default;
+};
+struct PoolReady {
+    Epoch epoch = 0;
+    bool operator==(const PoolReady&) const = default;
+};
+struct WorkerStarted {
+    Epoch epoch = 0;
+    std::string numerics;  // Backend::numerics()
+    bool operator==(const WorkerStarted&) const = default;
+};
+struct WorkerUp {
+    Epoch epoch = 0;
+    bool operator==(const WorkerUp&) const = default;
+};
+struct WorkerDown {
+    Epoch epoch = 0;
+    bool operator==(const WorkerDown&) const = default;
+};
+struct ForgiveRestarts {
+    std::uint32_t count = 0;
+    bool operator==(const ForgiveRestarts&) const = default;
+};
+struct SchedulerUp {
+    bool operator==(const SchedulerUp&) const = default;
+};
+struct FrontendUp {
+    std::uint32_t index = 0;
+    bool operator==(const FrontendUp&) const = default;
+};
+
+// ---- timers
+
+struct StartReplica {
+    std::uint64_t generation = 0;
+    bool operator==(const StartReplica&) const = default;
+};
+struct GraceOver {  // nobody came back to read
+    std::uint64_t generation = 0;
+    bool operator==(const GraceOver&) const = default;
+};
+struct RetentionOver {
+    bool operator==(const RetentionOver&) const = default;
+};
+struct DeadlinePassed {
+    bool operator==(const DeadlinePassed&) const = default;
+};
+
+// ---- payloads that stay in this process
+
+struct SinkHandle {
+    std::weak_ptr<GenerationSink> sink;
+};
+struct StatusReply {
+    std::function<void(Status)> done;
+};
+struct SnapshotReply {
+    std::function<void(Result<GenerationSnapshot>)> done;
+};
+struct IdsReply {
+    std::function<void(Result<std::vector<TokenId>>)> done;
+};
+struct TextReply {
+    std::function<void(Result<std::string>)> done;
+};
+struct DoneReply {
+    std::function<void()> done;
+};
+struct PoolHandle {
+    std::shared_ptr<KvPool> pool;
+};
+
+// ---- inspectors
+
+// clang-format off
+template <class I> typename I::result_type inspect(I& f, AttachReader& x) { return f(caf::meta::type_name("AttachReader"), x.id, x.first); }
+template <class I> typename I::result_type inspect(I& f, DetachReader& x) { return f(caf::meta::type_name("DetachReader"), x.id); }
+template <class I> typename I::result_type inspect(I& f, CancelRequest& x) { return f(caf::meta::type_name("CancelRequest"), x.id); }
+template <class I> typename I::result_type inspect(I& f, LookupRequest& x) { return f(caf::meta::type_name("LookupRequest"), x.id); }
+template <class I> typename I::result_type inspect(I& f, TokenizeText& x) { return f(caf::meta::type_name("TokenizeText"), x.prompt); }
+template <class I> typename I::result_type inspect(I& f, DetokenizeIds& x) { auto ids = wire::run(x.ids); return f(caf::meta::type_name("DetokenizeIds"), ids); }
+template <class I> typename I::result_type inspect(I& f, Drain&) { return f(caf::meta::type_name("Drain")); }
+template <class I> typename I::result_type inspect(I& f, PrepareRequest& x) { return f(caf::meta::type_name("PrepareRequest"), x.prompt, x.sampling); }
+template <class I> typename I::result_type inspect(I& f, PreparedRequest& x) { auto ids = wire::run(x.prompt_ids); return f(caf::meta::type_name("PreparedRequest"), x.ok, x.error, ids, x.sampling, x.stop); }
+template <class I> typename I::result_type inspect(I& f, CancelSequence& x) { return f(caf::meta::type_name("CancelSequence"), x.id); }
+template <class I> typename I::result_type inspect(I& f, StopSequence& x) { return f(caf::meta::type_name("StopSequence"), x.id, x.epoch, x.position); }
+template <class I> typename I::result_type inspect(I& f, DeadlineDue& x) { return f(caf::meta::type_name("DeadlineDue"), x.id); }
+template <class I> typename I::result_type inspect(I& f, TokensEmitted& x) { auto ids = wire::run(x.tokens); return f(caf::meta::type_name("TokensEmitted"), x.id, x.epoch, x.position, ids); }
+template <class I> typename I::result_type inspect(I& f, SequenceEnded& x) { auto reason = wire::enumerated(x.reason, FinishReason::failed); return f(caf::meta::type_name("SequenceEnded"), x.id, reason, x.num_generated, x.error); }
+template <class I> typename I::result_type inspect(I& f, SequencePreempted& x) { return f(caf::meta::type_name("SequencePreempted"), x.id); }
+template <class I> typename I::result_type inspect(I& f, RequestEnded& x) { return f(caf::meta::type_name("RequestEnded"), x.id); }
+template <class I> typename I::result_type inspect(I& f, RequestExpired& x) { return f(caf::meta::type_name("RequestExpired"), x.id); }
+template <class I> typename I::result_type inspect(I& f, CreatePool& x) { return f(caf::meta::type_name("CreatePool"), x.epoch); }
+template <class I> typename I::result_type inspect(I& f, PoolReady& x) { return f(caf::meta::type_name("PoolReady"), x.epoch); }
+template <class I> typename I::result_type inspect(I& f, WorkerStarted& x) { return f(caf::meta::type_name("WorkerStarted"), x.epoch, x.numerics); }
+template <class I> typename I::result_type inspect(I& f, WorkerUp& x) { return f(caf::meta::type_name("WorkerUp"), x.epoch); }
+template <class I> typename I::result_type inspect(I& f, WorkerDown& x) { return f(caf::meta::type_name("WorkerDown"), x.epoch); }
+template <class I> typename I::result_type inspect(I& f, ForgiveRestarts& x) { return f(caf::meta::type_name("ForgiveRestarts"), x.count); }
+template <class I> typename I::result_type inspect(I& f, SchedulerUp&) { return f(caf::meta::type_name("SchedulerUp")); }
+template <class I> typename I::result_type inspect(I& f, FrontendUp& x) { return f(caf::meta::type_name("FrontendUp"), x.index); }
+template <class I> typename I::result_type inspect(I& f, StartReplica& x) { return f(caf::meta::type_name("StartReplica"), x.generation); }
+template <class I> typename I::result_type inspect(I& f, GraceOver& x) { return f(caf::meta::type_name("GraceOver"), x.generation); }
+template <class I> typename I::result_type inspect(I& f, RetentionOver&) { return f(caf::meta::type_name("RetentionOver")); }
+template <class I> typename I::result_type inspect(I& f, DeadlinePassed&) { return f(caf::meta::type_name("DeadlinePassed")); }
+// clang-format on
+
+// ---- the actors' interfaces. Small ones first: they say what a peer needs to know of an actor.
+
+template <class... Messages>
+using On = caf::reacts_to<Messages...>;
+
+using TokenReceiver = caf::typed_actor<On<TokensEmitted>, On<SequenceEnded>, On<SequencePreempted>>;
+using WorkerActor = caf::typed_actor<On<StepPlan>>;
+using WorkerOwner = caf::typed_actor<On<WorkerStarted>>;
+using StepReceiver = caf::typed_actor<On<StepResult>>;
+using PoolOwner = caf::typed_actor<On<PoolReady, PoolHandle>>;
+using Forgiver = caf::typed_actor<On<ForgiveRestarts>>;
+using RequestOwner = caf::typed_actor<On<RequestEnded>, On<RequestExpired>>;
+
+using MemoryManagerActor = caf::typed_actor<On<CreatePool>>;
+using SchedulerActor =
+    StepReceiver::extend<On<SequenceSpec, TokenReceiver>, On<CancelSequence>, On<StopSequence>,
+                         On<DeadlineDue>, On<WorkerUp, WorkerActor>, On<WorkerDown>>;
+using FrontendActor = caf::typed_actor<caf::replies_to<PrepareRequest>::with<PreparedRequest>,
+                                       On<TokenizeText, IdsReply>, On<DetokenizeIds, TextReply>>;
+using RequestActor =
+    TokenReceiver::extend<On<SchedulerUp, SchedulerActor>, On<AttachReader, SinkHandle, StatusReply>,
+                          On<DetachReader, SinkHandle>, On<CancelRequest, SnapshotReply>,
+                          On<LookupRequest, SnapshotReply>, On<GraceOver>, On<RetentionOver>,
+                          On<DeadlinePassed>>;
+using RouterActor =
+    RequestOwner::extend<On<GenerationRequest, SinkHandle>, On<AttachReader, SinkHandle, StatusReply>,
+                         On<DetachReader, SinkHandle>, On<CancelRequest, SnapshotReply>,
+                         On<LookupRequest, SnapshotReply>, On<TokenizeText, IdsReply>,
+                         On<DetokenizeIds, TextReply>, On<Drain, DoneReply>, On<SchedulerUp, SchedulerActor>,
+                         On<FrontendUp, FrontendActor>>;
+using SupervisorActor =
+    caf::typed_actor<On<PoolReady, PoolHandle>, On<WorkerStarted>, On<ForgiveRestarts>, On<StartReplica>>;
+
+}  // namespace troupe
+
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(troupe::SinkHandle)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(troupe::StatusReply)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(troupe::SnapshotReply)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(troupe::IdsReply)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(troupe::TextReply)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(troupe::DoneReply)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(troupe::PoolHandle)
+
+CAF_BEGIN_TYPE_ID_BLOCK(troupe, caf::first_custom_type_id)
+CAF_ADD_TYPE_ID(troupe, (troupe::GenerationRequest))
+CAF_ADD_TYPE_ID(troupe, (troupe::AttachReader))
+CAF_ADD_TYPE_ID(troupe, (troupe::DetachReader))
+CAF_ADD_TYPE_ID(troupe, (troupe::CancelRequest))
+CAF_ADD_TYPE_ID(troupe, (troupe::LookupRequest))
+CAF_ADD_TYPE_ID(troupe, (troupe::TokenizeText))
+CAF_ADD_TYPE_ID(troupe, (troupe::DetokenizeIds))
+CAF_ADD_TYPE_ID(troupe, (troupe::Drain))
+CAF_ADD_TYPE_ID(troupe, (troupe::PrepareRequest))
+CAF_ADD_TYPE_ID(troupe, (troupe::PreparedRequest))
+CAF_ADD_TYPE_ID(troupe, (troupe::SequenceSpec))
+CAF_ADD_TYPE_ID(troupe, (troupe::CancelSequence))
+CAF_ADD_TYPE_ID(troupe, (troupe::StopSequence))
+CAF_ADD_TYPE_ID(troupe, (troupe::DeadlineDue))
+CAF_ADD_TYPE_ID(troupe, (troupe::TokensEmitted))
+CAF_ADD_TYPE_ID(troupe, (troupe::SequenceEnded))
+CAF_ADD_TYPE_ID(troupe, (troupe::SequencePreempted))
+CAF_ADD_TYPE_ID(troupe, (troupe::RequestEnded))
+CAF_ADD_TYPE_ID(troupe, (troupe::RequestExpired))
+CAF_ADD_TYPE_ID(troupe, (troupe::StepPlan))
+CAF_ADD_TYPE_ID(troupe, (troupe::StepResult))
+CAF_ADD_TYPE_ID(troupe, (troupe::CreatePool))
+CAF_ADD_TYPE_ID(troupe, (troupe::PoolReady))
+CAF_ADD_TYPE_ID(troupe, (troupe::WorkerStarted))
+CAF_ADD_TYPE_ID(troupe, (troupe::WorkerUp))
+CAF_ADD_TYPE_ID(troupe, (troupe::WorkerDown))
+CAF_ADD_TYPE_ID(troupe, (troupe::ForgiveRestarts))
+CAF_ADD_TYPE_ID(troupe, (troupe::SchedulerUp))
+CAF_ADD_TYPE_ID(troupe, (troupe::FrontendUp))
+CAF_ADD_TYPE_ID(troupe, (troupe::StartReplica))
+CAF_ADD_TYPE_ID(troupe, (troupe::GraceOver))
+CAF_ADD_TYPE_ID(troupe, (troupe::RetentionOver))
+CAF_ADD_TYPE_ID(troupe, (troupe::DeadlinePassed))
+CAF_ADD_TYPE_ID(troupe, (troupe::TokenReceiver))
+CAF_ADD_TYPE_ID(troupe, (troupe::WorkerActor))
+CAF_ADD_TYPE_ID(troupe, (troupe::SchedulerActor))
+CAF_ADD_TYPE_ID(troupe, (troupe::FrontendActor))
+CAF_END_TYPE_ID_BLOCK(troupe)

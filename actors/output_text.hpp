@@ -1,0 +1,48 @@
+// A sequence's visible text as an append-only log: one event per token that completes visible text, so that
+// event numbers are a pure function of the generated tokens. Detokenizes, holds back half characters and
+// what may begin a stop string.
+#pragma once
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "actors/client_port.hpp"
+#include "actors/stop_strings.hpp"
+#include "model/tokenizer/tokenizer.hpp"
+
+namespace troupe {
+
+class OutputText {
+  public:
+    OutputText(std::shared_ptr<const Tokenizer> tokenizer, std::vector<TokenId> hidden,
+               std::vector<std::string> stops);
+
+    // The next generated token. True: it completed a stop string, nothing may follow.
+    bool push(TokenId id);
+    // The sequence ended at the last token pushed: shows what was held back, unless a stop string ended it.
+    void flush();
+
+    std::uint64_t num_events() const { return ends_.size(); }
+    TextEvent event(std::uint64_t index) const;
+    const std::string& text() const { return text_; }
+    std::uint32_t num_tokens() const { return num_tokens_; }
+
+  private:
+    // An event is a piece of text_: where it ends, and how many tokens had been generated then.
+    struct End {
+        std::size_t offset = 0;
+        std::uint32_t tokens = 0;
+    };
+    void append(const std::string& piece);
+
+    StreamingDetokenizer detokenizer_;
+    std::vector<TokenId> hidden_;  // end and stop tokens: never shown
+    StopStrings stops_;
+    std::string text_;
+    std::vector<End> ends_;
+    std::uint32_t num_tokens_ = 0;
+    bool stopped_ = false;
+};
+
+}  // namespace troupe

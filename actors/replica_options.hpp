@@ -1,0 +1,28 @@
+// What the supervisor needs to start a replica; frozen when the system starts.
+#pragma once
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "actors/shared_status.hpp"
+#include "conf/config.hpp"
+#include "engine/scheduler.hpp"
+#include "model/backend.hpp"
+#include "model/loader.hpp"
+
+namespace troupe {
+
+struct ReplicaOptions {
+    SchedulerOptions scheduler;
+    SupervisionConfig supervision;
+    FaultInjection fault;
+    std::uint32_t frontends = 1;
+    bool own_threads = true;  // detached workers, schedulers, frontends; false in tests under virtual time
+    BackendFactory backend;
+    std::shared_ptr<const LoadedModel> model;
+    std::shared_ptr<SharedStatus> status;
+    std::function<void(const std::string&)>
+        give_up;  // restart budget spent; called once, from an actor's thread
+};
+
+}  // namespace troupe

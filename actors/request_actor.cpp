@@ -1,0 +1,276 @@
+#include "actors/request_actor.hpp"
+
+#include <spdlog/spdlog.h>
+
+#include <algorithm>
+#include <chrono>
+
+namespace troupe {
+
+namespace {
+
+const char* reason_name(FinishReason reason) {
+    switch (reason) {
+        case FinishReason::stop:
+            return "stop";
+        case FinishReason::length:
+            return "length";
+        case FinishReason::cancelled:
+            return "cancelled";
+        case FinishReason::failed:
+            return "failed";
+    }
+    return "failed";
+}
+
+GenerationStatus status_after(FinishReason reason) {
+    switch (reason) {
+        case FinishReason::stop:
+            return GenerationStatus::completed;
+        case FinishReason::length:
+            return GenerationStatus::incomplete;
+        case FinishReason::cancelled:
+            return GenerationStatus::cancelled;
+        case FinishReason::failed:
+            return GenerationStatus::failed;
+    }
+    return GenerationStatus::failed;
+}
+
+constexpr double seconds(TimeUs us) { return static_cast<double>(us) * 1e-6; }
+
+}  // namespace
+
+void RequestState::start(const GenerationRequest& request, SequenceId sequence, const SinkHandle& sink,
+                         std::shared_ptr<const RequestContext> context, const FrontendActor& frontend,
+                         const SchedulerActor& scheduler, const RequestOwner& owner) {
+    context_ = std::move(context);
+    scheduler_ = scheduler;
+    owner_ = owner;
+    request_ = request;
+    sink_ = sink.sink;
+    spec_.id = sequence;
+    spec_.tenant = request.tenant;
+    spec_.priority = request.priority;
+    spec_.arrival = now();
+    if (request.deadline_ms) {
+        spec_.deadline = spec_.arrival + TimeUs{*request.deadline_ms} * 1000;
+        self_->delayed_send(self_, std::chrono::milliseconds(*request.deadline_ms), DeadlinePassed{});
+    }
+    self_->request(frontend, caf::infinite, PrepareRequest{request.prompt, request.sampling})
+        .then([this](const PreparedRequest& message) { prepared(message); },
+              [this](const caf::error&) {
+                  finish(FinishReason::failed, internal_error("The frontend died on this request's prompt."));
+              });
+}
+
+RequestState::~RequestState() {
+    if (!context_ || finished_) return;
+    deliver(FinishedEvent{
+        0, FinishReason::failed, {}, {}, internal_error("The request was ended by the server.")});
+}
+
+TimeUs RequestState::now() const {
+    return std::chrono::duration_cast<std::chrono::microseconds>(self_->clock().now().time_since_epoch())
+        .count();
+}
+
+void RequestState::prepared(const PreparedRequest& message) {
+    if (finished_) return;
+    if (!message.ok) return finish(FinishReason::failed, message.error);
+    spec_.tokens = message.prompt_ids;
+    spec_.num_prompt_tokens = static_cast<std::uint32_t>(message.prompt_ids.size());
+    spec_.sampling = message.sampling;
+    spec_.stop = message.stop;
+    auto hidden = message.stop.stop_token_ids;
+    const auto& ends = context_->model->generation.end_token_ids;
+    hidden.insert(hidden.end(), ends.begin(), ends.end());
+    output_.emplace(context_->model->tokenizer, std::move(hidden), request_.sampling.stop);
+    context_->status->metrics.count("prompt_tokens_total", spec_.num_prompt_tokens);
+    deliver(StartedEvent{spec_.num_prompt_tokens});
+    submit();
+}
+
+void RequestState::submit() { self_->send(scheduler_, spec_, caf::actor_cast<TokenReceiver>(self_)); }
+
+void RequestState::scheduler_up(const SchedulerActor& scheduler) {
+    scheduler_ = scheduler;
+    if (finished_ || spec_.num_prompt_tokens == 0) return;
+    submit();
+}
+
+void RequestState::tokens(const TokensEmitted& message) {
+    if (finished_ || message.position != spec_.tokens.size() - spec_.num_prompt_tokens) return;
+    auto time = now();
+    auto& metrics = context_->status->metrics;
+    if (first_token_ == 0) {
+        first_token_ = time;
+        status_ = GenerationStatus::in_progress;
+        metrics.observe("time_to_first_token_seconds", seconds(time - spec_.arrival));
+    } else {
+        metrics.observe("inter_token_latency_seconds", seconds(time - last_token_));
+    }
+    last_token_ = time;
+    for (auto id : message.tokens) {
+        accept(id, message.epoch);
+        if (finished_) return;
+    }
+    deliver_new_events();
+}
+
+void RequestState::accept(TokenId id, Epoch epoch) {
+    spec_.tokens.push_back(id);
+    context_->status->metrics.count("generation_tokens_total");
+    if (!output_->push(id)) return;
+    self_->send(scheduler_, StopSequence{spec_.id, epoch, output_->num_tokens() - 1});
+    finish(FinishReason::stop);
+}
+
+void RequestState::ended(const SequenceEnded& message) {
+    if (finished_) return;
+    if (message.reason == FinishReason::failed) return finish(message.reason, message.error);
+    finish(message.reason);
+}
+
+void RequestState::finish(FinishReason reason, std::optional<Error> error) {
+    FinishedEvent event;
+    event.reason = reason;
+    event.error = std::move(error);
+    if (output_) {
+        output_->flush();
+        event.index = output_->num_events();
+        event.usage = {spec_.num_prompt_tokens, 0, output_->num_tokens()};
+        event.ids.assign(spec_.tokens.begin() + spec_.num_prompt_tokens, spec_.tokens.end());
+    }
+    status_ = status_after(reason);
+    finished_ = std::move(event);
+    observe_end();
+    if (output_) deliver_new_events();
+    deliver(*finished_);
+    // A request refused before it began leaves nothing to come back to.
+    bool retain = request_.retention != Retention::none && output_;
+    if (!retain) return expire();
+    self_->send(owner_, RequestEnded{request_.id});
+    self_->delayed_send(self_, std::chrono::milliseconds(context_->retention_ms), RetentionOver{});
+}
+
+void RequestState::observe_end() {
+    auto& metrics = context_->status->metrics;
+    metrics.finished(reason_name(finished_->reason));
+    if (finished_->reason == FinishReason::failed) return;
+    metrics.observe("e2e_request_latency_seconds", seconds(now() - spec_.arrival));
+    if (first_token_ != 0)
+        metrics.observe("request_decode_time_seconds", seconds(last_token_ - first_token_));
+}
+
+void RequestState::expire() {
+    self_->send(owner_, RequestExpired{request_.id});
+    self_->quit();
+}
+
+void RequestState::deliver_new_events() {
+    while (reading_ && delivered_ < output_->num_events()) deliver(output_->event(delivered_++));
+}
+
+void RequestState::deliver(const GenerationEvent& event) {
+    if (!reading_) return;
+    if (auto sink = sink_.lock()) {
+        sink->deliver(event);
+    } else {
+        reader_gone();
+    }
+}
+
+void RequestState::attach(const AttachReader& message, const SinkHandle& sink, const StatusReply& reply) {
+    reply.done({});
+    sink_ = sink.sink;
+    reading_ = true;
+    delivered_ = message.first;
+    ++grace_;
+    if (!output_) return;
+    deliver_new_events();
+    if (finished_) deliver(*finished_);
+}
+
+void RequestState::detach(const SinkHandle& handle) {
+    bool same = !sink_.owner_before(handle.sink) && !handle.sink.owner_before(sink_);
+    if (same) reader_gone();
+}
+
+void RequestState::reader_gone() {
+    if (!reading_) return;
+    reading_ = false;
+    sink_.reset();
+    if (finished_) return;
+    if (request_.retention == Retention::none) {
+        cancel({});
+    } else if (request_.retention == Retention::stored) {
+        self_->delayed_send(self_, std::chrono::milliseconds(context_->resume_grace_ms), GraceOver{++grace_});
+    }
+}
+
+void RequestState::grace_over(const GraceOver& message) {
+    if (message.generation == grace_ && !reading_ && !finished_) cancel({});
+}
+
+void RequestState::deadline_passed() {
+    if (finished_) return;
+    if (spec_.num_prompt_tokens != 0) return self_->send(scheduler_, DeadlineDue{spec_.id});
+    finish(FinishReason::failed,
+           Error{ErrorCode::timed_out, "The deadline passed before the prompt was read.", "deadline_ms", {}});
+}
+
+void RequestState::cancel(const SnapshotReply& reply) {
+    if (!finished_) {
+        self_->send(scheduler_, CancelSequence{spec_.id});
+        finish(FinishReason::cancelled);
+    }
+    if (reply.done) reply.done(snapshot());
+}
+
+void RequestState::lookup(const SnapshotReply& reply) const { reply.done(snapshot()); }
+
+GenerationSnapshot RequestState::snapshot() const {
+    GenerationSnapshot result;
+    result.id = request_.id;
+    result.record = request_.record;
+    result.status = status_;
+    if (output_) {
+        result.text = output_->text();
+        result.next_index = output_->num_events();
+        result.usage = {spec_.num_prompt_tokens, 0, output_->num_tokens()};
+    }
+    if (finished_) {
+        result.reason = finished_->reason;
+        result.error = finished_->error;
+    }
+    return result;
+}
+
+RequestActor::behavior_type request_actor(RequestActor::stateful_pointer<RequestState> self,
+                                          const GenerationRequest& request, SequenceId sequence,
+                                          const SinkHandle& sink,
+                                          std::shared_ptr<const RequestContext> context,
+                                          const FrontendActor& frontend, const SchedulerActor& scheduler,
+                                          const RequestOwner& owner) {
+    exit_with_exceptions(self);
+    auto& state = self->state;
+    state.start(request, sequence, sink, std::move(context), frontend, scheduler, owner);
+    return {
+        [&state](const TokensEmitted& m) { state.tokens(m); },
+        [&state](const SequenceEnded& m) { state.ended(m); },
+        [](const SequencePreempted&) {},  // a pause; nothing to do until tokens come again
+        [&state](const SchedulerUp&, const SchedulerActor& scheduler_actor) {
+            state.scheduler_up(scheduler_actor);
+        },
+        [&state](const AttachReader& m, const SinkHandle& s, const StatusReply& r) { state.attach(m, s, r); },
+        [&state](const DetachReader&, const SinkHandle& s) { state.detach(s); },
+        [&state](const CancelRequest&, const SnapshotReply& r) { state.cancel(r); },
+        [&state](const LookupRequest&, const SnapshotReply& r) { state.lookup(r); },
+        [&state](const GraceOver& m) { state.grace_over(m); },
+        [&state](const RetentionOver&) { state.expire(); },
+        [&state](const DeadlinePassed&) { state.deadline_passed(); },
+    };
+}
+
+}  // namespace troupe

@@ -1,0 +1,173 @@
+#include "actors/router_actor.hpp"
+
+#include <spdlog/spdlog.h>
+
+namespace troupe {
+
+namespace {
+
+Error unknown_request(const std::string& id) {
+    return not_found("No request or response with id '" + id + "' is running or retained.", "id");
+}
+
+Error still_loading() { return {ErrorCode::unavailable, "The server is loading; try again later.", {}, {}}; }
+
+void refuse(const SinkHandle& handle, Error error) {
+    if (auto sink = handle.sink.lock()) {
+        FinishedEvent event;
+        event.reason = FinishReason::failed;
+        event.error = std::move(error);
+        sink->deliver(event);
+    }
+}
+
+}  // namespace
+
+void RouterState::start(RouterOptions options) { options_ = std::move(options); }
+
+void RouterState::submit(const GenerationRequest& request, const SinkHandle& sink) {
+    if (options_.status->draining) {
+        return refuse(sink,
+                      {ErrorCode::unavailable, "The server is shutting down; try another one.", {}, {}});
+    }
+    if (!scheduler_ || frontends_.empty()) return refuse(sink, still_loading());
+    if (requests_.count(request.id) != 0) {
+        return refuse(sink, invalid_argument("A request with id '" + request.id + "' exists already.", "id"));
+    }
+    if (live_ >= options_.max_live) {
+        return refuse(sink, {ErrorCode::resource_exhausted,
+                             "All " + std::to_string(options_.max_live) +
+                                 " places for running and waiting requests are taken; try again later.",
+                             {},
+                             "queue_full"});
+    }
+    auto actor =
+        self_->spawn<caf::monitored>(request_actor, request, ++last_sequence_, sink, options_.context,
+                                     next_frontend(), scheduler_, caf::actor_cast<RequestOwner>(self_));
+    ids_[actor.address()] = request.id;
+    requests_[request.id] = {std::move(actor), true};
+    ++live_;
+}
+
+void RouterState::attach(const AttachReader& message, const SinkHandle& sink, const StatusReply& reply) {
+    auto found = requests_.find(message.id);
+    if (found == requests_.end()) return reply.done(unknown_request(message.id));
+    self_->send(found->second.actor, message, sink, reply);
+}
+
+void RouterState::detach(const DetachReader& message, const SinkHandle& sink) {
+    auto found = requests_.find(message.id);
+    if (found != requests_.end()) self_->send(found->second.actor, message, sink);
+}
+
+void RouterState::cancel(const CancelRequest& message, const SnapshotReply& reply) {
+    auto found = requests_.find(message.id);
+    if (found == requests_.end()) return reply.done(unknown_request(message.id));
+    self_->send(found->second.actor, message, reply);
+}
+
+void RouterState::lookup(const LookupRequest& message, const SnapshotReply& reply) {
+    auto found = requests_.find(message.id);
+    if (found == requests_.end()) return reply.done(unknown_request(message.id));
+    self_->send(found->second.actor, message, reply);
+}
+
+void RouterState::tokenize(const TokenizeText& message, const IdsReply& reply) {
+    if (frontends_.empty()) return reply.done(still_loading());
+    self_->send(next_frontend(), message, reply);
+}
+
+void RouterState::detokenize(const DetokenizeIds& message, const TextReply& reply) {
+    if (frontends_.empty()) return reply.done(still_loading());
+    self_->send(next_frontend(), message, reply);
+}
+
+void RouterState::drain(const DoneReply& reply) {
+    options_.status->draining = true;
+    if (live_ == 0) return reply.done();
+    drained_.push_back(reply.done);
+}
+
+void RouterState::scheduler_up(const SchedulerActor& scheduler) {
+    scheduler_ = scheduler;
+    for (auto& [id, entry] : requests_) {
+        if (entry.live) self_->send(entry.actor, SchedulerUp{}, scheduler);
+    }
+}
+
+void RouterState::frontend_up(std::uint32_t index, const FrontendActor& frontend) {
+    if (frontends_.size() <= index) frontends_.resize(index + 1);
+    frontends_[index] = frontend;
+}
+
+FrontendActor RouterState::next_frontend() { return frontends_[next_frontend_++ % frontends_.size()]; }
+
+void RouterState::leave_live(Entry& entry) {
+    if (!entry.live) return;
+    entry.live = false;
+    if (--live_ != 0) return;
+    for (auto& done : drained_) done();
+    drained_.clear();
+}
+
+void RouterState::ended(const std::string& id) {
+    auto found = requests_.find(id);
+    if (found == requests_.end()) return;
+    leave_live(found->second);
+    retained_.push_back(id);
+    while (retained_.size() > options_.max_retained) {
+        auto oldest = requests_.find(retained_.front());
+        if (oldest != requests_.end())
+            self_->send_exit(oldest->second.actor, caf::exit_reason::user_shutdown);
+        forget(retained_.front());
+        retained_.pop_front();
+    }
+}
+
+void RouterState::stop() {
+    for (auto& [id, entry] : requests_) self_->send_exit(entry.actor, caf::exit_reason::user_shutdown);
+}
+
+void RouterState::expired(const std::string& id) { forget(id); }
+
+void RouterState::forget(const std::string& id) {
+    auto found = requests_.find(id);
+    if (found == requests_.end()) return;
+    leave_live(found->second);
+    ids_.erase(found->second.actor.address());
+    requests_.erase(found);
+}
+
+void RouterState::down(const caf::down_msg& message) {
+    auto found = ids_.find(message.source);
+    if (found == ids_.end()) return;
+    if (message.reason) spdlog::error("request {} died: {}", found->second, caf::to_string(message.reason));
+    auto id = found->second;
+    forget(id);
+}
+
+RouterActor::behavior_type router(RouterActor::stateful_pointer<RouterState> self, RouterOptions options) {
+    auto& state = self->state;
+    state.start(std::move(options));
+    self->set_down_handler([self](const caf::down_msg& message) { self->state.down(message); });
+    self->set_exit_handler([self](const caf::exit_msg& message) {
+        self->state.stop();
+        self->quit(message.reason);
+    });
+    return {
+        [&state](const RequestEnded& m) { state.ended(m.id); },
+        [&state](const RequestExpired& m) { state.expired(m.id); },
+        [&state](const GenerationRequest& m, const SinkHandle& sink) { state.submit(m, sink); },
+        [&state](const AttachReader& m, const SinkHandle& s, const StatusReply& r) { state.attach(m, s, r); },
+        [&state](const DetachReader& m, const SinkHandle& s) { state.detach(m, s); },
+        [&state](const CancelRequest& m, const SnapshotReply& r) { state.cancel(m, r); },
+        [&state](const LookupRequest& m, const SnapshotReply& r) { state.lookup(m, r); },
+        [&state](const TokenizeText& m, const IdsReply& r) { state.tokenize(m, r); },
+        [&state](const DetokenizeIds& m, const TextReply& r) { state.detokenize(m, r); },
+        [&state](const Drain&, const DoneReply& r) { state.drain(r); },
+        [&state](const SchedulerUp&, const SchedulerActor& a) { state.scheduler_up(a); },
+        [&state](const FrontendUp& m, const FrontendActor& a) { state.frontend_up(m.index, a); },
+    };
+}
+
+}  // namespace troupe

@@ -1,0 +1,71 @@
+// Knows every request by its id: admits or refuses by its own count, before anything is tokenized, and passes
+// on what clients ask of a request. Spawns the request actors and outlives them.
+#pragma once
+#include <deque>
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "actors/messages.hpp"
+#include "actors/request_actor.hpp"
+#include "actors/shared_status.hpp"
+
+namespace troupe {
+
+struct RouterOptions {
+    std::uint32_t max_live = 0;      // running and waiting requests; one more is refused with 429
+    std::uint32_t max_retained = 0;  // finished requests that can still be read; the oldest go first
+    std::shared_ptr<const RequestContext> context;
+    std::shared_ptr<SharedStatus> status;
+};
+
+struct RouterState {
+    explicit RouterState(RouterActor::pointer self) : self_(self) {}
+
+    void start(RouterOptions options);
+    void submit(const GenerationRequest& request, const SinkHandle& sink);
+    void attach(const AttachReader& message, const SinkHandle& sink, const StatusReply& reply);
+    void detach(const DetachReader& message, const SinkHandle& sink);
+    void cancel(const CancelRequest& message, const SnapshotReply& reply);
+    void lookup(const LookupRequest& message, const SnapshotReply& reply);
+    void tokenize(const TokenizeText& message, const IdsReply& reply);
+    void detokenize(const DetokenizeIds& message, const TextReply& reply);
+    void drain(const DoneReply& reply);
+    void scheduler_up(const SchedulerActor& scheduler);
+    void frontend_up(std::uint32_t index, const FrontendActor& frontend);
+    void ended(const std::string& id);    // its place is free, its result may be retained
+    void expired(const std::string& id);  // its result is gone
+    void down(const caf::down_msg& message);
+    void stop();  // all requests, before the router itself ends
+    const SchedulerActor& scheduler() const { return scheduler_; }  // for tests
+
+    static inline const char* name = "router";
+
+  private:
+    struct Entry {
+        RequestActor actor;
+        bool live = true;
+    };
+
+    FrontendActor next_frontend();
+    void forget(const std::string& id);
+    void leave_live(Entry& entry);
+
+    RouterActor::pointer self_;
+    RouterOptions options_;
+    SchedulerActor scheduler_;
+    std::vector<FrontendActor> frontends_;
+    std::size_t next_frontend_ = 0;
+    SequenceId last_sequence_ = 0;
+    std::map<std::string, Entry> requests_;
+    std::map<caf::actor_addr, std::string> ids_;  // of live and retained request actors
+    std::deque<std::string> retained_;            // finished first; may hold ids that expired since
+    std::size_t live_ = 0;
+    std::vector<std::function<void()>> drained_;
+};
+
+RouterActor::behavior_type router(RouterActor::stateful_pointer<RouterState> self, RouterOptions options);
+
+}  // namespace troupe

@@ -1,0 +1,164 @@
+#include "actors/scheduler_actor.hpp"
+
+#include <spdlog/spdlog.h>
+
+#include <chrono>
+
+#include "policies/fcfs.hpp"
+
+namespace troupe {
+
+namespace {
+
+constexpr double seconds(TimeUs us) { return static_cast<double>(us) * 1e-6; }
+
+// As many deaths as the machine needs to blame a sequence (design, law 7).
+constexpr std::uint32_t deaths_of_a_culprit = 3;
+
+}  // namespace
+
+void SchedulerShell::start(const SchedulerOptions& options, std::shared_ptr<SharedStatus> status,
+                           Forgiver supervisor) {
+    status_ = std::move(status);
+    supervisor_ = std::move(supervisor);
+    policy_ = std::make_unique<TablePolicyPort>(fcfs_policy());
+    machine_ = std::make_unique<Scheduler>(options, *policy_);
+}
+
+TimeUs SchedulerShell::now() const {
+    return std::chrono::duration_cast<std::chrono::microseconds>(self_->clock().now().time_since_epoch())
+        .count();
+}
+
+void SchedulerShell::submit(const SequenceSpec& spec, const TokenReceiver& receiver) {
+    if (live_.count(spec.id) == 0) {
+        self_->monitor(receiver);
+        sequences_[receiver.address()] = spec.id;
+        live_[spec.id] = {receiver, spec.arrival, 0, spec.tokens.size() > spec.num_prompt_tokens};
+    }
+    handle(RequestArrived{now(), spec});
+}
+
+void SchedulerShell::worker_up(Epoch epoch, const WorkerActor& worker) {
+    worker_ = worker;
+    handle(WorkerReady{now(), epoch});
+}
+
+void SchedulerShell::step_done(const StepResult& result) {
+    if (result.idle_us > 0) status_->metrics.observe("worker_idle_seconds", seconds(result.idle_us));
+    handle(StepCompleted{now(), result});
+}
+
+void SchedulerShell::receiver_down(const caf::actor_addr& source) {
+    auto found = sequences_.find(source);
+    if (found != sequences_.end()) handle(RequestCancelled{now(), found->second});
+}
+
+void SchedulerShell::handle(const Event& event) {
+    for (auto& action : machine_->handle(event)) {
+        std::visit([this](auto& a) { carry_out(a); }, action);
+    }
+    publish();
+}
+
+void SchedulerShell::carry_out(Execute& action) {
+    std::size_t tokens = 0;
+    for (const auto& row : action.plan.rows) {
+        tokens += row.num_new_tokens;
+        auto& live = live_.at(row.id);
+        if (live.started == 0) {
+            live.started = now();
+            status_->metrics.observe("request_queue_time_seconds", seconds(live.started - live.arrival));
+        }
+    }
+    status_->metrics.observe("iteration_tokens_total", static_cast<double>(tokens));
+    self_->send(worker_, std::move(action.plan));
+}
+
+void SchedulerShell::carry_out(EmitToken& action) {
+    auto& live = live_.at(action.sequence);
+    if (!live.emitted) {
+        live.emitted = true;
+        status_->metrics.observe("request_prefill_time_seconds", seconds(now() - live.started));
+    }
+    self_->send(live.receiver,
+                TokensEmitted{action.sequence, action.epoch, action.position, std::move(action.tokens)});
+}
+
+void SchedulerShell::carry_out(Finish& action) {
+    auto error = action.error.value_or(Error{});
+    if (error.tag == "worker_crashed_on_request") {
+        spdlog::error("sequence {}: {}", action.sequence, error.message);
+        self_->send(supervisor_, ForgiveRestarts{deaths_of_a_culprit});
+    }
+    end(action.sequence, action.reason, action.num_generated, std::move(error));
+}
+
+void SchedulerShell::carry_out(Reject& action) {
+    end(action.sequence, FinishReason::failed, 0, std::move(action.error));
+}
+
+void SchedulerShell::carry_out(Preempted& action) {
+    self_->send(live_.at(action.sequence).receiver, SequencePreempted{action.sequence});
+}
+
+void SchedulerShell::end(SequenceId id, FinishReason reason, std::uint32_t num_generated, Error error) {
+    self_->send(live_.at(id).receiver, SequenceEnded{id, reason, num_generated, std::move(error)});
+    forget(id);
+}
+
+void SchedulerShell::forget(SequenceId id) {
+    auto found = live_.find(id);
+    if (found == live_.end()) return;
+    self_->demonitor(found->second.receiver.address());
+    sequences_.erase(found->second.receiver.address());
+    live_.erase(found);
+}
+
+void SchedulerShell::publish() {
+    auto stats = machine_->stats();
+    auto& metrics = status_->metrics;
+    metrics.set("num_requests_running", stats.num_running);
+    metrics.set("num_requests_waiting", stats.num_waiting);
+    metrics.set("kv_cache_usage_perc",
+                static_cast<double>(stats.total_blocks - stats.free_blocks) / stats.total_blocks);
+    auto add = [&](const char* counter, std::uint64_t after, std::uint64_t before) {
+        if (after != before) metrics.count(counter, static_cast<double>(after - before));
+    };
+    add("num_preemptions_total", stats.num_preemptions, published_.num_preemptions);
+    add("requests_recovered_total", stats.num_recovered_sequences, published_.num_recovered_sequences);
+    add("policy_decisions_rejected_total", stats.num_rejected_decisions, published_.num_rejected_decisions);
+    if (stats.num_rejected_decisions != published_.num_rejected_decisions &&
+        published_.num_rejected_decisions == 0) {
+        spdlog::warn("the policy's decision was rejected, FCFS decides: {}", machine_->last_rejection());
+    }
+    published_ = stats;
+}
+
+SchedulerActor::behavior_type scheduler(SchedulerActor::stateful_pointer<SchedulerShell> self,
+                                        SchedulerOptions options, std::shared_ptr<SharedStatus> status,
+                                        Forgiver supervisor) {
+    exit_with_exceptions(self);
+    auto& shell = self->state;
+    shell.start(options, std::move(status), std::move(supervisor));
+    self->set_down_handler([&shell](const caf::down_msg& message) { shell.receiver_down(message.source); });
+    return {
+        [&shell](const StepResult& result) { shell.step_done(result); },
+        [&shell](const SequenceSpec& spec, const TokenReceiver& receiver) { shell.submit(spec, receiver); },
+        [&shell](const CancelSequence& m) {
+            shell.handle(RequestCancelled{shell.now(), m.id});
+        },
+        [&shell](const StopSequence& m) {
+            shell.handle(StopReached{shell.now(), m.id, m.epoch, m.position});
+        },
+        [&shell](const DeadlineDue& m) {
+            shell.handle(DeadlineReached{shell.now(), m.id});
+        },
+        [&shell](const WorkerUp& m, const WorkerActor& worker) { shell.worker_up(m.epoch, worker); },
+        [&shell](const WorkerDown& m) {
+            shell.handle(WorkerLost{shell.now(), m.epoch});
+        },
+    };
+}
+
+}  // namespace troupe

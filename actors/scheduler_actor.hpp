@@ -1,0 +1,61 @@
+// The shell around the Scheduler machine of one replica: turns messages into events with the time of day, and
+// actions into messages. Decides nothing.
+#pragma once
+#include <map>
+#include <memory>
+#include <optional>
+
+#include "actors/messages.hpp"
+#include "actors/shared_status.hpp"
+#include "engine/scheduler.hpp"
+
+namespace troupe {
+
+struct SchedulerShell {
+    explicit SchedulerShell(SchedulerActor::pointer self) : self_(self) {}
+
+    void start(const SchedulerOptions& options, std::shared_ptr<SharedStatus> status, Forgiver supervisor);
+    void submit(const SequenceSpec& spec, const TokenReceiver& receiver);
+    void worker_up(Epoch epoch, const WorkerActor& worker);
+    void step_done(const StepResult& result);
+    void receiver_down(const caf::actor_addr& source);
+    void handle(const Event& event);
+    TimeUs now() const;
+
+    static inline const char* name = "scheduler";
+
+  private:
+    // A live sequence: who gets its tokens, and when it began, for the metrics.
+    struct Live {
+        TokenReceiver receiver;
+        TimeUs arrival = 0;
+        TimeUs started = 0;  // first time in a plan; 0: not yet
+        bool emitted = false;
+    };
+
+    void carry_out(Execute& action);
+    void carry_out(EmitToken& action);
+    void carry_out(Finish& action);
+    void carry_out(Reject& action);
+    void carry_out(Preempted& action);
+    void end(SequenceId id, FinishReason reason, std::uint32_t num_generated, Error error);
+    void forget(SequenceId id);
+    void publish();
+
+    SchedulerActor::pointer self_;
+    std::shared_ptr<SharedStatus> status_;
+    Forgiver supervisor_;
+    WorkerActor worker_;
+    std::unique_ptr<PolicyPort> policy_;
+    std::unique_ptr<Scheduler> machine_;
+    std::map<SequenceId, Live> live_;
+    std::map<caf::actor_addr, SequenceId> sequences_;  // by receiver
+    SchedulerStats published_;
+};
+
+// Detached: a step's plan must not wait for anybody's turn in the shared pool.
+SchedulerActor::behavior_type scheduler(SchedulerActor::stateful_pointer<SchedulerShell> self,
+                                        SchedulerOptions options, std::shared_ptr<SharedStatus> status,
+                                        Forgiver supervisor);
+
+}  // namespace troupe

@@ -1,0 +1,170 @@
+#include "actors/supervisor_actor.hpp"
+
+#include <spdlog/spdlog.h>
+
+#include <algorithm>
+#include <chrono>
+
+#include "actors/frontend_actor.hpp"
+#include "actors/memory_manager_actor.hpp"
+#include "actors/scheduler_actor.hpp"
+#include "actors/worker_actor.hpp"
+
+namespace troupe {
+
+namespace {
+
+// Detached in production, in the (deterministic) pool under test; monitored either way.
+template <class Self, class F, class... Args>
+auto spawn_child(Self* self, bool own_thread, F fun, Args&&... args) {
+    return own_thread ? self->template spawn<caf::detached + caf::monitored>(fun, std::forward<Args>(args)...)
+                      : self->template spawn<caf::monitored>(fun, std::forward<Args>(args)...);
+}
+
+}  // namespace
+
+void SupervisorState::start(ReplicaOptions options, RouterActor router) {
+    options_ = std::move(options);
+    router_ = std::move(router);
+    self_->link_to(router_);
+    frontends_.resize(options_.frontends);
+    for (std::uint32_t i = 0; i < options_.frontends; ++i) spawn_frontend(i);
+    spawn_scheduler();
+    start_epoch(generation_);
+}
+
+void SupervisorState::spawn_scheduler() {
+    scheduler_ = spawn_child(self_, options_.own_threads, scheduler, options_.scheduler, options_.status,
+                             caf::actor_cast<Forgiver>(self_));
+    self_->send(router_, SchedulerUp{}, scheduler_);
+}
+
+void SupervisorState::spawn_frontend(std::uint32_t index) {
+    frontends_[index] = spawn_child(self_, options_.own_threads, frontend, options_.model,
+                                    max_sequence_len(options_.scheduler));
+    self_->send(router_, FrontendUp{index}, frontends_[index]);
+}
+
+void SupervisorState::start_epoch(std::uint64_t generation) {
+    if (generation != generation_) return;
+    ++epoch_;
+    memory_manager_ = spawn_child(self_, options_.own_threads, memory_manager, options_.backend.make_pool,
+                                  caf::actor_cast<PoolOwner>(self_));
+    self_->send(memory_manager_, CreatePool{epoch_});
+}
+
+void SupervisorState::pool_ready(Epoch epoch, std::shared_ptr<KvPool> pool) {
+    if (epoch != epoch_ || !memory_manager_) return;
+    WorkerOptions options{epoch_, options_.scheduler.block_size, options_.fault, std::move(pool),
+                          options_.backend.make_backend};
+    worker_ = spawn_child(self_, options_.own_threads, worker, std::move(options),
+                          caf::actor_cast<WorkerOwner>(self_), caf::actor_cast<StepReceiver>(scheduler_));
+}
+
+void SupervisorState::worker_started(const WorkerStarted& message) {
+    if (message.epoch != epoch_ || !worker_) return;
+    if (numerics_.empty()) numerics_ = message.numerics;
+    if (message.numerics != numerics_) {
+        options_.give_up("The restarted worker computes with other numerics (" + message.numerics +
+                         ") than before (" + numerics_ +
+                         "): running requests cannot continue with the same tokens.");
+        return;
+    }
+    options_.status->worker_lives = true;
+    options_.status->ever_ready = true;
+    self_->send(scheduler_, WorkerUp{epoch_}, worker_);
+    spdlog::info("worker ready: epoch {}, {}", epoch_, message.numerics);
+}
+
+void SupervisorState::down(const caf::down_msg& message) {
+    auto reason = caf::to_string(message.reason);
+    for (std::uint32_t i = 0; i < frontends_.size(); ++i) {
+        if (message.source == frontends_[i]) {
+            spdlog::error("frontend {} died ({}); restarting it", i, reason);
+            spawn_frontend(i);
+            return;
+        }
+    }
+    if (message.source == scheduler_) {
+        // Its machines are gone, and with them the meaning of the worker's pool. Request actors submit again.
+        spdlog::error("scheduler died ({}); restarting the replica", reason);
+        stop_worker_group();
+        spawn_scheduler();
+        plan_restart();
+    } else if (message.source == worker_) {
+        end_epoch("worker died (" + reason + ")");
+    } else if (message.source == memory_manager_) {
+        end_epoch("memory manager died (" + reason + ")");
+    }
+}
+
+void SupervisorState::stop() {
+    stop_worker_group();
+    self_->send_exit(scheduler_, caf::exit_reason::user_shutdown);
+    for (const auto& member : frontends_) self_->send_exit(member, caf::exit_reason::user_shutdown);
+}
+
+void SupervisorState::end_epoch(const std::string& why) {
+    spdlog::warn("{}; epoch {} ends", why, epoch_);
+    self_->send(scheduler_, WorkerDown{epoch_});
+    stop_worker_group();
+    plan_restart();
+}
+
+void SupervisorState::stop_worker_group() {
+    options_.status->worker_lives = false;
+    for (const auto& member :
+         {caf::actor_cast<caf::actor>(worker_), caf::actor_cast<caf::actor>(memory_manager_)}) {
+        if (member) self_->send_exit(member, caf::exit_reason::kill);
+    }
+    worker_ = nullptr;
+    memory_manager_ = nullptr;
+}
+
+void SupervisorState::plan_restart() {
+    const auto& limits = options_.supervision;
+    auto now = now_ms();
+    while (!restarts_.empty() && restarts_.front() <= now - limits.restart_window_ms) restarts_.pop_front();
+    restarts_.push_back(now);
+    if (restarts_.size() > limits.restart_budget) {
+        options_.give_up("The worker died " + std::to_string(restarts_.size()) + " times within " +
+                         std::to_string(limits.restart_window_ms / 1000) +
+                         " s, more than --restart-budget allows. The log above says why it died.");
+        return;
+    }
+    auto doublings = std::min<std::size_t>(restarts_.size() - 1, 20);
+    auto wait = std::min<std::uint64_t>(std::uint64_t{limits.restart_backoff_ms} << doublings,
+                                        limits.restart_backoff_max_ms);
+    options_.status->metrics.count("worker_restarts_total");
+    spdlog::info("restarting the worker in {} ms", wait);
+    self_->delayed_send(self_, std::chrono::milliseconds(wait), StartReplica{++generation_});
+}
+
+void SupervisorState::forgive(std::uint32_t count) {
+    for (; count > 0 && !restarts_.empty(); --count) restarts_.pop_back();
+}
+
+std::int64_t SupervisorState::now_ms() const {
+    return std::chrono::duration_cast<std::chrono::milliseconds>(self_->clock().now().time_since_epoch())
+        .count();
+}
+
+SupervisorActor::behavior_type supervisor(SupervisorActor::stateful_pointer<SupervisorState> self,
+                                          ReplicaOptions options, RouterActor router) {
+    self->set_down_handler([self](const caf::down_msg& message) { self->state.down(message); });
+    self->set_exit_handler([self](const caf::exit_msg& message) {
+        self->state.stop();
+        self->quit(message.reason);
+    });
+    self->state.start(std::move(options), std::move(router));
+    return {
+        [self](const PoolReady& message, const PoolHandle& handle) {
+            self->state.pool_ready(message.epoch, handle.pool);
+        },
+        [self](const WorkerStarted& message) { self->state.worker_started(message); },
+        [self](const ForgiveRestarts& message) { self->state.forgive(message.count); },
+        [self](const StartReplica& message) { self->state.start_epoch(message.generation); },
+    };
+}
+
+}  // namespace troupe

@@ -1,0 +1,134 @@
+// Every message that may cross a node survives CAF's binary serializer, awkward floats and empty fields
+// included.
+#include <limits>
+
+#include "actors/messages.hpp"
+#include "tests/catch.hpp"
+
+using namespace troupe;
+
+namespace {
+
+struct MessageConfig : caf::actor_system_config {
+    MessageConfig() { add_message_types<caf::id_block::troupe>(); }
+};
+
+template <class T>
+std::vector<char> to_bytes(caf::actor_system& system, T value) {
+    std::vector<char> bytes;
+    caf::binary_serializer sink{system, bytes};
+    REQUIRE_FALSE(sink(value));
+    return bytes;
+}
+
+template <class T>
+T through_the_wire(caf::actor_system& system, const T& value) {
+    auto bytes = to_bytes(system, value);
+    T back{};
+    caf::binary_deserializer source{system, bytes};
+    REQUIRE_FALSE(source(back));
+    return back;
+}
+
+SamplingParams sampling() { return {0.7F, 0.9F, 0.05F, 40, 0xFFFFFFFFFFFFFFFFULL, 3}; }
+
+}  // namespace
+
+TEST_CASE("messages survive the wire") {
+    MessageConfig config;
+    caf::actor_system system{config};
+    auto check = [&](const auto& value) {
+        auto back = through_the_wire(system, value);
+        CHECK(back == value);
+    };
+    const Error error{ErrorCode::resource_exhausted, "full \xC3\xA9", "param", "tag"};
+    const StopParams stop{7, true, {1, -1, 2147483647}};
+
+    check(GenerationRequest{});
+    GenerationRequest request{"id", "m",  ChatPrompt{"{\"messages\":[]}"}, {},  9,
+                              -5,   250U, Retention::background,           "{}"};
+    request.sampling.temperature = std::numeric_limits<float>::infinity();
+    request.sampling.top_p = std::numeric_limits<float>::denorm_min();
+    request.sampling.min_p = -0.0F;
+    request.sampling.seed = 0;
+    request.sampling.stop = {"", "\n\n", std::string("\0x", 2)};
+    request.sampling.stop_token_ids = {5};
+    check(request);
+    request.prompt = TokenPrompt{{1, 2, 3}};
+    check(request);
+    request.prompt = TextPrompt{"hi", false, true};
+    check(request);
+
+    check(AttachReader{"a", 1ULL << 60});
+    check(DetachReader{"a"});
+    check(CancelRequest{"a"});
+    check(LookupRequest{""});
+    check(TokenizeText{TokenPrompt{{}}});
+    check(DetokenizeIds{{1, 2, -7}});
+    check(Drain{});
+    check(PrepareRequest{TextPrompt{"x"}, request.sampling});
+    check(PreparedRequest{false, error, {}, sampling(), stop});
+    check(SequenceSpec{1, 2, -3, 4, 5, {6, 7}, 1, sampling(), stop});
+    check(CancelSequence{~0ULL});
+    check(StopSequence{1, 2, 3});
+    check(DeadlineDue{4});
+    check(TokensEmitted{1, 2, 3, {4, 5}});
+    check(TokensEmitted{});
+    check(SequenceEnded{1, FinishReason::failed, 2, error});
+    check(SequencePreempted{1});
+    check(RequestEnded{"a"});
+    check(RequestExpired{"a"});
+    check(StepPlan{});
+    check(StepPlan{1,
+                   2,
+                   {3, 4},
+                   {{5, {6, 7}, 1, 0, sampling(), {8, 9}}, {}},
+                   {{10, {11}, 1}, {12, {}, 0}},
+                   {{13, 14}},
+                   {{5, 2, RowKind::sample}, {10, 512, RowKind::chunk}}});
+    check(StepResult{1, 2, {{3, {4}}, {5, {}}}, -6, 7});
+    check(CreatePool{1});
+    check(PoolReady{2});
+    check(WorkerStarted{1, "cpu/f32"});
+    check(WorkerUp{1});
+    check(WorkerDown{1});
+    check(ForgiveRestarts{3});
+    check(SchedulerUp{});
+    check(FrontendUp{1});
+    check(StartReplica{1});
+    check(GraceOver{2});
+    check(RetentionOver{});
+    check(DeadlinePassed{});
+}
+
+TEST_CASE("floats keep their bits") {
+    MessageConfig config;
+    caf::actor_system system{config};
+    for (auto bits : {0x7F800000U, 0xFF800000U, 0x7FC00001U, 0x00000001U, 0x80000000U, 0x3F800000U}) {
+        SamplingParams params;
+        params.temperature = std::bit_cast<float>(bits);
+        CHECK(std::bit_cast<std::uint32_t>(through_the_wire(system, params).temperature) == bits);
+    }
+}
+
+TEST_CASE("what no enum holds is refused") {
+    MessageConfig config;
+    caf::actor_system system{config};
+    SequenceEnded ended{1, FinishReason::failed, 2, {}};
+    auto bytes = to_bytes(system, ended);
+    bytes[sizeof(SequenceId)] = 100;  // the reason follows the id
+    caf::binary_deserializer source{system, bytes};
+    CHECK(source(ended));
+}
+
+TEST_CASE("a truncated message is an error") {
+    MessageConfig config;
+    caf::actor_system system{config};
+    auto bytes = to_bytes(system, StepPlan{1, 2, {3}, {{5, {6, 7}, 1, 0, sampling(), {8}}}, {}, {}, {}});
+    for (std::size_t n = 0; n < bytes.size(); ++n) {
+        std::vector<char> part(bytes.begin(), bytes.begin() + static_cast<std::ptrdiff_t>(n));
+        StepPlan back;
+        caf::binary_deserializer source{system, part};
+        CHECK(source(back));
+    }
+}

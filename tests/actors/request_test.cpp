@@ -1,0 +1,268 @@
+// The life of a request: admission, readers that come and go, ends of every kind.
+#include "tests/actors/troupe_fixture.hpp"
+
+using namespace troupe;
+using namespace std::chrono_literals;
+
+namespace {
+
+const std::vector<TokenId> prompt{101, 102, 103, 104, 105};
+
+// A gate before each step: a test lets as many steps through as it wants, then looks around.
+struct Gate {
+    int steps = 0;
+    std::function<void()> at;  // called before each step
+    FakeBackend::Hook hook() {
+        return [this](const ForwardBatch&) {
+            ++steps;
+            if (at) at();
+        };
+    }
+};
+
+}  // namespace
+
+TEST_CASE("a stop string ends the output before it, also across tokens") {
+    TroupeFixture troupe;
+    troupe.start();
+    auto whole = troupe.submit(TroupeFixture::request("whole", prompt, 20));
+    troupe.simulation.run();
+    REQUIRE(whole->finished);
+    REQUIRE(whole->text.size() > 12);
+    for (std::size_t begin = 1; begin + 4 < whole->text.size(); ++begin) {
+        auto stop = whole->text.substr(begin, 4);
+        auto request = TroupeFixture::request("s" + std::to_string(begin), prompt, 20);
+        request.sampling.stop = {"never in there", stop};
+        auto reader = troupe.submit(request);
+        troupe.simulation.run();
+        CAPTURE(stop);
+        REQUIRE(reader->finished);
+        CHECK(reader->finished->reason == FinishReason::stop);
+        CHECK(reader->text == whole->text.substr(0, whole->text.find(stop)));
+        CHECK(reader->finished->usage.completion_tokens == reader->finished->ids.size());
+    }
+    CHECK(troupe.gauge("kv_cache_usage_perc") == 0);
+}
+
+TEST_CASE("one more than there are places is refused, and a place that frees is given again") {
+    TroupeFixture troupe;
+    troupe.max_live = 2;
+    troupe.start();
+    auto first = troupe.submit(TroupeFixture::request("1", prompt, 4));
+    auto second = troupe.submit(TroupeFixture::request("2", prompt, 4));
+    auto third = troupe.submit(TroupeFixture::request("3", prompt, 4));
+    troupe.simulation.run();
+    CHECK(first->finished->reason == FinishReason::length);
+    CHECK(second->finished->reason == FinishReason::length);
+    REQUIRE(third->finished);
+    CHECK(third->finished->error->code == ErrorCode::resource_exhausted);
+    auto again = troupe.submit(TroupeFixture::request("3", prompt, 4));
+    troupe.simulation.run();
+    CHECK(again->finished->reason == FinishReason::length);
+}
+
+TEST_CASE("draining finishes what runs and refuses what comes") {
+    TroupeFixture troupe;
+    troupe.start();
+    auto running = troupe.submit(TroupeFixture::request("1", prompt, 40));
+    while (running->next < 3) REQUIRE(troupe.simulation.step());
+    bool drained = false;
+    caf::anon_send(troupe.router_actor, Drain{}, DoneReply{[&] { drained = true; }});
+    auto late = troupe.submit(TroupeFixture::request("2", prompt, 4));
+    while (!late->finished) REQUIRE(troupe.simulation.step());
+    CHECK(late->finished->error->code == ErrorCode::unavailable);
+    CHECK_FALSE(drained);
+    troupe.simulation.run();
+    CHECK(running->finished->ids == TroupeFixture::expected(prompt, 40));
+    CHECK(drained);
+}
+
+TEST_CASE("a reader that goes away frees its sequence within two steps") {
+    Gate gate;
+    TroupeFixture troupe;
+    troupe.options.backend = fake_backend(64, gate.hook());
+    troupe.start();
+    auto reader = troupe.submit(TroupeFixture::request("1", prompt, 200));
+    auto other = troupe.submit(TroupeFixture::request("2", prompt, 30));
+    while (reader->next < 5) REQUIRE(troupe.simulation.step());
+    auto told = GENERATE(true, false);
+    if (told) caf::anon_send(troupe.router_actor, DetachReader{"1"}, SinkHandle{reader});
+    if (!told) reader.reset();  // noticed when its next token is due
+    auto steps = gate.steps;
+    while (troupe.gauge("num_requests_running") == 2) REQUIRE(troupe.simulation.step());
+    CHECK(gate.steps <= steps + 2);
+    troupe.simulation.run();
+    CHECK(other->finished->ids == TroupeFixture::expected(prompt, 30));
+    CHECK(troupe.lookup("1").id.empty());
+}
+
+TEST_CASE("a stored response outlives its reader by the grace, a background one does not need any") {
+    TroupeFixture troupe;
+    auto retention = GENERATE(Retention::stored, Retention::background);
+    troupe.options.backend = fake_backend(64);
+    troupe.start();
+    auto request = TroupeFixture::request("resp", prompt, 100);
+    request.retention = retention;
+    request.record = "mine";
+    auto reader = troupe.submit(request);
+    while (reader->next < 5) REQUIRE(troupe.simulation.step());
+    reader.reset();
+    troupe.simulation.run();
+    auto snapshot = troupe.lookup("resp");
+    CHECK(snapshot.status == GenerationStatus::incomplete);  // ended by its length
+    CHECK(snapshot.record == "mine");
+    CHECK(snapshot.usage.completion_tokens == 100);
+    troupe.simulation.advance(599s);
+    CHECK(troupe.lookup("resp").id == "resp");
+    troupe.simulation.advance(1s);
+    CHECK(troupe.lookup("resp").id.empty());
+}
+
+TEST_CASE("a stored response that nobody reads is cancelled when the grace is over") {
+    TroupeFixture troupe;
+    troupe.options.fault = {6, 0};
+    troupe.options.supervision.restart_backoff_ms = 100000;  // no worker for longer than the grace
+    troupe.options.supervision.restart_backoff_max_ms = 100000;
+    troupe.start();
+    auto request = TroupeFixture::request("resp", prompt, 100);
+    request.retention = Retention::stored;
+    auto reader = troupe.submit(request);
+    troupe.simulation.run();
+    caf::anon_send(troupe.router_actor, DetachReader{"resp"}, SinkHandle{reader});
+    troupe.simulation.advance(29s);
+    CHECK(troupe.lookup("resp").status == GenerationStatus::in_progress);
+    auto stays = GENERATE(true, false);
+    auto second = std::make_shared<Reader>();
+    second->next = reader->next;
+    if (stays)
+        caf::anon_send(troupe.router_actor, AttachReader{"resp", second->next}, SinkHandle{second},
+                       StatusReply{[](Status) {}});
+    troupe.simulation.advance(1s);
+    CHECK(troupe.lookup("resp").status ==
+          (stays ? GenerationStatus::in_progress : GenerationStatus::cancelled));
+    troupe.simulation.advance(100s);
+    if (stays) {
+        REQUIRE(second->finished);
+        CHECK(second->finished->ids == TroupeFixture::expected(prompt, 100));
+    }
+}
+
+TEST_CASE("a reader resumes after any text, and nothing is lost or repeated") {
+    TroupeFixture troupe;
+    troupe.start();
+    auto request = TroupeFixture::request("resp", prompt, 30);
+    request.retention = Retention::stored;
+    auto first = troupe.submit(request);
+    auto during = std::make_shared<Reader>();
+    while (first->next < 7) REQUIRE(troupe.simulation.step());
+    auto seen = first->text;
+    during->next = first->next;
+    bool attached = false;
+    caf::anon_send(troupe.router_actor, AttachReader{"resp", during->next}, SinkHandle{during},
+                   StatusReply{[&](Status status) { attached = status.ok(); }});
+    // The old connection is noticed only now: it must not take the new reader away.
+    caf::anon_send(troupe.router_actor, DetachReader{"resp"}, SinkHandle{first});
+    while (!attached) REQUIRE(troupe.simulation.step());
+    seen = first->text;
+    during->next = std::min(during->next, first->next);
+    troupe.simulation.run();
+    REQUIRE(during->finished);
+    auto whole = troupe.lookup("resp").text;
+    for (std::uint64_t from = 0; from <= during->finished->index; ++from) {
+        auto late = std::make_shared<Reader>();
+        late->next = from;
+        caf::anon_send(troupe.router_actor, AttachReader{"resp", from}, SinkHandle{late},
+                       StatusReply{[](Status) {}});
+        troupe.simulation.run();
+        REQUIRE(late->finished);
+        CHECK(whole.substr(whole.size() - late->text.size()) == late->text);
+        CHECK(late->next == late->finished->index);
+        if (from == 0) CHECK(late->text == whole);
+    }
+}
+
+TEST_CASE("unknown ids are not found") {
+    TroupeFixture troupe;
+    troupe.start();
+    int answers = 0;
+    auto expect_not_found = [&](const auto& result) {
+        ++answers;
+        CHECK(result.error().code == ErrorCode::not_found);
+    };
+    auto sink = std::make_shared<Reader>();
+    caf::anon_send(troupe.router_actor, LookupRequest{"x"}, SnapshotReply{expect_not_found});
+    caf::anon_send(troupe.router_actor, CancelRequest{"x"}, SnapshotReply{expect_not_found});
+    caf::anon_send(troupe.router_actor, AttachReader{"x", 0}, SinkHandle{sink},
+                   StatusReply{expect_not_found});
+    troupe.simulation.run();
+    CHECK(answers == 3);
+}
+
+TEST_CASE("cancelling ends a request at once, and answers with what there is") {
+    TroupeFixture troupe;
+    troupe.start();
+    auto request = TroupeFixture::request("resp", prompt, 200);
+    request.retention = Retention::background;
+    auto reader = troupe.submit(request);
+    while (reader->next < 5) REQUIRE(troupe.simulation.step());
+    std::optional<GenerationSnapshot> answer;
+    caf::anon_send(troupe.router_actor, CancelRequest{"resp"},
+                   SnapshotReply{[&](Result<GenerationSnapshot> result) { answer = *result; }});
+    troupe.simulation.run();
+    REQUIRE(answer);
+    CHECK(answer->status == GenerationStatus::cancelled);
+    CHECK(answer->text == reader->text);
+    CHECK(reader->finished->reason == FinishReason::cancelled);
+    CHECK(troupe.gauge("num_requests_running") == 0);
+    CHECK(troupe.gauge("kv_cache_usage_perc") == 0);
+}
+
+TEST_CASE("the oldest retained results make room") {
+    TroupeFixture troupe;
+    troupe.start();
+    for (int i = 0; i < 6; ++i) {
+        auto request = TroupeFixture::request("r" + std::to_string(i), prompt, 2);
+        request.retention = Retention::stored;
+        auto reader = troupe.submit(request);
+        troupe.simulation.run();
+        CHECK(reader->finished);
+    }
+    CHECK(troupe.lookup("r1").id.empty());
+    for (int i = 2; i < 6; ++i) CHECK(troupe.lookup("r" + std::to_string(i)).id == "r" + std::to_string(i));
+}
+
+TEST_CASE("a deadline that passes before the first token fails the request alone") {
+    TroupeFixture troupe;
+    troupe.options.fault = {1, 0};
+    troupe.options.supervision.restart_backoff_ms = 5000;
+    troupe.start();
+    auto hurried = TroupeFixture::request("1", prompt, 10);
+    hurried.deadline_ms = 3000;
+    auto late = troupe.submit(hurried);
+    auto patient = troupe.submit(TroupeFixture::request("2", prompt, 10));
+    troupe.simulation.advance(2999ms);
+    CHECK_FALSE(late->finished);
+    troupe.simulation.advance(1ms);
+    REQUIRE(late->finished);
+    CHECK(late->finished->error->code == ErrorCode::timed_out);
+    troupe.simulation.advance(3s);
+    CHECK(patient->finished->ids == TroupeFixture::expected(prompt, 10));
+}
+
+TEST_CASE("what cannot fit is refused with the reason, before it costs anybody anything") {
+    TroupeFixture troupe;
+    troupe.options.scheduler.num_blocks = 8;  // 32 tokens
+    troupe.options.backend = fake_backend(8);
+    troupe.start();
+    auto context = troupe.submit(TroupeFixture::request("1", std::vector<TokenId>(300, 101), 10));
+    auto pool = troupe.submit(TroupeFixture::request("2", std::vector<TokenId>(40, 101), 10));
+    auto unknown = troupe.submit(TroupeFixture::request("3", {101, 512}, 10));
+    auto empty = troupe.submit(TroupeFixture::request("4", {}, 10));
+    auto fine = troupe.submit(TroupeFixture::request("5", prompt, 10));
+    troupe.simulation.run();
+    CHECK(context->finished->error->tag == "context_length_exceeded");
+    CHECK(pool->finished->error->message.find("--kv-blocks") != std::string::npos);
+    CHECK(unknown->finished->error->message.find("512") != std::string::npos);
+    CHECK(empty->finished->error->code == ErrorCode::invalid_argument);
+    CHECK(fine->finished->ids == TroupeFixture::expected(prompt, 10));
+}

@@ -1,0 +1,121 @@
+// The actors of one server under virtual time, over the fake model, and a reader that keeps what it is sent.
+#pragma once
+#include <memory>
+#include <string>
+
+#include "actors/router_actor.hpp"
+#include "actors/supervisor_actor.hpp"
+#include "tests/actors/fake_model.hpp"
+#include "tests/actors/simulation.hpp"
+
+namespace troupe {
+
+struct Reader final : GenerationSink {
+    void deliver(const GenerationEvent& event) override {
+        CHECK_FALSE(finished);  // nothing follows the end
+        if (const auto* text_event = std::get_if<TextEvent>(&event)) {
+            CHECK(text_event->index == next);
+            ++next;
+            text += text_event->text;
+        } else if (const auto* end = std::get_if<FinishedEvent>(&event)) {
+            finished = *end;
+        } else {
+            started = true;
+        }
+    }
+    bool started = false;
+    std::uint64_t next = 0;
+    std::string text;
+    std::optional<FinishedEvent> finished;
+};
+
+struct TroupeFixture {
+    explicit TroupeFixture(std::uint64_t seed = 0) : simulation(seed) {
+        options.scheduler = {16, 8, 256, FakeBackend::block_size, 64, 2, {}};
+        options.supervision = {5, 60000, 100, 5000};
+        options.own_threads = false;
+        options.status = std::make_shared<SharedStatus>();
+        options.give_up = [this](const std::string& why) { gave_up = why; };
+        options.backend = fake_backend(64);
+        options.model = test_model();
+    }
+    ~TroupeFixture() { stop(); }
+
+    static std::shared_ptr<const LoadedModel> test_model() {
+        static const auto model = [] {
+            auto result = std::make_shared<LoadedModel>();
+            auto tokenizer = load_tokenizer(TROUPE_TEST_DATA "/stories260k/stories260k-F32.gguf");
+            INFO((tokenizer ? std::string() : tokenizer.error().message));
+            REQUIRE(tokenizer.ok());
+            result->tokenizer = *tokenizer;
+            result->spec.max_position = 256;
+            result->spec.vocab_size = 512;
+            result->generation.end_token_ids = {2};
+            return result;
+        }();
+        return model;
+    }
+
+    void start() {
+        RequestContext context{options.model, options.status, 30000, 600000};
+        RouterOptions routing{max_live, max_retained, std::make_shared<const RequestContext>(context),
+                              options.status};
+        router_actor = simulation.system.spawn(router, routing);
+        supervisor_actor = simulation.system.spawn(supervisor, options, router_actor);
+        simulation.run();
+    }
+
+    void stop() {
+        if (supervisor_actor) caf::anon_send_exit(supervisor_actor, caf::exit_reason::user_shutdown);
+        supervisor_actor = nullptr;
+        router_actor = nullptr;
+        simulation.run();
+    }
+
+    static GenerationRequest request(const std::string& id, std::vector<TokenId> prompt,
+                                     std::uint32_t max_tokens) {
+        GenerationRequest result;
+        result.id = id;
+        result.prompt = TokenPrompt{std::move(prompt)};
+        result.sampling.max_tokens = max_tokens;
+        result.sampling.seed = 7;
+        return result;
+    }
+
+    std::shared_ptr<Reader> submit(GenerationRequest request) {
+        auto reader = std::make_shared<Reader>();
+        caf::anon_send(router_actor, std::move(request), SinkHandle{reader});
+        return reader;
+    }
+
+    // The tokens of an undisturbed run of request(id, prompt, count).
+    static std::vector<TokenId> expected(const std::vector<TokenId>& prompt, std::size_t count) {
+        SamplingParams params;
+        params.seed = 7;
+        return FakeBackend::expected(prompt, params, count);
+    }
+
+    GenerationSnapshot lookup(const std::string& id) {
+        GenerationSnapshot snapshot;
+        bool found = false;
+        caf::anon_send(router_actor, LookupRequest{id}, SnapshotReply{[&](Result<GenerationSnapshot> result) {
+                           found = result.ok();
+                           if (found) snapshot = *result;
+                       }});
+        simulation.run();
+        if (!found) snapshot.id.clear();
+        return snapshot;
+    }
+
+    double counter(const std::string& name) { return options.status->metrics.snapshot().counters.at(name); }
+    double gauge(const std::string& name) { return options.status->metrics.snapshot().gauges.at(name); }
+
+    Simulation simulation;
+    ReplicaOptions options;
+    std::uint32_t max_live = 16, max_retained = 4;
+    RouterActor router_actor;
+    SupervisorActor supervisor_actor;
+    std::string gave_up;
+};
+
+}  // namespace troupe

@@ -95,8 +95,9 @@ struct EmitToken {
     bool operator==(const EmitToken&) const = default;
 };
 
-// The sequence has ended and is forgotten; every accepted sequence gets exactly one, its last action.
-// num_generated counts the tokens of its output; tokens emitted beyond it are void (only after StopReached).
+// The sequence has ended and is forgotten; every accepted submission gets exactly one as its last action,
+// unless a new submission took its place. num_generated counts the tokens of its output; tokens emitted
+// beyond it are void (only after StopReached).
 struct Finish {
     SequenceId sequence = 0;
     FinishReason reason = FinishReason::stop;

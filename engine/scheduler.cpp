@@ -107,6 +107,7 @@ std::vector<SequenceId> lose_worker(SchedulerState& state) {
         ++state.totals.num_recovered_sequences;
     }
     state.to_remove.clear();  // the next worker knows nobody
+    state.plans_without_token = 0;
     state.kv.end_step(state.last_step);
     state.worker_ready = false;
     return involved;

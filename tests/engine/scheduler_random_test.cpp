@@ -9,13 +9,16 @@
 namespace troupe::test {
 namespace {
 
-SchedulerOptions options_of(std::uint32_t block_size, std::uint32_t num_blocks, std::uint32_t budget,
-                            std::uint32_t seqs, std::uint32_t steps) {
+struct Shape {
+    std::uint32_t block_size, num_blocks, budget, seqs;
+};
+
+SchedulerOptions options_of(const Shape& shape, std::uint32_t steps) {
     SchedulerOptions options;
-    options.block_size = block_size;
-    options.num_blocks = num_blocks;
-    options.max_num_batched_tokens = budget;
-    options.max_num_seqs = seqs;
+    options.block_size = shape.block_size;
+    options.num_blocks = shape.num_blocks;
+    options.max_num_batched_tokens = shape.budget;
+    options.max_num_seqs = shape.seqs;
     options.max_model_len = 30;
     options.max_steps_in_flight = steps;
     options.end_token_ids = {7, 11};
@@ -85,9 +88,6 @@ template <class Policy>
 constexpr PolicyTable table_of = {TROUPE_POLICY_ABI_VERSION, sizeof(PolicyTable), Policy::create,
                                   Policy::destroy,           Policy::decide,      nullptr};
 
-struct Shape {
-    std::uint32_t block_size, num_blocks, budget, seqs;
-};
 constexpr std::array<Shape, 9> shapes = {
     {{1, 29, 1, 2},  // exactly what the longest sequence needs, one token a step
      {1, 29, 7, 8},
@@ -100,14 +100,15 @@ constexpr std::array<Shape, 9> shapes = {
      {16, 40, 256, 16}}};
 
 template <class Policy>
-SchedulerStats run_all(const Disturbance& disturbance, std::uint32_t seeds, std::size_t& completed) {
+SchedulerStats run_all(const Disturbance& disturbance, std::uint32_t seeds, std::size_t& completed,
+                       int operations = 400) {
     SchedulerStats last;
     for (const Shape& shape : shapes) {
         for (std::uint32_t steps : {1U, 2U, 3U}) {
             for (std::uint32_t seed = 1; seed <= seeds; ++seed) {
                 TablePolicyPort policy(table_of<Policy>);
-                World world{options_of(shape.block_size, shape.num_blocks, shape.budget, shape.seqs, steps),
-                            disturbance};
+                World world{options_of(shape, steps), disturbance};
+                world.operations = operations;
                 Simulation simulation(world, policy, seed);
                 INFO("block size " << shape.block_size << ", blocks " << shape.num_blocks << ", budget "
                                    << shape.budget << ", steps in flight " << steps << ", seed " << seed);
@@ -170,7 +171,7 @@ TEST_CASE("a hostile policy changes no token and stops no run") {
 
 TEST_CASE("a policy that runs in circles stops no run") {
     std::size_t completed = 0;
-    const SchedulerStats stats = run_all<CirclingPolicy>({.arrival = 25}, 1, completed);
+    const SchedulerStats stats = run_all<CirclingPolicy>({.arrival = 25}, 1, completed, 60);
     CHECK(completed > 100);
     CHECK(stats.num_rejected_decisions > 100);
 }
@@ -180,7 +181,7 @@ TEST_CASE("the same events give the same actions") {
         TablePolicyPort policy(table_of<HostilePolicy>);
         Disturbance disturbance = everything;
         disturbance.scheduler_restart = 0;
-        World world{options_of(4, 20, 10, 4, 2), disturbance};
+        World world{options_of({4, 20, 10, 4}, 2), disturbance};
         Simulation simulation(world, policy, seed);
         simulation.run();
         TablePolicyPort again(table_of<HostilePolicy>);

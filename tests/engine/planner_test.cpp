@@ -1,0 +1,138 @@
+// How decisions of a policy are carried out: blocks, re-admission, fallback, events.
+#include <functional>
+
+#include "engine/scheduler.hpp"
+#include "tests/catch.hpp"
+
+namespace troupe {
+namespace {
+
+// Answers what the test says, and notes what it is told.
+struct ScriptedPolicy final : PolicyPort {
+    std::function<PolicyOutcome(const PolicyView&)> answer = [](const PolicyView&) { return Decision{}; };
+    std::vector<PolicySequence> seen;
+    std::vector<std::uint32_t> events;
+
+    PolicyOutcome decide(const PolicyView& view) override {
+        seen.assign(view.sequences, view.sequences + view.num_sequences);
+        return answer(view);
+    }
+    void on_event(const PolicyEvent& event) override { events.push_back(event.kind); }
+};
+
+// One step in flight at most, ten blocks of four tokens.
+struct Bench {
+    Bench() : scheduler(options(), policy) { send(WorkerReady{1, 1}); }
+
+    static SchedulerOptions options() {
+        SchedulerOptions options;
+        options.block_size = 4;
+        options.num_blocks = 10;
+        options.max_num_batched_tokens = 100;
+        options.max_steps_in_flight = 1;
+        return options;
+    }
+    void send(const Event& event) {
+        for (const Action& action : scheduler.handle(event)) {
+            if (const auto* execute = std::get_if<Execute>(&action)) plan = execute->plan;
+        }
+        scheduler.check_invariants();
+    }
+    void arrive(SequenceId id, std::uint32_t prompt) {
+        SequenceSpec spec;
+        spec.id = id;
+        spec.arrival = static_cast<TimeUs>(id);
+        spec.tokens.assign(prompt, 1);
+        spec.num_prompt_tokens = prompt;
+        send(RequestArrived{10, spec});
+    }
+    // The step in flight ends, and the next one is what `next` says.
+    std::vector<PlanRow> step(Decision next) {
+        policy.answer = [next = std::move(next)](const PolicyView&) { return next; };
+        StepResult result{1, plan.step, {}, 50, 0};
+        for (const PlanRow& row : plan.rows) {
+            if (row.kind == RowKind::sample) result.sampled.push_back({row.id, {5}});
+        }
+        plan = {};
+        send(StepCompleted{20, result});
+        return plan.rows;
+    }
+
+    ScriptedPolicy policy;
+    Scheduler scheduler;
+    StepPlan plan;
+};
+
+using Rows = std::vector<PlanRow>;
+
+TEST_CASE("blocks that a row was short of are kept for it") {
+    Bench bench;
+    bench.arrive(1, 24);  // six blocks, by FCFS: the script runs nothing
+    bench.arrive(2, 20);
+    bench.arrive(3, 4);
+    // Five of four free blocks: out. One block for 3: out too, they are kept for 2. 1 needs a block as well.
+    CHECK(bench.step({{{1, 20}, {2, 4}}, {}}) == Rows{{1, 1, RowKind::sample}});  // nothing fits: FCFS
+    CHECK(bench.scheduler.stats().num_rejected_decisions == 2);
+    CHECK(bench.step({{{1, 20}, {0, 1}, {2, 4}}, {}}) == Rows{{1, 1, RowKind::sample}});  // 1 needs no block
+    CHECK(bench.step({{{2, 4}, {1, 20}}, {}}) == Rows{{3, 4, RowKind::sample}});
+}
+
+TEST_CASE("a preempted sequence runs again only when its whole recompute and one block fit") {
+    Bench bench;
+    bench.arrive(1, 12);
+    bench.arrive(2, 14);
+    CHECK(bench.step({{{0, 1}, {1, 14}}, {}}).size() == 2);
+    CHECK(bench.step({{{0, 1}}, {1}}) == Rows{{1, 1, RowKind::sample}});
+    CHECK(bench.policy.seen.at(1).preemptions == 0);
+    bench.arrive(3, 12);
+    // Four blocks are 1's, three are to be 3's: 2 needs four and one.
+    CHECK(bench.step({{{0, 1}, {2, 12}}, {}}).size() == 2);
+    CHECK(bench.policy.seen.at(1).state == POLICY_PREEMPTED);
+    CHECK(bench.policy.seen.at(1).preemptions == 1);
+    CHECK(bench.policy.seen.at(1).generated_tokens == 1);
+    CHECK(bench.step({{{1, 4}, {0, 1}}, {}}) == Rows{{1, 1, RowKind::sample}});
+    bench.send(RequestCancelled{30, 3});
+    CHECK(bench.step({{{1, 4}}, {}}) == Rows{{2, 4, RowKind::chunk}});
+    CHECK(bench.plan.added.at(0).tokens.size() == 15);
+}
+
+TEST_CASE("FCFS decides when the policy does not or must not, and it is counted") {
+    Bench bench;
+    bench.policy.answer = [](const PolicyView&) { return Rejected{"too late"}; };
+    bench.arrive(1, 3);
+    CHECK(bench.plan.rows == Rows{{1, 3, RowKind::sample}});
+    CHECK(bench.scheduler.last_rejection() == "too late");
+    CHECK(bench.step({{{0, 2}}, {}}) == Rows{{1, 1, RowKind::sample}});
+    CHECK(bench.scheduler.stats().num_rejected_decisions == 2);
+    CHECK(bench.scheduler.last_rejection() == "sequence 1 is given more tokens than it has to compute");
+}
+
+TEST_CASE("the policy is told what happens") {
+    Bench bench;
+    bench.arrive(1, 3);
+    bench.arrive(2, 3);
+    bench.step({{{0, 1}, {1, 3}}, {}});
+    bench.step({{{0, 1}}, {1}});
+    bench.send(RequestCancelled{30, 1});
+    bench.send(WorkerLost{40, 1});
+    CHECK(bench.policy.events == std::vector<std::uint32_t>{POLICY_EVENT_WORKER_READY, POLICY_EVENT_ARRIVED,
+                                                            POLICY_EVENT_ARRIVED, POLICY_EVENT_STEP_COMPLETED,
+                                                            POLICY_EVENT_STEP_COMPLETED,
+                                                            POLICY_EVENT_PREEMPTED, POLICY_EVENT_FINISHED,
+                                                            POLICY_EVENT_WORKER_LOST});
+}
+
+TEST_CASE("the view says what each sequence will be once the steps in flight are done") {
+    Bench bench;
+    bench.arrive(1, 6);
+    bench.step({{{0, 1}}, {}});
+    CHECK(bench.policy.seen.at(0).computed_tokens == 6);
+    CHECK(bench.policy.seen.at(0).generated_tokens == 1);
+    CHECK(bench.policy.seen.at(0).blocks_held == 2);
+    CHECK(bench.policy.seen.at(0).max_tokens == 16);
+    CHECK(bench.policy.seen.at(0).last_token_us == 20);
+    CHECK(bench.scheduler.stats().step_cost.base_us + bench.scheduler.stats().step_cost.per_token_us > 0);
+}
+
+}  // namespace
+}  // namespace troupe

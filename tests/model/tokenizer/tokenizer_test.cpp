@@ -1,0 +1,270 @@
+#include "model/tokenizer/tokenizer.hpp"
+
+#include <chrono>
+#include <random>
+#include <thread>
+
+#include "tests/catch.hpp"
+#include "tests/model/formats/file_builders.hpp"
+#include "tests/model/tokenizer/case_file.hpp"
+
+namespace troupe {
+
+namespace {
+
+using testing::gguf_string;
+using testing::GgufBuilder;
+using testing::load_or_fail;
+using testing::raw;
+using testing::TempDirectory;
+
+const std::filesystem::path vocabularies = std::filesystem::path(TROUPE_TEST_DATA) / "tokenizers";
+const std::string names[] = {"byte-level", "split", "sentencepiece",
+                             "metaspace",  "added", "ggml-vocab-gpt-2.gguf"};
+
+std::vector<TokenId> encode(const Tokenizer& tokenizer, std::string_view text, EncodeOptions options = {}) {
+    const auto ids = tokenizer.encode(text, options);
+    REQUIRE(ids.ok());
+    return *ids;
+}
+
+// A SentencePiece vocabulary of `tokens` with these scores, after <unk>, <s>, </s> and the 256 bytes.
+GgufBuilder sentencepiece_file(const std::vector<std::pair<std::string, float>>& tokens) {
+    std::string texts = gguf_string("<unk>") + gguf_string("<s>") + gguf_string("</s>");
+    std::string scores = raw(0.0F) + raw(0.0F) + raw(0.0F);
+    std::string types = raw<std::int32_t>(2) + raw<std::int32_t>(3) + raw<std::int32_t>(3);
+    for (int byte = 0; byte < 256; ++byte) {
+        char text[8];
+        std::snprintf(text, sizeof(text), "<0x%02X>", byte);
+        texts += gguf_string(text);
+        scores += raw(0.0F);
+        types += raw<std::int32_t>(6);
+    }
+    for (const auto& [text, score] : tokens) {
+        texts += gguf_string(text);
+        scores += raw(score);
+        types += raw<std::int32_t>(1);
+    }
+    const std::uint64_t count = 259 + tokens.size();
+    GgufBuilder file;
+    file.string("tokenizer.ggml.model", "llama").array("tokenizer.ggml.tokens", 8, count, texts);
+    file.array("tokenizer.ggml.scores", 6, count, scores).array("tokenizer.ggml.token_type", 5, count, types);
+    file.value<std::uint32_t>("tokenizer.ggml.bos_token_id", 4, 1);
+    return file;
+}
+
+}  // namespace
+
+TEST_CASE("any ids decode, streaming as whole") {
+    std::mt19937 random(7);
+    for (const std::string& name : names) {
+        INFO(name);
+        const auto tokenizer = load_or_fail(vocabularies / name);
+        for (int round = 0; round < 500; ++round) {
+            std::vector<TokenId> ids(random() % 12);
+            for (TokenId& id : ids) id = static_cast<TokenId>(random() % (tokenizer->vocab_size() + 3)) - 1;
+            const DecodeOptions options{.skip_special = round % 2 == 0, .begins_text = round % 3 != 0};
+            StreamingDetokenizer stream(tokenizer, options);
+            std::string streamed;
+            for (const TokenId id : ids) {
+                const std::string piece = stream.push(id);
+                REQUIRE(is_valid_utf8(piece));
+                streamed += piece;
+            }
+            streamed += stream.flush();
+            REQUIRE(streamed == tokenizer->decode(ids, options));
+        }
+    }
+}
+
+TEST_CASE("text comes back from its ids") {
+    const std::string text = " It's 1998: grüße, 日本 🙂\n\n\tx  y ";
+    for (const std::string name : {"byte-level", "split", "sentencepiece", "ggml-vocab-gpt-2.gguf"}) {
+        INFO(name);
+        const auto tokenizer = load_or_fail(vocabularies / name);
+        CHECK(tokenizer->decode(encode(*tokenizer, text)) == text);
+    }
+}
+
+TEST_CASE("invalid UTF-8 counts as replacement characters") {
+    for (const std::string& name : names) {
+        const auto tokenizer = load_or_fail(vocabularies / name);
+        for (const std::string bytes : {"\xFF", "a\xE2\x82", "\xC0\x80z", "\xF0\x9F\x99"}) {
+            CHECK(encode(*tokenizer, bytes) == encode(*tokenizer, replace_invalid_utf8(bytes)));
+        }
+    }
+}
+
+TEST_CASE("the space that begins a SentencePiece text is dropped only there") {
+    const auto tokenizer = load_or_fail(vocabularies / "sentencepiece");
+    const auto ids = encode(*tokenizer, "the lamp");
+    CHECK(tokenizer->token_text(ids[0]).substr(0, 3) == "▁");
+    CHECK(tokenizer->decode(ids) == "the lamp");
+    CHECK(tokenizer->decode(ids, {.begins_text = false}) == " the lamp");
+}
+
+TEST_CASE("tokens are known by id and by text") {
+    const auto tokenizer = load_or_fail(vocabularies / "split");
+    CHECK(tokenizer->bos_token() == "<|bos|>");
+    CHECK(tokenizer->token_id("<|eos|>") == tokenizer->eos_id());
+    CHECK(tokenizer->is_special(*tokenizer->bos_id()));
+    const auto space = tokenizer->token_id("Ġ");
+    REQUIRE(space);
+    CHECK(tokenizer->token_bytes(*space) == " ");
+    CHECK_FALSE(tokenizer->is_special(*space));
+    CHECK_FALSE(tokenizer->token_id("no such token"));
+    CHECK(tokenizer->token_bytes(-1).empty());
+    CHECK(tokenizer->token_text(1 << 30).empty());
+    const auto added = encode(*tokenizer, "x", {.add_special = true});
+    CHECK(added.front() == tokenizer->bos_id());
+    CHECK(encode(*tokenizer, "").empty());
+}
+
+TEST_CASE("one tokenizer serves several threads") {
+    const auto tokenizer = load_or_fail(vocabularies / "ggml-vocab-gpt-2.gguf");
+    const std::string text =
+        "Many threads tokenize the same words, and words nobody has seen: flibbertigibbets.";
+    const auto expected = encode(*tokenizer, text);
+    std::vector<std::thread> threads;
+    std::atomic<int> wrong = 0;
+    for (int i = 0; i < 4; ++i) {
+        threads.emplace_back([&] {
+            for (int round = 0; round < 50; ++round) {
+                const auto ids = tokenizer->encode(text);
+                if (!ids || *ids != expected) ++wrong;
+            }
+        });
+    }
+    for (std::thread& thread : threads) thread.join();
+    CHECK(wrong == 0);
+}
+
+TEST_CASE("a megabyte of one character takes no time to speak of") {
+    for (const std::string& name : names) {
+        const auto tokenizer = load_or_fail(vocabularies / name);
+        for (const std::string unit : {"a", " ", "🙂", "\n", "1", "\xFF"}) {
+            std::string text;
+            while (text.size() < 1'000'000) text += unit;
+            const auto start = std::chrono::steady_clock::now();
+            const auto ids = encode(*tokenizer, text);
+            const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - start;
+            INFO(name << " '" << unit << "' " << seconds.count() << " s");
+            // Quadratic time would be hours; the bound leaves room for sanitizers and busy machines.
+            CHECK(seconds.count() < 60);
+        }
+    }
+}
+
+TEST_CASE("SentencePiece merges by score, through characters outside of the vocabulary") {
+    const TempDirectory directory;
+    // "ab" beats "bc"; 🙂x is a token although 🙂 is none.
+    const auto file = sentencepiece_file(
+        {{"a", -9}, {"b", -9}, {"c", -9}, {"x", -9}, {"ab", -1}, {"bc", -2}, {"🙂x", -3}, {"▁", -4}});
+    const auto tokenizer = load_or_fail(directory.write("spm.gguf", file.bytes()));
+    const TokenId first = 259;
+    CHECK(encode(*tokenizer, "abc") == std::vector<TokenId>{first + 7, first + 4, first + 2});
+    CHECK(encode(*tokenizer, "🙂x", {.add_special = true}) ==
+          std::vector<TokenId>{1, first + 7, first + 6});
+    CHECK(encode(*tokenizer, "🙂") ==
+          std::vector<TokenId>{first + 7, 3 + 0xF0, 3 + 0x9F, 3 + 0x99, 3 + 0x82});
+    CHECK(tokenizer->decode(encode(*tokenizer, "🙂 é x")) == "🙂 é x");
+    CHECK(encode(*tokenizer, "a</s>", {.parse_special = true}) == std::vector<TokenId>{first + 7, first, 2});
+}
+
+TEST_CASE("lying vocabularies in GGUF files are refused by name") {
+    const TempDirectory directory;
+    const auto refused = [&directory](const GgufBuilder& file, const std::string& reason) {
+        const auto tokenizer = load_tokenizer(directory.write("t.gguf", file.bytes()));
+        REQUIRE_FALSE(tokenizer.ok());
+        INFO(tokenizer.error().message);
+        CHECK(tokenizer.error().message.find(reason) != std::string::npos);
+        CHECK(tokenizer.error().message.find("t.gguf") != std::string::npos);
+    };
+    const auto byte_level = [](const std::string& pre, const std::string& merge) {
+        GgufBuilder file;
+        file.string("tokenizer.ggml.model", "gpt2").string("tokenizer.ggml.pre", pre);
+        file.array("tokenizer.ggml.tokens", 8, 3, gguf_string("a") + gguf_string("b") + gguf_string("ab"));
+        file.array("tokenizer.ggml.merges", 8, 1, gguf_string(merge));
+        return file;
+    };
+    CHECK(load_tokenizer(directory.write("good.gguf", byte_level("gpt-2", "a b").bytes())).ok());
+    refused(byte_level("new-one", "a b"), "'new-one' (tokenizer.ggml.pre) is not known; known are gpt-2");
+    refused(byte_level("gpt-2", "a c"), "not in the vocabulary");
+    refused(byte_level("gpt-2", "ab"), "two tokens");
+    refused(byte_level("gpt-2", "a b").value<std::uint32_t>("tokenizer.ggml.bos_token_id", 4, 3),
+            "bos_token_id");
+    refused(byte_level("gpt-2", "a b").array("tokenizer.ggml.token_type", 5, 1, raw<std::int32_t>(1)),
+            "token_type");
+    refused(GgufBuilder().string("tokenizer.ggml.model", "bert"), "'bert' (tokenizer.ggml.model)");
+    refused(GgufBuilder().string("a", "b"), "tokenizer.ggml.model");
+    refused(GgufBuilder().string("tokenizer.ggml.model", "gpt2"), "There is no vocabulary");
+    refused(sentencepiece_file({{"x", std::nanf("")}}), "not a number");
+    refused(sentencepiece_file({{std::string(2000, 'x'), 0.0F}}), "has more than");
+    refused(sentencepiece_file({{"\xFF", 0.0F}}), "not valid UTF-8");
+}
+
+TEST_CASE("tokenizer.json files that we cannot follow are refused by name") {
+    const TempDirectory directory;
+    const auto refused = [&directory](const std::string& json, const std::string& reason) {
+        const auto tokenizer = load_tokenizer(directory.write("tokenizer.json", json));
+        REQUIRE_FALSE(tokenizer.ok());
+        INFO(json << "\n" << tokenizer.error().message);
+        CHECK(tokenizer.error().message.find(reason) != std::string::npos);
+    };
+    const std::string model = R"("model":{"type":"BPE","vocab":{"a":0,"b":1,"ab":2},"merges":["a b"]})";
+    CHECK(load_tokenizer(directory.write("tokenizer.json", "{" + model + "}")).ok());
+    const auto with = [&model](const std::string& more) { return "{" + more + "," + model + "}"; };
+    const auto model_with = [](const std::string& more) { return "{\"model\":{" + more + "}}"; };
+    refused("nonsense", "not JSON");
+    refused("[]", "JSON object");
+    refused("{}", "no 'model'");
+    refused(std::string(5000, '['), "not JSON");
+    refused(with(R"("normalizer":{"type":"Nmt"})"), "normalizer 'Nmt' is not supported");
+    refused(with(R"("pre_tokenizer":{"type":"UnicodeScripts"})"),
+            "pre-tokenizer 'UnicodeScripts' is not supported");
+    refused(with(R"("pre_tokenizer":{"type":"Split","pattern":{"Regex":"("},"behavior":"Isolated"})"),
+            "is not understood");
+    refused(with(R"("pre_tokenizer":{"type":"Split","pattern":{"Regex":"[a&&b]"},"behavior":"Isolated"})"),
+            "&&");
+    refused(with(R"("pre_tokenizer":{"type":"Split","pattern":{"Regex":"a{1,3}+"},"behavior":"Isolated"})"),
+            "interval");
+    refused(with(R"("pre_tokenizer":{"type":"Split","pattern":{"String":" "},"behavior":"Sideways"})"),
+            "Sideways");
+    refused(
+        with(
+            R"("pre_tokenizer":{"type":"Sequence","pretokenizers":[{"type":"ByteLevel"},{"type":"Digits"}]})"),
+        "after ByteLevel");
+    refused(with(R"("decoder":{"type":"WordPiece"})"), "decoder 'WordPiece' is not supported");
+    refused(with(R"("decoder":{"type":"Sequence","decoders":[{"type":"Fuse"},{"type":"ByteFallback"}]})"),
+            "after Fuse");
+    refused(with(R"("post_processor":{"type":"BertProcessing"})"),
+            "post-processor 'BertProcessing' is not supported");
+    refused(
+        with(
+            R"("post_processor":{"type":"TemplateProcessing","single":[{"SpecialToken":{"id":"<s>"}},{"Sequence":{"id":"A"}}],"special_tokens":{"<s>":{"ids":[9]}}})"),
+        "id 9");
+    refused(with(R"("added_tokens":[{"id":4000000000,"content":"x"}])"), "should be a number below");
+    refused(with(R"("added_tokens":[{"id":1,"content":"x"}])"), "have the same id 1");
+    refused(model_with(R"("type":"WordPiece","vocab":{})"), "'WordPiece' is not supported");
+    refused(model_with(R"("type":"BPE","vocab":{"a":-1},"merges":[])"), "should be a number below");
+    refused(model_with(R"("type":"BPE","vocab":{"a":0},"merges":["a b"])"), "not in the vocabulary");
+    refused(model_with(R"("type":"BPE","vocab":{"a":0},"merges":["a"])"), "two tokens");
+    refused(model_with(R"("type":"BPE","vocab":{"a":0},"merges":[],"unk_token":"?")"), "unk_token");
+    refused(model_with(R"("type":"BPE","vocab":{"a":0},"merges":[],"dropout":0.1)"), "dropout");
+    refused(model_with(R"("type":"BPE","vocab":{"a":0},"merges":[],"end_of_word_suffix":"</w>")"),
+            "end_of_word_suffix");
+    CHECK(load_tokenizer(directory.path() / "absent").error().code == ErrorCode::not_found);
+}
+
+TEST_CASE("a regular expression that backtracks without bound is an error, not a hang") {
+    const TempDirectory directory;
+    const auto path = directory.write(
+        "tokenizer.json",
+        R"({"model":{"type":"BPE","vocab":{"a":0},"merges":[]},"pre_tokenizer":{"type":"Split",)"
+        R"("pattern":{"Regex":"(a+)+$"},"behavior":"Isolated"}})");
+    const auto ids = load_or_fail(path)->encode(std::string(60, 'a') + "c");
+    REQUIRE_FALSE(ids.ok());
+    CHECK(ids.error().message.find("gives up") != std::string::npos);
+}
+
+}  // namespace troupe

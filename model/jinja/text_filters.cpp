@@ -249,10 +249,6 @@ constexpr Builtin table[] = {
     {"striptags", "", striptags},
     {"urlencode", "", urlencode},
     {"tojson", "ensure_ascii indent separators sort_keys", tojson},
-    {"pprint", "", [](Runtime& runtime, const Value& self, const Bound&) {
-         runtime.charge(self.extent().weight);
-         return Value(repr_of(self));
-     }},
 };
 
 }  // namespace

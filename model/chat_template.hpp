@@ -1,0 +1,30 @@
+// A model's chat template: the Jinja text that turns a conversation into the prompt the model was trained on.
+#pragma once
+#include <optional>
+#include <string>
+
+#include "core/status.hpp"
+#include "model/jinja/template.hpp"
+
+namespace troupe {
+
+// Immutable; any number of threads may render at once.
+class ChatTemplate {
+  public:
+    // bos and eos are what the template writes for bos_token and eos_token; empty where the model has none.
+    // Errors: "The chat template cannot be read: line 12: ...".
+    static Result<ChatTemplate> parse(std::string source, std::string bos, std::string eos);
+
+    // `variables_json` is an object with `messages` and whatever else the request brings (tools, documents,
+    // enable_thinking, ...); `add_generation_prompt` is true unless it says otherwise. `now` is what strftime_now
+    // sees. Errors are invalid_argument, with the template's own message when it refuses the conversation.
+    Result<std::string> render(const std::string& variables_json, std::optional<jinja::CivilTime> now) const;
+
+  private:
+    ChatTemplate(jinja::Template parsed, std::string bos, std::string eos);
+
+    jinja::Template template_;
+    std::string bos_, eos_;
+};
+
+}  // namespace troupe

@@ -1,11 +1,10 @@
 #include "model/hf_loader.hpp"
 
-#include <fstream>
+#include <simdjson.h>
 
 #include "model/formats/mapped_file.hpp"
 #include "model/formats/safetensors.hpp"
 #include "model/hf_config.hpp"
-#include "model/json_reader.hpp"
 #include "model/weights_builder.hpp"
 
 namespace troupe {
@@ -51,29 +50,45 @@ Result<Weights> read_weights(const std::filesystem::path& directory, const HfCon
     return weights;
 }
 
-// tokenizer_config.json has it as a string, or as a list of named ones.
+// Of a list of {"name": ..., "template": ...}.
+std::optional<std::string> default_template(simdjson::ondemand::value list) {
+    simdjson::ondemand::array entries;
+    if (list.get_array().get(entries)) return std::nullopt;
+    for (auto entry : entries) {
+        std::string_view name;
+        std::string_view source;
+        if (entry["name"].get_string().get(name)) return std::nullopt;
+        const bool is_default = name == "default";
+        if (entry["template"].get_string().get(source)) return std::nullopt;
+        if (is_default) return std::string(source);
+    }
+    return std::nullopt;
+}
+
+// tokenizer_config.json has it as a string, or as a list of named ones. Read on demand: these files hold
+// numbers of 31 digits (model_max_length), which the DOM parser refuses.
 Result<std::optional<std::string>> template_in_config(const std::filesystem::path& path) {
     const auto text = read_text(path);
     if (!text) return text.error();
-    simdjson::dom::parser parser;
-    simdjson::dom::object object;
-    if (const auto error = parser.parse(*text).get(object)) {
-        return invalid_argument(path.string() + " is not a JSON object: " + simdjson::error_message(error),
-                                "model");
+    const simdjson::padded_string padded(*text);
+    simdjson::ondemand::parser parser;
+    simdjson::ondemand::document document;
+    simdjson::ondemand::object config;
+    if (parser.iterate(padded).get(document) || document.get_object().get(config)) {
+        return invalid_argument(path.string() + " is not a JSON object.", "model");
     }
-    JsonReader reader(object, path.string());
-    const auto element = reader.find("chat_template");
-    if (!element) return std::optional<std::string>();
-    std::string_view source;
-    if (element->get(source) == simdjson::SUCCESS) return std::optional<std::string>(source);
-    simdjson::dom::array list;
-    if (element->get(list) == simdjson::SUCCESS) {
-        for (const simdjson::dom::element entry : list) {
-            std::string_view name;
-            if (entry["name"].get(name) == simdjson::SUCCESS && name == "default" &&
-                entry["template"].get(source) == simdjson::SUCCESS) {
-                return std::optional<std::string>(source);
-            }
+    simdjson::ondemand::value value;
+    const auto error = config.find_field_unordered("chat_template").get(value);
+    if (error == simdjson::NO_SUCH_FIELD) return std::optional<std::string>();
+    simdjson::ondemand::json_type type{};
+    if (!error && !value.type().get(type)) {
+        std::string_view source;
+        if (type == simdjson::ondemand::json_type::null) return std::optional<std::string>();
+        if (type == simdjson::ondemand::json_type::string && !value.get_string().get(source)) {
+            return std::optional<std::string>(source);
+        }
+        if (type == simdjson::ondemand::json_type::array) {
+            if (auto named = default_template(value)) return named;
         }
     }
     return invalid_argument(

@@ -1,0 +1,71 @@
+// The server over a fake port that answers every request with counted words, one every few milliseconds: the clients'
+// tests and load generators can be tried without a model. Usage: fake_server [--port N] [--interval-us N]
+#include <csignal>
+#include <cstdio>
+#include <cstring>
+#include <deque>
+#include <thread>
+
+#include "net/server.hpp"
+#include "tests/net/fake_port.hpp"
+
+namespace {
+
+using namespace troupe;
+
+struct Running {
+    std::string id;
+    std::uint32_t words = 0, limit = 0;
+};
+
+std::uint32_t value_of(int argc, char** argv, const char* flag, std::uint32_t fallback) {
+    for (int i = 1; i + 1 < argc; ++i) {
+        if (std::strcmp(argv[i], flag) == 0) return static_cast<std::uint32_t>(std::atoi(argv[i + 1]));
+    }
+    return fallback;
+}
+
+volatile std::sig_atomic_t stop_requested = 0;
+
+}  // namespace
+
+int main(int argc, char** argv) {
+    net::FakePort port;
+    std::mutex mutex;
+    std::deque<Running> arrived;
+    port.on_submit = [&](net::FakePort&, const GenerationRequest& request) {
+        const std::lock_guard lock(mutex);
+        arrived.push_back({request.id, 0, request.sampling.max_tokens.value_or(20)});
+    };
+    ServerConfig config;
+    config.port = static_cast<std::uint16_t>(value_of(argc, argv, "--port", 8000));
+    net::Server server(config, port);
+    auto started = server.start();
+    if (!started) {
+        std::fprintf(stderr, "%s\n", started.error().message.c_str());
+        return 1;
+    }
+    std::printf("fake server on port %u\n", static_cast<unsigned>(*started));
+    std::fflush(stdout);
+    std::signal(SIGTERM, [](int) { stop_requested = 1; });
+    std::signal(SIGINT, [](int) { stop_requested = 1; });
+    const auto interval = std::chrono::microseconds(value_of(argc, argv, "--interval-us", 5000));
+    std::deque<Running> running;
+    while (stop_requested == 0) {
+        {
+            const std::lock_guard lock(mutex);
+            for (Running& one : arrived) {
+                port.start(one.id);
+                running.push_back(std::move(one));
+            }
+            arrived.clear();
+        }
+        for (Running& one : running) {
+            port.text(one.id, (one.words == 0 ? "word" : " word") + std::to_string(one.words));
+            if (++one.words >= one.limit) port.finish(one.id, FinishReason::length);
+        }
+        std::erase_if(running, [&](const Running& one) { return port.is_finished(one.id); });
+        std::this_thread::sleep_for(interval);
+    }
+    server.stop();
+}

@@ -198,23 +198,27 @@ StepPlan Planner::plan_rows(const Decision& decision) {
     return plan;
 }
 
+// Blocks that must be free for the row to be carried out now.
+std::uint32_t Planner::blocks_wanted(const Sequence& sequence, std::uint32_t num_tokens) const {
+    const KvCacheManager& kv = state_.kv;
+    if (sequence.status == SequenceStatus::running) return kv.blocks_needed(sequence.block_table, num_tokens);
+    if (sequence.status == SequenceStatus::waiting) return kv.blocks_for(num_tokens);
+    // Preempted: its whole recompute plus one block, or it would soon be preempted again.
+    return std::min(kv.blocks_for(sequence.spec.tokens.size()) + 1, state_.max_blocks(sequence.spec));
+}
+
 // Reserves the row's blocks and adds it to the plan; false if they are not to be had now. Once a row was
 // short of blocks, no later one gets any: they are kept for it.
 bool Planner::append_row(Sequence& sequence, std::uint32_t num_tokens, bool& short_of_blocks,
                          StepPlan& plan) {
-    KvCacheManager& kv = state_.kv;
-    const SequenceSpec& spec = sequence.spec;
-    const bool running = sequence.status == SequenceStatus::running;
-    std::uint32_t needed =
-        running ? kv.blocks_needed(sequence.block_table, num_tokens) : kv.blocks_for(num_tokens);
-    if (sequence.status ==
-        SequenceStatus::preempted) {  // its whole recompute plus one, or it would be back soon
-        needed = std::min(kv.blocks_for(spec.tokens.size()) + 1, state_.max_blocks(spec));
-    }
-    if (needed > 0 && (short_of_blocks || needed > kv.num_free())) {
+    const std::uint32_t wanted = blocks_wanted(sequence, num_tokens);
+    if (wanted > 0 && (short_of_blocks || wanted > state_.kv.num_free())) {
         short_of_blocks = true;
         return false;
     }
+    KvCacheManager& kv = state_.kv;
+    const SequenceSpec& spec = sequence.spec;
+    const bool running = sequence.status == SequenceStatus::running;
     if (!running) sequence.block_table = kv.create();
     auto reservation = kv.extend(sequence.block_table, num_tokens, plan.step);
     if (!reservation) throw std::logic_error("scheduler: blocks that were free are not");

@@ -31,6 +31,7 @@ class Planner {
 
     void preempt_victims(const Decision& decision, TimeUs now, std::vector<Action>& actions);
     StepPlan plan_rows(const Decision& decision);
+    std::uint32_t blocks_wanted(const Sequence& sequence, std::uint32_t num_tokens) const;
     bool append_row(Sequence& sequence, std::uint32_t num_tokens, bool& short_of_blocks, StepPlan& plan);
 
     SchedulerState& state_;

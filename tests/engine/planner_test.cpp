@@ -20,16 +20,18 @@ struct ScriptedPolicy final : PolicyPort {
     void on_event(const PolicyEvent& event) override { events.push_back(event.kind); }
 };
 
-// One step in flight at most, ten blocks of four tokens.
+// Ten blocks of four tokens.
 struct Bench {
-    Bench() : scheduler(options(), policy) { send(WorkerReady{1, 1}); }
+    explicit Bench(std::uint32_t steps_in_flight = 1) : scheduler(options(steps_in_flight), policy) {
+        send(WorkerReady{1, 1});
+    }
 
-    static SchedulerOptions options() {
+    static SchedulerOptions options(std::uint32_t steps_in_flight) {
         SchedulerOptions options;
         options.block_size = 4;
         options.num_blocks = 10;
         options.max_num_batched_tokens = 100;
-        options.max_steps_in_flight = 1;
+        options.max_steps_in_flight = steps_in_flight;
         return options;
     }
     void send(const Event& event) {
@@ -132,6 +134,23 @@ TEST_CASE("the view says what each sequence will be once the steps in flight are
     CHECK(bench.policy.seen.at(0).max_tokens == 16);
     CHECK(bench.policy.seen.at(0).last_token_us == 20);
     CHECK(bench.scheduler.stats().step_cost.base_us + bench.scheduler.stats().step_cost.per_token_us > 0);
+}
+
+TEST_CASE("blocks that a step in flight still holds count as free for the policy, but are not given out") {
+    Bench bench(2);
+    bench.arrive(1, 20);
+    bench.send(RequestCancelled{30, 1});
+    CHECK(bench.scheduler.stats().free_blocks == 5);
+    std::uint32_t free_in_view = 0;
+    bench.policy.answer = [&](const PolicyView& view) {
+        free_in_view = view.free_blocks;
+        return Decision{{{0, 24}}, {}};
+    };
+    bench.plan.rows.clear();
+    bench.arrive(2, 24);  // needs six
+    CHECK(free_in_view == 10);
+    CHECK(bench.plan.rows.empty());
+    CHECK(bench.scheduler.stats().num_rejected_decisions == 1);  // that of the first step, by the script
 }
 
 }  // namespace

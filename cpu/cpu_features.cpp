@@ -1,7 +1,5 @@
 #include "cpu/cpu_features.hpp"
 
-#include "cpu/kernels.hpp"
-
 namespace troupe {
 
 const char* kernel_path_name(KernelPath path) {
@@ -28,14 +26,6 @@ bool kernel_path_supported(KernelPath path) {
 
 KernelPath best_kernel_path() {
     return kernel_path_supported(KernelPath::avx512_vnni) ? KernelPath::avx512_vnni : KernelPath::portable;
-}
-
-const Kernels& kernels_of(KernelPath path) {
-#if defined(__x86_64__)
-    if (path == KernelPath::avx512_vnni) return avx512_vnni_kernels;
-#endif
-    static_cast<void>(path);
-    return portable_kernels;
 }
 
 }  // namespace troupe

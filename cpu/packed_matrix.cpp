@@ -3,10 +3,7 @@
 #include <algorithm>
 #include <bit>
 #include <cstring>
-#include <numeric>
 #include <vector>
-
-#include "cpu/kernels.hpp"
 
 namespace troupe {
 namespace {
@@ -108,78 +105,6 @@ void pack_panel(PanelFormat format, const Tensor& tensor, std::size_t index, std
     }
 }
 
-// ---- products
-
-// Activations of this many rows stay in the second-level cache while the panels go by.
-constexpr std::size_t kRowsPerPass = 128;
-// With a single tile of rows there is no tile to spread a panel's prefetch over: fetch this far ahead
-// instead.
-constexpr std::size_t kPrefetchAhead = 8192;
-// A phase with less work than this (bytes of weights x rows) is done sooner by one thread than shared out.
-constexpr std::size_t kWorthSharing = 65536;
-
-// Fewer rows than this: too little arithmetic per line of weights for software prefetch to pay; the
-// processor's own prefetcher does better alone. Measured.
-std::size_t least_rows_to_prefetch(PanelFormat format) {
-    switch (format) {
-        case PanelFormat::q4_0:
-        case PanelFormat::q4_1:
-            return 3;
-        case PanelFormat::q8_0:
-            return 5;
-        default:
-            return 8;
-    }
-}
-
-Tile tile_of(const Activations& a, std::size_t m, const Product& product, std::size_t panel) {
-    const std::size_t first = panel * kPanelRows, block = m * a.num_blocks();
-    return {.panel = product.matrix->panel(panel),
-            .columns = a.columns(),
-            .q = a.q() + m * a.q_stride(),
-            .q_stride = a.q_stride(),
-            .scales = a.scales() + block,
-            .negated_sums = a.negated_sums() + block,
-            .scaled_sums = a.scaled_sums() + block,
-            .num_blocks = a.num_blocks(),
-            .x = a.row(m),
-            .x_stride = a.stride(),
-            .out = product.out + m * product.out_stride + first,
-            .out_stride = product.out_stride,
-            .out_columns = static_cast<unsigned>(std::min(kPanelRows, product.matrix->rows() - first)),
-            .prefetch = nullptr,
-            .prefetch_lines = 0};
-}
-
-// Panels [begin, end) of one product. A panel is read from memory once per pass and stays in the second-level
-// cache for the pass's tiles; while they run, each fetches its share of the panel to come. Tiles go over all
-// of k: there are no partial sums, and the order of additions is the same whatever the blocking.
-void multiply_panels(const Kernels& kernels, const Product& product, const Activations& a, std::size_t begin,
-                     std::size_t end) {
-    const PackedMatrix& matrix = *product.matrix;
-    const PanelFormat format = matrix.format();
-    const TileFunctions& functions = kernels.tiles[static_cast<std::size_t>(format)];
-    const std::size_t steps = std::max<std::size_t>(1, a.columns() / kPrefetchColumns);
-    for (std::size_t pass = 0; pass < a.rows(); pass += kRowsPerPass) {
-        const std::size_t rows = std::min(kRowsPerPass, a.rows() - pass);
-        const std::size_t tiles = (rows + functions.most_rows - 1) / functions.most_rows;
-        const std::size_t lines_per_step = matrix.panel_bytes() / 64 / steps;
-        const std::size_t lines =
-            rows < least_rows_to_prefetch(format) ? 0 : (lines_per_step + tiles - 1) / tiles;
-        for (std::size_t panel = begin; panel < end; ++panel) {
-            const std::byte* next = matrix.panel(panel) + (tiles > 1 ? matrix.panel_bytes() : kPrefetchAhead);
-            for (std::size_t i = 0; i < tiles; ++i) {  // rows shared out evenly: 32 = 4 x 5 + 2 x 6
-                const std::size_t m = pass + rows * i / tiles, count = pass + rows * (i + 1) / tiles - m;
-                Tile tile = tile_of(a, m, product, panel);
-                tile.prefetch = next;
-                tile.prefetch_lines = static_cast<unsigned>(lines);
-                functions.by_rows[count - 1](tile);
-                next += lines * 64 * steps;
-            }
-        }
-    }
-}
-
 }  // namespace
 
 PackedMatrix PackedMatrix::pack(ComputePool& pool, const Tensor& tensor, Arithmetic arithmetic,
@@ -198,31 +123,5 @@ PackedMatrix PackedMatrix::pack(ComputePool& pool, const Tensor& tensor, Arithme
 }
 
 bool PackedMatrix::wants_int8() const { return is_quantized(format_); }
-
-void multiply(ComputePool& pool, std::span<const Product> products, const Activations& activations,
-              KernelPath path) {
-    const Kernels& kernels = kernels_of(path);
-    std::size_t panels = 0, bytes = 0;
-    for (const Product& product : products) {
-        panels += product.matrix->num_panels();
-        bytes += product.matrix->bytes();
-    }
-    const bool share = pool.num_threads() > 1 && bytes * activations.rows() >= kWorthSharing;
-    const std::size_t chunks = share ? std::min<std::size_t>(panels, 4 * pool.num_threads()) : 1;
-    pool.run(chunks, [&](std::size_t chunk, unsigned) {
-        // A chunk is a range of the panels of all products in a row.
-        std::size_t begin = panels * chunk / chunks;
-        const std::size_t end = panels * (chunk + 1) / chunks;
-        std::size_t first = 0;  // panel of the product at hand
-        for (const Product& product : products) {
-            const std::size_t last = first + product.matrix->num_panels();
-            if (begin < std::min(end, last)) {
-                multiply_panels(kernels, product, activations, begin - first, std::min(end, last) - first);
-                begin = std::min(end, last);
-            }
-            first = last;
-        }
-    });
-}
 
 }  // namespace troupe

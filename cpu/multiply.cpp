@@ -1,0 +1,122 @@
+// The loops around the kernels: which outputs are computed together, by whom, and what is fetched meanwhile.
+#include <algorithm>
+#include <vector>
+
+#include "cpu/kernels.hpp"
+#include "cpu/packed_matrix.hpp"
+
+namespace troupe {
+namespace {
+
+// Activations of this many rows stay in the second-level cache while the panels go by.
+constexpr std::size_t kRowsPerPass = 128;
+// With a single tile of rows there is no tile to spread a panel's prefetch over: fetch this far ahead
+// instead.
+constexpr std::size_t kPrefetchAhead = 8192;
+// A phase with less work than this (bytes of weights x rows) is done sooner by one thread than shared out.
+constexpr std::size_t kWorthSharing = 65536;
+
+// Fewer rows than this: too little arithmetic per line of weights for software prefetch to pay; the
+// processor's own prefetcher does better alone. Measured.
+std::size_t least_rows_to_prefetch(PanelFormat format) {
+    switch (format) {
+        case PanelFormat::q4_0:
+        case PanelFormat::q4_1:
+            return 3;
+        case PanelFormat::q8_0:
+            return 5;
+        default:
+            return 8;
+    }
+}
+
+Tile tile_of(const Activations& a, std::size_t m, const Product& product, std::size_t panel) {
+    const std::size_t first = panel * kPanelRows, block = m * a.num_blocks();
+    return {.panel = product.matrix->panel(panel),
+            .columns = a.columns(),
+            .q = a.q() + m * a.q_stride(),
+            .q_stride = a.q_stride(),
+            .scales = a.scales() + block,
+            .negated_sums = a.negated_sums() + block,
+            .scaled_sums = a.scaled_sums() + block,
+            .num_blocks = a.num_blocks(),
+            .x = a.row(m),
+            .x_stride = a.stride(),
+            .out = product.out + m * product.out_stride + first,
+            .out_stride = product.out_stride,
+            .out_columns = static_cast<unsigned>(std::min(kPanelRows, product.matrix->rows() - first)),
+            .prefetch = nullptr,
+            .prefetch_lines = 0};
+}
+
+// Panels [begin, end) of one product. A panel is read from memory once per pass and stays in the second-level
+// cache for the pass's tiles; while they run, each fetches its share of the panel to come. Tiles go over all
+// of k: there are no partial sums, and the order of additions is the same whatever the blocking.
+void multiply_panels(const Kernels& kernels, const Product& product, const Activations& a, std::size_t begin,
+                     std::size_t end) {
+    const PackedMatrix& matrix = *product.matrix;
+    const PanelFormat format = matrix.format();
+    const TileFunctions& functions = kernels.tiles[static_cast<std::size_t>(format)];
+    const std::size_t steps = std::max<std::size_t>(1, a.columns() / kPrefetchColumns);
+    const std::size_t passes = (a.rows() + kRowsPerPass - 1) / kRowsPerPass;
+    for (std::size_t i = 0; i < passes; ++i) {
+        const std::size_t pass = a.rows() * i / passes, rows = a.rows() * (i + 1) / passes - pass;
+        const std::size_t tiles = (rows + functions.most_rows - 1) / functions.most_rows;
+        const std::size_t lines_per_step = matrix.panel_bytes() / 64 / steps;
+        const std::size_t lines =
+            rows < least_rows_to_prefetch(format) ? 0 : (lines_per_step + tiles - 1) / tiles;
+        for (std::size_t panel = begin; panel < end; ++panel) {
+            const std::byte* next = matrix.panel(panel) + (tiles > 1 ? matrix.panel_bytes() : kPrefetchAhead);
+            for (std::size_t t = 0; t < tiles; ++t) {  // rows shared out evenly: 32 = 4 x 5 + 2 x 6
+                const std::size_t m = pass + rows * t / tiles, count = pass + rows * (t + 1) / tiles - m;
+                Tile tile = tile_of(a, m, product, panel);
+                tile.prefetch = next;
+                tile.prefetch_lines = static_cast<unsigned>(lines);
+                functions.by_rows[count - 1](tile);
+                next += lines * 64 * steps;
+            }
+        }
+    }
+}
+
+// Cuts the panels into chunks that begin large and end with single panels, each a part of what the chunks
+// before it left (guided self-scheduling, Polychronopoulos and Kuck, 1987): long streams, few chunks, and
+// threads that finish within one panel of each other. Returns where each begins, then `panels`.
+std::vector<std::size_t> guided_shares(std::size_t panels, std::size_t threads) {
+    std::vector<std::size_t> begins{0};
+    while (begins.back() < panels) {
+        const std::size_t left = panels - begins.back();
+        begins.push_back(begins.back() +
+                         (threads == 1 ? left : std::max<std::size_t>(1, left / (2 * threads))));
+    }
+    return begins;
+}
+
+}  // namespace
+
+void multiply(ComputePool& pool, std::span<const Product> products, const Activations& activations,
+              KernelPath path) {
+    const Kernels& kernels = kernels_of(path);
+    std::size_t panels = 0, bytes = 0;
+    for (const Product& product : products) {
+        panels += product.matrix->num_panels();
+        bytes += product.matrix->bytes();
+    }
+    const bool share = pool.num_threads() > 1 && bytes * activations.rows() >= kWorthSharing;
+    const std::vector<std::size_t> shares = guided_shares(panels, share ? pool.num_threads() : 1);
+    pool.run(shares.size() - 1, [&](std::size_t chunk, unsigned) {
+        std::size_t begin = shares[chunk];
+        const std::size_t end = shares[chunk + 1];
+        std::size_t first = 0;  // panel of the product at hand
+        for (const Product& product : products) {
+            const std::size_t last = first + product.matrix->num_panels();
+            if (begin < std::min(end, last)) {
+                multiply_panels(kernels, product, activations, begin - first, std::min(end, last) - first);
+                begin = std::min(end, last);
+            }
+            first = last;
+        }
+    });
+}
+
+}  // namespace troupe

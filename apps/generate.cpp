@@ -2,6 +2,7 @@
 #include <CLI/CLI.hpp>
 #include <chrono>
 #include <cstdio>
+#include <limits>
 #include <memory>
 
 #include "apps/commands.hpp"
@@ -10,8 +11,8 @@
 #include "apps/local_troupe.hpp"
 #include "apps/logging.hpp"
 #include "apps/sampling_flags.hpp"
+#include "apps/token_ids.hpp"
 #include "conf/flags.hpp"
-#include "conf/values.hpp"
 #include "net/json_writer.hpp"
 
 namespace troupe {
@@ -24,7 +25,6 @@ struct GenerateFlags {
     ConfigFlags config;
     RequestedSampling sampling;
     std::string prompt, ids;
-    std::vector<TokenId> parsed_ids;
     bool raw = false, json = false;
 };
 
@@ -41,7 +41,12 @@ struct Answer {
 double rate(double amount, double seconds) { return seconds > 0 ? amount / seconds : 0; }
 
 Result<Prompt> prompt_of(const GenerateFlags& flags) {
-    if (!flags.ids.empty()) return Prompt(TokenPrompt{flags.parsed_ids});
+    if (!flags.ids.empty()) {
+        // The frontend knows the vocabulary.
+        auto ids = parse_ids(flags.ids, std::numeric_limits<TokenId>::max());
+        if (!ids) return ids.error();
+        return Prompt(TokenPrompt{*std::move(ids)});
+    }
     std::string text = flags.prompt;
     if (text == "-") {
         auto input = read_text("-");

@@ -6,13 +6,13 @@
 
 namespace troupe {
 
-Result<std::vector<TokenId>> parse_ids(const std::string& text, std::uint32_t vocab_size) {
+Result<std::vector<TokenId>> parse_ids(const std::string& text, std::uint32_t limit) {
     std::vector<TokenId> ids;
     std::istringstream parts(text);
     for (std::string part; std::getline(parts, part, ',');) {
         part.erase(0, part.find_first_not_of(' '));
         part.erase(part.find_last_not_of(' ') + 1);
-        const auto id = parse_integer(part, 0, vocab_size - 1);
+        const auto id = parse_integer(part, 0, limit - 1);
         if (!id) return invalid_argument("--ids: " + id.error().message, "--ids");
         ids.push_back(static_cast<TokenId>(*id));
     }

@@ -8,7 +8,7 @@
 
 namespace troupe {
 
-// "1,2,3": at least one id, each below vocab_size. Errors are about the flag --ids.
-Result<std::vector<TokenId>> parse_ids(const std::string& text, std::uint32_t vocab_size);
+// "1,2,3": at least one id, each below `limit`. Errors are about the flag --ids.
+Result<std::vector<TokenId>> parse_ids(const std::string& text, std::uint32_t limit);
 
 }  // namespace troupe

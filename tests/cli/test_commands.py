@@ -1,0 +1,126 @@
+"""The program's commands as a script uses them: what they print, and their exit status."""
+
+import json
+import os
+import pathlib
+import subprocess
+
+import pytest
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
+TROUPE = os.environ.get("TROUPE_BINARY", str(ROOT / "build/release/troupe"))
+DATA = ROOT / "tests/data"
+STORIES = [str(DATA / "stories260k"), str(DATA / "stories260k/stories260k-F32.gguf")]
+
+
+def run(*arguments, text=None, **environment):
+    return subprocess.run([TROUPE, *map(str, arguments)], input=text, capture_output=True, text=True, timeout=120,
+                          env={**os.environ, **environment})
+
+
+def output(*arguments, **options):
+    result = run(*arguments, **options)
+    assert result.returncode == 0, result.stderr
+    return result.stdout
+
+
+def stories():
+    return json.loads((DATA / "stories260k/expected.json").read_text())
+
+
+def test_version():
+    assert output("version").startswith("troupe ")
+
+
+@pytest.mark.parametrize("model", STORIES)
+def test_tokenize_prints_ids_on_one_line(model, tmp_path):
+    file = tmp_path / "text"
+    file.write_text("Once upon a time\n")
+    plain = output("tokenize", "--model", model, "--file", file)
+    assert plain.endswith("\n") and plain.count("\n") == 1
+    special = output("tokenize", "--model", model, "--file", file, "--special")
+    assert special.split()[1:] == plain.split()
+    assert special.split()[0] == "1"
+
+
+@pytest.mark.parametrize("model", STORIES)
+@pytest.mark.parametrize("case", stories(), ids=lambda case: repr(case["prompt"])[:20])
+def test_generate_from_ids(model, case):
+    answer = json.loads(output("generate", "--model", model, "--ids", ",".join(map(str, case["ids"])), "--max-tokens",
+                               len(case["greedy"]), "--temperature", 0, "--ignore-eos", "--compute", "f32", "--json"))
+    assert answer["ids"] == case["greedy"]
+    assert answer["finish_reason"] == "length"
+    assert answer["timings"].keys() >= {"ttft_ms", "prefill_tokens_per_second", "decode_tokens_per_second"}
+
+
+def test_logits_agree_with_generate():
+    case = stories()[0]
+    ids = ",".join(map(str, case["ids"]))
+    logits = json.loads(output("logits", "--model", STORIES[0], "--ids", ids, "--compute", "f32"))["logits"]
+    assert len(logits) == 512
+    assert logits.index(max(logits)) == case["greedy"][0]
+
+
+def test_generate_streams_text():
+    text = output("generate", "--model", STORIES[0], "--raw", "Once upon a time", "--max-tokens", 8, "--temperature", 0)
+    assert text.strip()
+
+
+def test_render(tmp_path):
+    for case in json.loads((DATA / "templates/tools.cases.json").read_text()):
+        variables = tmp_path / "input.json"
+        variables.write_text(json.dumps(case["input"]))
+        result = run("render", "--template", DATA / "templates/tools.jinja", "--input", variables, "--now", case["now"])
+        if case.get("output") is None:
+            assert result.returncode == 1 and "line" in result.stderr
+        else:
+            assert (result.returncode, result.stdout) == (0, case["output"])
+
+
+def test_render_errors_name_the_line(tmp_path):
+    template, variables = tmp_path / "t.jinja", tmp_path / "v.json"
+    template.write_text("one\n{% if %}\n")
+    variables.write_text("{}")
+    result = run("render", "--template", template, "--input", variables)
+    assert result.returncode == 1
+    assert "line 2" in result.stderr
+
+
+@pytest.mark.parametrize("arguments, says", [
+    (["generate"], "prompt"),
+    (["generate", "x", "--model", "/nonexistent"], "/nonexistent"),
+    (["generate", "x", "--temperature", "hot"], "--temperature"),
+    (["generate", "--model", STORIES[0], "--ids", "1,99999"], "0 to 511"),
+    (["logits", "--model", STORIES[0], "--ids", "1,99999"], "0 to 511"),
+    (["serve", "--max-num-seqs", "0"], "--max-num-seqs"),
+    (["serve", "--model", STORIES[0], "--max-model-len", "100000"], "--max-model-len"),
+    (["serve", "--kv-blocks", "8", "--kv-memory", "1GiB"], "--kv-memory"),
+    (["serve", "--fault-injection", "nonsense"], "worker:throw@step=K"),
+    (["serve", "--no-such-flag"], "--no-such-flag"),
+    (["bench", "--url", "nonsense"], "--url"),
+    ([], "subcommand"),
+])
+def test_usage_errors_say_what_to_do(arguments, says):
+    result = run(*arguments)
+    assert result.returncode == 2
+    assert says in result.stderr
+
+
+def test_a_configuration_file_error_names_the_line(tmp_path):
+    file = tmp_path / "troupe.toml"
+    file.write_text("[engine]\nmax_num_sequences = 4\n")
+    result = run("serve", "--config", file)
+    assert result.returncode == 2
+    assert f"{file}:2" in result.stderr
+
+
+def test_without_the_default_model_it_says_how_to_get_it(tmp_path):
+    result = run("generate", "x", XDG_CACHE_HOME=str(tmp_path))
+    assert result.returncode == 1
+    assert "scripts/fetch-model" in result.stderr
+
+
+def test_chat_reads_a_pipe():
+    text = output("chat", "--temperature", "0", "--max-tokens", "24", text="What is 2 + 2?\nAnd twice that?\n/exit\nnever\n")
+    assert "4" in text.splitlines()[0]
+    assert len([line for line in text.splitlines() if line]) >= 2

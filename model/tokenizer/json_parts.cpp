@@ -57,8 +57,10 @@ Status add_normalizer(const Json& json, std::vector<NormalizerStep>& steps) {
         if (!left) return left.error();
         if (!right) return right.error();
         steps.push_back(StripNormalizer{*left, *right});
+    } else if (*type == "NFC") {
+        steps.push_back(NfcNormalizer{});
     } else {
-        return not_supported("normalizer", *type, "Sequence, Prepend, Replace, Strip");
+        return not_supported("normalizer", *type, "Sequence, Prepend, Replace, Strip, NFC");
     }
     return {};
 }

@@ -1,5 +1,6 @@
 #include "model/tokenizer/normalizer.hpp"
 
+#include "model/tokenizer/nfc.hpp"
 #include "model/tokenizer/white_space.hpp"
 
 namespace troupe {
@@ -30,6 +31,8 @@ Result<std::string> apply_step(const StripNormalizer& step, std::string text) {
     if (step.left) text.erase(0, leading_white_space(text));
     return text;
 }
+
+Result<std::string> apply_step(const NfcNormalizer&, std::string text) { return to_nfc(text); }
 
 }  // namespace
 

@@ -24,7 +24,9 @@ struct StripNormalizer {  // white space
     bool right = false;
 };
 
-using NormalizerStep = std::variant<PrependNormalizer, ReplaceNormalizer, StripNormalizer>;
+struct NfcNormalizer {};
+
+using NormalizerStep = std::variant<PrependNormalizer, ReplaceNormalizer, StripNormalizer, NfcNormalizer>;
 
 class Normalizer {
   public:

@@ -14,7 +14,7 @@ LLAMA3 = (r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[
 SPECIAL = ["<|bos|>", "<|eos|>", "<|im_start|>"]
 EDGES = ["", " ", "  ", "   ", "\t", "\n", "\n\n \n", " \t x", "a", " a", "a ", "  a  b   c  ", "\u180e a\u180eb", "\xa0\u3000x",
          "don't DON'T we'LL it'ſ", "12345 6 78.9 ½²Ⅷ", "🙂🙂👍🏽👨‍👩‍👧❤️", "日本語とкириллица", "<|bos|>x<|eos|> <|im_start|>",
-         "e\u0301 é \u0000 \ufffd", "a" * 300, " " * 100, "ab" * 70, "▁▁x▁ y", "x" * 47 + " " + "y" * 49, "!?!?...", "\r\n\r\n x\r"]
+         "e\u0301\u0323 a\u0328\u0301 \u1112\u1161\u11ab \u212b \uf900 \u0344 \u0958 é \u0000 \ufffd", "a" * 300, " " * 100, "ab" * 70, "▁▁x▁ y", "x" * 47 + " " + "y" * 49, "!?!?...", "\r\n\r\n x\r"]
 
 
 def random_text(rng):
@@ -97,6 +97,19 @@ def split():
     write("split", tokenizer, {"bos_token": "<|bos|>", "eos_token": "<|eos|>"})
 
 
+def nfc():
+    """As Qwen2: text in normalization form C, digits alone."""
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.normalizer = normalizers.NFC()
+    pattern = Regex(LLAMA3.replace("{1,3}", ""))
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence([pre_tokenizers.Split(pattern, "isolated"),
+                                                       pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)])
+    tokenizer.decoder = decoders.ByteLevel()
+    train(tokenizer, 500, initial_alphabet=pre_tokenizers.ByteLevel.alphabet())
+    tokenizer.add_special_tokens(SPECIAL)
+    write("nfc", tokenizer, {"bos_token": None, "eos_token": "<|eos|>"})
+
+
 def sentencepiece():
     """As Llama 2: spaces become a character of their own, unknown characters become bytes."""
     tokenizer = Tokenizer(models.BPE(unk_token="<unk>", fuse_unk=True, byte_fallback=True))
@@ -140,5 +153,5 @@ def added():
 
 
 if __name__ == "__main__":
-    for make in (byte_level, split, sentencepiece, metaspace, added):
+    for make in (byte_level, split, nfc, sentencepiece, metaspace, added):
         make()

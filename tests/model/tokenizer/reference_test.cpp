@@ -65,7 +65,7 @@ TEST_CASE("gpt-2's vocabulary gives the published ids") {
 }
 
 TEST_CASE("small vocabularies give the ids of Hugging Face tokenizers") {
-    for (const std::string name : {"byte-level", "split", "sentencepiece", "metaspace", "added"}) {
+    for (const std::string name : {"byte-level", "split", "nfc", "sentencepiece", "metaspace", "added"}) {
         INFO(name);
         check_cases(load_or_fail(data / "tokenizers" / name),
                     read_cases(data / "tokenizers" / name / "cases.json"));

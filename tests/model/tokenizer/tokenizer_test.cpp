@@ -19,8 +19,8 @@ using testing::raw;
 using testing::TempDirectory;
 
 const std::filesystem::path vocabularies = std::filesystem::path(TROUPE_TEST_DATA) / "tokenizers";
-const std::string names[] = {"byte-level", "split", "sentencepiece",
-                             "metaspace",  "added", "ggml-vocab-gpt-2.gguf"};
+const std::string names[] = {"byte-level",           "split", "nfc", "sentencepiece", "metaspace", "added",
+                             "ggml-vocab-gpt-2.gguf"};
 
 std::vector<TokenId> encode(const Tokenizer& tokenizer, std::string_view text, EncodeOptions options = {}) {
     const auto ids = tokenizer.encode(text, options);
@@ -79,7 +79,7 @@ TEST_CASE("any ids decode, streaming as whole") {
 
 TEST_CASE("text comes back from its ids") {
     const std::string text = " It's 1998: grüße, 日本 🙂\n\n\tx  y ";
-    for (const std::string name : {"byte-level", "split", "sentencepiece", "ggml-vocab-gpt-2.gguf"}) {
+    for (const std::string name : {"byte-level", "split", "nfc", "sentencepiece", "ggml-vocab-gpt-2.gguf"}) {
         INFO(name);
         const auto tokenizer = load_or_fail(vocabularies / name);
         CHECK(tokenizer->decode(encode(*tokenizer, text)) == text);

@@ -1,5 +1,7 @@
 #include "cpu/compute_pool.hpp"
 
+#include <pthread.h>
+
 #include <chrono>
 #include <optional>
 
@@ -44,11 +46,20 @@ bool spin(Ready ready) {
 ComputePool::ComputePool(unsigned num_threads) {
     if (num_threads == 0) num_threads = available_cpus();
     helpers_.reserve(num_threads - 1);
-    for (unsigned thread = 1; thread < num_threads; ++thread)
-        helpers_.emplace_back([this, thread] { help(thread); });
+    try {
+        for (unsigned thread = 1; thread < num_threads; ++thread) {
+            helpers_.emplace_back([this, thread] { help(thread); });
+            pthread_setname_np(helpers_.back().native_handle(), "compute");
+        }
+    } catch (...) {  // the system has no more threads to give
+        stop_helpers();
+        throw;
+    }
 }
 
-ComputePool::~ComputePool() {
+ComputePool::~ComputePool() { stop_helpers(); }
+
+void ComputePool::stop_helpers() {
     stop_ = true;
     wake_.fetch_add(1);
     wake_.notify_all();

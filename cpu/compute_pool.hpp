@@ -43,7 +43,7 @@ class ComputePool {
   public:
     using Body = FunctionRef<void(std::size_t chunk, unsigned thread)>;
 
-    // 0 threads: as many as available_cpus().
+    // 0 threads: as many as available_cpus(). Throws std::system_error if the system refuses more threads.
     explicit ComputePool(unsigned num_threads = 0);
     ~ComputePool();  // nobody may hold or wait for a turn
     ComputePool(const ComputePool&) = delete;
@@ -79,6 +79,7 @@ class ComputePool {
     void run(std::size_t num_chunks, Body body);
 
   private:
+    void stop_helpers();
     void release();
     void run_phase(std::size_t num_chunks, Body body);
     void drain(unsigned thread);

@@ -10,8 +10,7 @@ namespace {
 
 // Activations of this many rows stay in the second-level cache while the panels go by.
 constexpr std::size_t kRowsPerPass = 128;
-// With a single tile of rows there is no tile to spread a panel's prefetch over: fetch this far ahead
-// instead.
+// With a single tile of rows there is none to spread a panel's prefetch over: fetch this far ahead instead.
 constexpr std::size_t kPrefetchAhead = 8192;
 // A phase with less work than this (bytes of weights x rows) is done sooner by one thread than shared out.
 constexpr std::size_t kWorthSharing = 65536;

@@ -43,7 +43,7 @@ install_packages() {
                 chosen+=("$name")
                 break
             fi
-        done || true
+        done
     done
     $as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${chosen[@]}" >&2 ||
         die "apt-get could not install: ${chosen[*]}"

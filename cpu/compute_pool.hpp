@@ -89,8 +89,8 @@ class ComputePool {
     // Chunks of the phase << 32 | next chunk: a chunk taken is a chunk of the phase that body_ belongs to.
     alignas(64) std::atomic<std::uint64_t> ticket_{0};
     alignas(64) std::atomic<std::size_t> done_{0};  // chunks of the phase that ended
-    alignas(64) std::atomic<std::uint32_t> wake_{
-        0};  // what sleeping helpers wait on: changes when there is work
+    // What sleeping helpers wait on: changes when there is work.
+    alignas(64) std::atomic<std::uint32_t> wake_{0};
     std::atomic<unsigned> sleepers_{0};
     std::atomic<bool> turn_held_{false};
     std::atomic<bool> stop_{false};

@@ -2,6 +2,7 @@
 
 #include <new>
 
+#include "apps/console.hpp"
 #include "apps/default_model.hpp"
 
 namespace troupe {
@@ -17,7 +18,10 @@ Result<ReadyModel> set_up_model(const Config& config) {
     ready.pool = std::make_shared<ComputePool>(config.engine.threads);
     ready.compute = config.model.compute == ComputeType::f32 ? Compute::f32 : Compute::automatic;
     try {
-        ready.cpu = CpuModel::prepare(ready.loaded->spec, ready.loaded->weights, ready.compute, *ready.pool);
+        ProgressBar bar("loading");
+        ready.cpu = CpuModel::prepare(ready.loaded->spec, ready.loaded->weights, ready.compute, *ready.pool,
+                                      best_kernel_path(),
+                                      [&](std::size_t done, std::size_t total) { bar.show(done, total); });
     } catch (const std::bad_alloc&) {
         return Error{ErrorCode::resource_exhausted,
                      "there is not enough memory for the weights of " + ready.path +

@@ -1,6 +1,8 @@
 // A model made ready for the CPU: packed weights. Read-only after prepare(); shared by workers and by those
 // that replace them, so that a restart packs nothing again.
 #pragma once
+#include <cstddef>
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -29,12 +31,15 @@ struct CpuLinear {
 
 class CpuModel {
   public:
+    using Progress = std::function<void(std::size_t done, std::size_t total)>;
     using Parameters = ModelParameters<Tensor, CpuLinear, std::vector<float>>;
 
-    // Packs the weights, sharing the work out over the pool. May throw std::bad_alloc.
+    // Packs the weights, sharing the work out over the pool. `progress`, if there is one, is told after each
+    // part how many of how many are done. May throw std::bad_alloc.
     static std::shared_ptr<const CpuModel> prepare(const ModelSpec& spec,
                                                    std::shared_ptr<const Weights> weights, Compute compute,
-                                                   ComputePool& pool, KernelPath path = best_kernel_path());
+                                                   ComputePool& pool, KernelPath path = best_kernel_path(),
+                                                   const Progress& progress = {});
 
     const ModelSpec& spec() const { return spec_; }
     const Weights& weights() const { return *weights_; }

@@ -1,3 +1,4 @@
+# shellcheck shell=bash
 # Sourced by the scripts beside it: the steps that several of them share. Each is quick when nothing is left to do.
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)

@@ -1,5 +1,6 @@
 #include "model/tokenizer/added_tokens.hpp"
 
+#include "model/tokenizer/regex.hpp"
 #include "model/tokenizer/utf8.hpp"
 #include "model/tokenizer/white_space.hpp"
 
@@ -7,11 +8,12 @@ namespace troupe {
 
 namespace {
 
-// For single_word: beyond ASCII every character but white space counts as part of a word.
+// Unicode's \w (UTS #18), for single_word.
 bool is_word_character(std::string_view character) {
-    const char c = character[0];
-    if (static_cast<unsigned char>(c) >= 0x80) return leading_white_space(character) == 0;
-    return c == '_' || (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+    static const auto word =
+        Regex::compile(R"([\p{L}\p{M}\p{Nd}\p{Nl}\p{Pc}\x{200C}\x{200D}\x{24B6}-\x{24E9}])");
+    std::vector<Regex::Range> matches;
+    return Regex::Matcher(*word).find_all(character, matches).ok() && !matches.empty();
 }
 
 bool ends_with_word(std::string_view text) {

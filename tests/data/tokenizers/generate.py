@@ -26,7 +26,7 @@ def random_text(rng):
         if kind < 7:
             return rng.choice(EDGES[:20])
         if kind == 7:
-            return rng.choice(SPECIAL + ["<tag>", "<Word>", "[SEP]", "<strip>"])
+            return rng.choice(SPECIAL + ["<tag>", "<Word>", "[SEP]", "<strip>", "<Word>🙂", "_<Word>"])
         if kind == 8:
             return "".join(chr(rng.choice([rng.randrange(32, 127), rng.randrange(0xA0, 0x530), rng.randrange(0x2000, 0x2070),
                                            rng.randrange(0x4E00, 0x4F00), rng.randrange(0x1F600, 0x1F640)])) for _ in range(rng.randrange(1, 8)))
@@ -147,7 +147,7 @@ def added():
     tokenizer.add_special_tokens([AddedToken(s, normalized=False) for s in SPECIAL])
     tokenizer.add_tokens([AddedToken("<tag>", normalized=False), AddedToken("<tag", normalized=False),
                           AddedToken("<Word>", single_word=True, normalized=False), AddedToken("light", single_word=True, normalized=True),
-                          AddedToken("<strip>", lstrip=True, rstrip=True, normalized=False), AddedToken("the  lamp", normalized=True),
+                          AddedToken("<strip>", lstrip=True, rstrip=True, normalized=False), AddedToken("the lamp", normalized=True),
                           AddedToken("[SEP]", rstrip=True, normalized=True)])
     write("added", tokenizer, {"eos_token": "<|eos|>"})
 

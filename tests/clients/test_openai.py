@@ -1,0 +1,272 @@
+#!/usr/bin/env python3
+"""The official `openai` client against a real server process (see server.py for how it is found).
+
+    pip install -r tests/clients/requirements.txt
+    TROUPE_BIN=build/release/troupe python3 tests/clients/test_openai.py
+"""
+import concurrent.futures
+import time
+import unittest
+
+import openai
+from openai.types.responses import Response
+from server import CuttingProxy, TroupeServer
+
+PROMPT = "The sea was calm and the ship"
+QUESTION = "Tell me about the sea."
+# Every generation is greedy and of a given length, so that all runs of one prompt have the same text.
+TOKENS = 24
+LONG = 100  # for streams that are cut in the middle
+FULL_LENGTH = {"ignore_eos": True}
+
+server = None
+
+
+def setUpModule():
+    global server
+    server = TroupeServer().__enter__()
+
+
+def tearDownModule():
+    server.stop()
+
+
+class ClientTest(unittest.TestCase):
+    def setUp(self):
+        self.client = openai.OpenAI(base_url=server.url + "/v1", api_key="none", max_retries=0, timeout=120)
+        self.addCleanup(self.client.close)
+        self.model = self.client.models.list().data[0].id
+
+    def chat(self, client=None, **more):
+        fields = {"max_completion_tokens": TOKENS, "extra_body": FULL_LENGTH, **more}
+        return (client or self.client).chat.completions.create(
+            model=self.model, messages=[{"role": "user", "content": QUESTION}], temperature=0, **fields)
+
+    def respond(self, **more):
+        fields = {"max_output_tokens": TOKENS, "extra_body": FULL_LENGTH, "input": QUESTION, **more}
+        return self.client.responses.create(model=self.model, temperature=0, **fields)
+
+
+class TestModelsAndErrors(ClientTest):
+    def test_models(self):
+        self.assertEqual(self.client.models.retrieve(self.model).id, self.model)
+        self.assertGreater(self.client.models.list().data[0].max_model_len, 0)
+
+    def test_unknown_model_names_the_served_ones(self):
+        with self.assertRaises(openai.NotFoundError) as caught:
+            self.client.models.retrieve("no-such-model")
+        self.assertIn(self.model, str(caught.exception))
+
+    def test_validation_names_the_field(self):
+        with self.assertRaises(openai.BadRequestError) as caught:
+            self.chat(top_p=7)
+        self.assertEqual(caught.exception.param, "top_p")
+        with self.assertRaises(openai.BadRequestError) as caught:
+            self.respond(previous_response_id="resp_0123")
+        self.assertEqual(caught.exception.code, "previous_response_not_found")
+
+
+class TestCompletions(ClientTest):
+    def complete(self, prompt=PROMPT, **more):
+        return self.client.completions.create(
+            model=self.model, prompt=prompt, max_tokens=TOKENS, temperature=0, extra_body=FULL_LENGTH, **more)
+
+    def test_whole_and_streamed_are_equal(self):
+        whole = self.complete()
+        self.assertEqual(whole.choices[0].finish_reason, "length")
+        self.assertEqual(whole.usage.completion_tokens, TOKENS)
+        chunks = list(self.complete(stream=True, stream_options={"include_usage": True}))
+        self.assertEqual("".join(c.choices[0].text for c in chunks if c.choices), whole.choices[0].text)
+        self.assertEqual(chunks[-1].usage.completion_tokens, TOKENS)
+        self.assertEqual(len({c.id for c in chunks}), 1)
+
+    def test_several_prompts(self):
+        alone = self.complete().choices[0].text
+        both = self.complete([PROMPT, "One two three"])
+        self.assertEqual([c.index for c in both.choices], [0, 1])
+        self.assertEqual(both.choices[0].text, alone)
+        texts = ["", ""]
+        for chunk in self.complete([PROMPT, "One two three"], stream=True):
+            texts[chunk.choices[0].index] += chunk.choices[0].text
+        self.assertEqual(texts, [c.text for c in both.choices])
+
+
+class TestChat(ClientTest):
+    def test_whole_and_streamed_are_equal(self):
+        whole = self.chat()
+        self.assertEqual(whole.choices[0].message.role, "assistant")
+        chunks = list(self.chat(stream=True, stream_options={"include_usage": True}))
+        self.assertEqual(chunks[0].choices[0].delta.role, "assistant")
+        self.assertEqual(chunks[0].choices[0].delta.content, "")
+        content = "".join(c.choices[0].delta.content or "" for c in chunks if c.choices)
+        self.assertEqual(content, whole.choices[0].message.content)
+        self.assertEqual([c.choices[0].finish_reason for c in chunks if c.choices][-1], "length")
+        self.assertEqual(chunks[-1].usage, whole.usage)
+
+    def test_32_concurrent_clients(self):
+        expected = self.chat().choices[0].message.content
+
+        def streamed(_):
+            with openai.OpenAI(base_url=server.url + "/v1", api_key="none", max_retries=0, timeout=300) as client:
+                return "".join(c.choices[0].delta.content or "" for c in self.chat(client, stream=True))
+
+        with concurrent.futures.ThreadPoolExecutor(32) as pool:
+            for text in pool.map(streamed, range(32)):
+                self.assertEqual(text, expected)
+
+
+class TestResponses(ClientTest):
+    def test_whole_and_streamed_are_equal(self):
+        whole = self.respond(instructions="Be brief.", metadata={"topic": "sea"})
+        Response.model_validate(whole.model_dump(), strict=False)
+        self.assertEqual((whole.status, whole.incomplete_details.reason), ("incomplete", "max_output_tokens"))
+        self.assertEqual(whole.metadata, {"topic": "sea"})
+        events = list(self.respond(instructions="Be brief.", metadata={"topic": "sea"}, stream=True))
+        self.assertEqual(
+            [e.type for e in events if e.type != "response.output_text.delta"],
+            ["response.created", "response.in_progress", "response.output_item.added", "response.content_part.added",
+             "response.output_text.done", "response.content_part.done", "response.output_item.done",
+             "response.incomplete"])
+        self.assertEqual("".join(e.delta for e in events if e.type == "response.output_text.delta"), whole.output_text)
+        self.assertEqual(events[-1].response.output_text, whole.output_text)
+        numbers = [e.sequence_number for e in events]
+        self.assertEqual(numbers, sorted(set(numbers)))
+
+    def test_retrieve_and_continue(self):
+        first = self.respond()
+        self.assertEqual(self.client.responses.retrieve(first.id).output_text, first.output_text)
+        second = self.respond(previous_response_id=first.id, input="Go on.")
+        self.assertEqual(second.previous_response_id, first.id)
+        self.assertGreaterEqual(second.usage.input_tokens, first.usage.input_tokens)
+        fork = self.respond(previous_response_id=first.id, input="Go on.")
+        self.assertEqual(fork.output_text, second.output_text)
+
+    def test_background_and_cancel(self):
+        started = self.respond(background=True, max_output_tokens=400)
+        self.assertIn(started.status, ("queued", "in_progress"))
+        self.assertEqual(self.client.responses.cancel(started.id).status, "cancelled")
+        self.assertEqual(self.client.responses.retrieve(started.id).status, "cancelled")
+
+    def test_background_runs_to_its_end(self):
+        expected = self.respond().output_text
+        started = self.respond(background=True)
+        deadline = time.monotonic() + 120
+        while (now := self.client.responses.retrieve(started.id)).status in ("queued", "in_progress"):
+            self.assertLess(time.monotonic(), deadline)
+            time.sleep(0.05)
+        self.assertEqual(now.output_text, expected)
+
+    def test_resume_after_the_socket_is_cut(self):
+        expected = self.respond(max_output_tokens=LONG).output_text
+        text, last, response_id = "", None, None
+        with CuttingProxy(server.host, server.port) as proxy:
+            with openai.OpenAI(base_url=proxy.url + "/v1", api_key="none", max_retries=0, timeout=60) as client:
+                try:
+                    for event in client.responses.create(model=self.model, input=QUESTION, temperature=0, stream=True,
+                                                         max_output_tokens=LONG, extra_body=FULL_LENGTH):
+                        last = event.sequence_number
+                        if event.type == "response.created":
+                            response_id = event.response.id
+                        if event.type == "response.output_text.delta":
+                            text += event.delta
+                            proxy.cut()
+                except Exception as cut:  # the client lets some of its transport's errors through
+                    self.assertNotIsInstance(cut, AssertionError)
+        self.assertNotEqual(text, expected, "the stream was over before it was cut")
+        for event in self.client.responses.retrieve(response_id, stream=True, starting_after=last):
+            self.assertGreater(event.sequence_number, last)
+            last = event.sequence_number
+            if event.type == "response.output_text.delta":
+                text += event.delta
+        self.assertEqual(text, expected)
+        self.assertEqual(event.type, "response.incomplete")
+
+
+class TestWebSocket(ClientTest):
+    ENDS = ("response.completed", "response.incomplete", "response.failed", "error")
+
+    def create(self, connection, **more):
+        connection.send({"type": "response.create", "model": self.model, "input": QUESTION, "temperature": 0,
+                         "max_output_tokens": TOKENS, **FULL_LENGTH, **more})
+
+    def read(self, connection, ends):
+        """Events by stream_id until that many streams have ended."""
+        streams = {}
+        for event in connection:
+            streams.setdefault(event.stream_id, []).append(event)
+            ends -= event.type in self.ENDS
+            if ends == 0:
+                return streams
+
+    @staticmethod
+    def text(events):
+        return "".join(e.delta for e in events if e.type == "response.output_text.delta")
+
+    def test_two_parallel_streams(self):
+        expected = self.respond().output_text
+        other = self.respond(input="Count to ten.").output_text
+        with self.client.responses.connect() as connection:
+            self.create(connection, stream_id="a")
+            self.create(connection, stream_id="b", input="Count to ten.")
+            streams = self.read(connection, 2)
+        self.assertEqual(self.text(streams["a"]), expected)
+        self.assertEqual(self.text(streams["b"]), other)
+        for events in streams.values():
+            numbers = [e.sequence_number for e in events]
+            self.assertEqual(numbers, sorted(set(numbers)))
+
+    def test_requests_of_one_stream_run_in_order_and_continue(self):
+        with self.client.responses.connect() as connection:
+            self.create(connection, stream_id="a")
+            self.create(connection, stream_id="a", input="Count to ten.")
+            events = self.read(connection, 2)["a"]
+            kinds = [e.type for e in events if e.type == "response.created" or e.type in self.ENDS]
+            self.assertEqual(kinds, ["response.created", "response.incomplete"] * 2)
+            self.create(connection, stream_id="a", previous_response_id=events[-1].response.id, input="Go on.")
+            self.assertEqual(self.read(connection, 1)["a"][-1].type, "response.incomplete")
+
+    def test_errors_keep_the_socket_open(self):
+        with self.client.responses.connect() as connection:
+            self.create(connection, stream_id="a", previous_response_id="resp_0123")
+            error = connection.recv()
+            self.assertEqual((error.type, error.error.code, error.stream_id),
+                             ("error", "previous_response_not_found", "a"))
+            connection.send_raw("{ not JSON")
+            self.assertEqual(connection.recv().status, 400)
+            self.create(connection)
+            self.assertEqual(self.read(connection, 1)[None][-1].type, "response.incomplete")
+
+    def test_cancel(self):
+        with self.client.responses.connect() as connection:
+            self.create(connection, stream_id="a", max_output_tokens=400)
+            created = connection.recv()
+            while connection.recv().type != "response.output_text.delta":
+                pass
+            connection.send({"type": "response.cancel", "response_id": created.response.id})
+            end = self.read(connection, 1)["a"][-1]
+            self.assertEqual((end.type, end.response.status), ("response.incomplete", "cancelled"))
+
+    def test_resume_after_the_socket_is_cut(self):
+        expected = self.respond(max_output_tokens=LONG).output_text
+        events = []
+        with CuttingProxy(server.host, server.port) as proxy:
+            with openai.OpenAI(base_url=proxy.url + "/v1", api_key="none", max_retries=0) as client:
+                manager = client.responses.connect()
+                connection = manager.enter()
+                self.create(connection, stream_id="a", max_output_tokens=LONG)
+                while not events or events[-1].type != "response.output_text.delta":
+                    events.append(connection.recv())
+                proxy.cut()
+        self.assertNotEqual(self.text(events), expected)
+        with self.client.responses.connect() as connection:
+            connection.send({"type": "response.resume", "stream_id": "a", "response_id": events[0].response.id,
+                             "starting_after": events[-1].sequence_number})
+            events += self.read(connection, 1)["a"]
+        self.assertEqual(self.text(events), expected)
+        numbers = [e.sequence_number for e in events]
+        self.assertEqual(numbers, sorted(set(numbers)))
+        self.assertEqual(events[-1].response.output_text, expected)
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -89,16 +89,15 @@ void check_result(const InFlightStep& step, const StepResult& result) {
         throw std::logic_error("scheduler: the worker sampled more than was planned");
 }
 
-// All steps in flight are gone, and all KV. Returns the sequences that were in one of those steps.
+// All steps in flight are gone, and all KV. Returns the sequences in the step that the worker died in: steps
+// are executed in order, so it is the oldest in flight.
 std::vector<SequenceId> lose_worker(SchedulerState& state) {
     std::vector<SequenceId> involved;
-    for (const InFlightStep& step : state.in_flight) {
-        for (const InFlightRow& row : step.rows) {
+    if (!state.in_flight.empty()) {
+        for (const InFlightRow& row : state.in_flight.front().rows) {
             if (row.fate != RowFate::dropped) involved.push_back(row.id);
         }
     }
-    std::sort(involved.begin(), involved.end());
-    involved.erase(std::unique(involved.begin(), involved.end()), involved.end());
     state.in_flight.clear();
     for (Sequence* sequence : state.by_arrival) {
         sequence->num_pending_samples = 0;

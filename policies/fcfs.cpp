@@ -56,19 +56,18 @@ class Fcfs {
             const std::uint32_t granted =
                 std::min(wanted, wanted == 1 ? tokens_ : std::max(prefill_tokens, oldest_share));
             if (wanted > 0) oldest_share = 0;
-            const bool given =
-                granted > 0 && make_room(i, missing(sequence, sequence.computed_tokens + granted));
+            const std::uint32_t blocks = missing(sequence, sequence.computed_tokens + granted);
+            const bool given = granted > 0 && make_room(i, blocks);
             if (given) {
-                add_row(i, granted, missing(sequence, sequence.computed_tokens + granted));
+                add_row(i, granted, blocks);
                 if (wanted > 1) prefill_tokens -= std::min(prefill_tokens, granted);
             }
-            committed_ += missing(sequence, known(sequence)) -
-                          (given ? missing(sequence, sequence.computed_tokens + granted) : 0);
+            committed_ += missing(sequence, known(sequence)) - (given ? blocks : 0);
         }
     }
 
-    // Preempts those that arrived last until `blocks` are free; false if even without all later ones they are
-    // not.
+    // Preempts those that arrived last until `blocks` are free; false if without all later ones they still
+    // are not.
     bool make_room(std::uint32_t index, std::uint32_t blocks) {
         while (blocks > free_blocks_) {
             do --end_;

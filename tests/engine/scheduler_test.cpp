@@ -259,10 +259,12 @@ TEST_CASE("a result that does not fit its plan is a bug of the worker") {
 }
 
 TEST_CASE("who kills workers runs alone from the second death on, and fails alone at the third") {
-    Bench bench;
+    SchedulerOptions options = small();
+    options.max_num_batched_tokens = 32;
+    Bench bench(options);
     bench.ready();
     for (SequenceId id : {7, 8, 9}) bench.send(RequestArrived{1, spec_of(id, 2)});
-    while (bench.plans.back().rows.size() < 3) bench.complete(5);
+    while (bench.plans.at(bench.answered).rows.size() < 3) bench.complete(5);
     for (int death = 0; death < 2; ++death) {
         bench.lose();
         bench.ready();
@@ -284,6 +286,19 @@ TEST_CASE("who kills workers runs alone from the second death on, and fails alon
         if (bench.unanswered() > 1 || bench.plans.at(bench.answered).rows[0].id == id) bench.complete(5);
     }
     CHECK(bench.plans.back().rows.size() == 2);
+}
+
+TEST_CASE("a death counts for the step that the worker was in, not for the one planned behind it") {
+    Bench bench;
+    bench.ready();
+    bench.send(RequestArrived{1, spec_of(7, 8)});
+    bench.send(RequestArrived{2, spec_of(8, 8)});
+    bench.complete(5);
+    CHECK(bench.plans.at(bench.answered).rows.size() == 1);
+    CHECK(bench.plans.back().rows.size() == 2);
+    bench.lose();
+    CHECK(bench.scheduler.find(7)->num_worker_deaths == 1);
+    CHECK(bench.scheduler.find(8)->num_worker_deaths == 0);
 }
 
 TEST_CASE("the latest is preempted when blocks run out, recomputes with the same tokens, and all end") {

@@ -127,11 +127,13 @@ void Simulation::step() {
 
 void Simulation::lose_worker() {
     if (!ready_) return;
-    std::set<SequenceId> involved;
-    for (const InFlight& step : in_flight_) {
+    if (!in_flight_.empty()) {  // it died in the oldest step
+        const InFlight& step = in_flight_.front();
         for (const PlanRow& row : step.plan.rows) {
-            if (step.replaced.count(row.id) == 0) involved.insert(row.id);
+            if (step.replaced.count(row.id) == 0) ++requests_.at(row.id).deaths;
         }
+    }
+    for (const InFlight& step : in_flight_) {
         StepResult late;
         late.epoch = epoch_;
         late.step = step.plan.step;
@@ -141,7 +143,6 @@ void Simulation::lose_worker() {
         }
         stale_.push_back(late);
     }
-    for (SequenceId id : involved) ++requests_.at(id).deaths;
     in_flight_.clear();
     tables_.clear();
     ready_ = false;

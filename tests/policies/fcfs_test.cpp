@@ -49,6 +49,12 @@ Answer ask(const std::vector<PolicySequence>& sequences, std::uint32_t budget, s
 
 using Rows = std::vector<std::pair<std::uint32_t, std::uint32_t>>;
 
+TEST_CASE("the flat types have no hidden padding") {
+    CHECK(sizeof(PolicySequence) == 5 * 8 + 10 * 4);
+    CHECK(sizeof(PolicyEvent) == 2 * 4 + 3 * 8);
+    CHECK(sizeof(PolicyView) == 2 * 4 + sizeof(void*) + 2 * 4 + 8 + 6 * 4 + 3 * 8);
+}
+
 TEST_CASE("decoding goes before prefill, prefill takes what is left of the budget") {
     const auto answer = ask({sequence(POLICY_RUNNING, 50, 10, 0, 3), sequence(POLICY_RUNNING, 4, 5, 2, 2),
                              sequence(POLICY_WAITING, 20, 0, 0, 0)},

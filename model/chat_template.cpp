@@ -33,7 +33,8 @@ Result<std::string> ChatTemplate::render(const std::string& variables_json,
     options.now = now;
     auto text = template_.render(std::move(variables), options);
     if (!text)
-        return invalid_argument("The model's chat template refuses this conversation: " + text.error().message, "messages");
+        return invalid_argument(
+            "The model's chat template refuses this conversation: " + text.error().message, "messages");
     return text;
 }
 

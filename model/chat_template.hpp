@@ -16,8 +16,9 @@ class ChatTemplate {
     static Result<ChatTemplate> parse(std::string source, std::string bos, std::string eos);
 
     // `variables_json` is an object with `messages` and whatever else the request brings (tools, documents,
-    // enable_thinking, ...); `add_generation_prompt` is true unless it says otherwise. `now` is what strftime_now
-    // sees. Errors are invalid_argument, with the template's own message when it refuses the conversation.
+    // enable_thinking, ...); `add_generation_prompt` is true unless it says otherwise. `now` is what
+    // strftime_now sees. Errors are invalid_argument, with the template's own message when it refuses the
+    // conversation.
     Result<std::string> render(const std::string& variables_json, std::optional<jinja::CivilTime> now) const;
 
   private:

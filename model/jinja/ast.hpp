@@ -90,8 +90,9 @@ struct Conditional {
 };
 
 struct Expression {
-    using Node = std::variant<Literal, Name, ListLiteral, TupleLiteral, DictLiteral, Attribute, Subscript, Slice, Call,
-                              Filter, Test, Unary, Binary, Logical, Concatenate, CompareChain, Conditional>;
+    using Node =
+        std::variant<Literal, Name, ListLiteral, TupleLiteral, DictLiteral, Attribute, Subscript, Slice, Call,
+                     Filter, Test, Unary, Binary, Logical, Concatenate, CompareChain, Conditional>;
     int line;
     Node node;
 };
@@ -101,9 +102,9 @@ struct Expression {
 // What {% set %} and {% for %} assign to: a name, a namespace's field, or several of these.
 struct Target {
     std::string name;
-    std::string field;            // of the namespace `name`, or empty
+    std::string field;  // of the namespace `name`, or empty
     std::vector<Target> elements;
-    bool is_tuple = false;        // then only the elements count
+    bool is_tuple = false;  // then only the elements count
 };
 
 struct Data {
@@ -158,8 +159,8 @@ struct Break {};
 struct Continue {};
 
 struct Statement {
-    using Node = std::variant<Data, Output, If, For, Set, SetBlock, MacroDefinition, CallBlock, FilterBlock, With, Scoped,
-                              Break, Continue>;
+    using Node = std::variant<Data, Output, If, For, Set, SetBlock, MacroDefinition, CallBlock, FilterBlock,
+                              With, Scoped, Break, Continue>;
     int line;
     Node node;
 };

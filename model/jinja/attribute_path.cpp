@@ -8,9 +8,11 @@
 namespace troupe::jinja {
 
 static Value path_part(std::string_view text) {
-    const bool digits = !text.empty() && std::all_of(text.begin(), text.end(), [](char c) { return c >= '0' && c <= '9'; });
+    const bool digits =
+        !text.empty() && std::all_of(text.begin(), text.end(), [](char c) { return c >= '0' && c <= '9'; });
     int64_t index = 0;
-    if (digits && std::from_chars(text.data(), text.data() + text.size(), index).ec == std::errc()) return index;
+    if (digits && std::from_chars(text.data(), text.data() + text.size(), index).ec == std::errc())
+        return index;
     return text;
 }
 
@@ -38,6 +40,8 @@ Value AttributePath::of(Runtime& runtime, Value item, const Value& fallback) con
     return item;
 }
 
-Value ignore_case(const Value& value) { return value.is_string() ? Value(unicode::lower(value.text())) : value; }
+Value ignore_case(const Value& value) {
+    return value.is_string() ? Value(unicode::lower(value.text())) : value;
+}
 
 }  // namespace troupe::jinja

@@ -64,7 +64,8 @@ std::string format_number(Runtime& runtime, const Value& value, FormatSpec spec)
     std::string digits;
     bool negative = false;
     const bool integral = !value.is_float();
-    if (integral && (spec.type == '\0' || std::string_view("bdnoxX").find(spec.type) != std::string_view::npos)) {
+    if (integral &&
+        (spec.type == '\0' || std::string_view("bdnoxX").find(spec.type) != std::string_view::npos)) {
         const int64_t i = integer_of(value, "format");
         if (spec.type == '\0' || spec.type == 'n') number.conversion = 'd';
         negative = i < 0;
@@ -92,10 +93,13 @@ std::string format_value(Runtime& runtime, const Value& value, std::string_view 
     if (spec_text.empty()) return text_of(value);
     const FormatSpec spec = parse_spec(spec_text);
     const bool text_wanted = spec.type == 's' || (value.is_bool() && spec.type == '\0');
-    if ((value.is_bool() || value.is_integer() || value.is_float()) && !text_wanted) return format_number(runtime, value, spec);
-    if (!value.is_string() && !value.is_bool()) fail("unsupported format string passed to " + std::string(value.type_name()) + ".__format__");
+    if ((value.is_bool() || value.is_integer() || value.is_float()) && !text_wanted)
+        return format_number(runtime, value, spec);
+    if (!value.is_string() && !value.is_bool())
+        fail("unsupported format string passed to " + std::string(value.type_name()) + ".__format__");
     if (spec.type != '\0' && spec.type != 's')
-        fail(std::string("Unknown format code '") + spec.type + "' for object of type '" + std::string(value.type_name()) + "'");
+        fail(std::string("Unknown format code '") + spec.type + "' for object of type '" +
+             std::string(value.type_name()) + "'");
     std::string text = text_of(value);
     if (spec.precision >= 0) text.resize(unicode::byte_offset(text, static_cast<size_t>(spec.precision)));
     return pad(runtime, "", text, spec.width, spec.fill, spec.alignment ? spec.alignment : '<');
@@ -190,7 +194,9 @@ class BraceFormatter {
         const bool numbered = parsed.ec == std::errc() && parsed.ptr == name.data() + name.size();
         if (name.empty() || numbered) {
             if (name.empty()) index = automatic_++;
-            if (index >= arguments_.positional.size()) fail("Replacement index " + std::to_string(index) + " out of range for positional args tuple");
+            if (index >= arguments_.positional.size())
+                fail("Replacement index " + std::to_string(index) +
+                     " out of range for positional args tuple");
             return arguments_.positional[index];
         }
         for (const auto& [key, value] : arguments_.named)

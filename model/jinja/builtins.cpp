@@ -33,7 +33,9 @@ class BoundMethod : public Object {
     std::string_view type_name() const override { return "builtin_function_or_method"; }
     std::string repr() const override { return "<built-in method " + std::string(method_.name) + ">"; }
     bool callable() const override { return true; }
-    Value call(Runtime& runtime, Arguments arguments) override { return invoke(runtime, method_, self_, arguments); }
+    Value call(Runtime& runtime, Arguments arguments) override {
+        return invoke(runtime, method_, self_, arguments);
+    }
     Extent extent() const override { return extent_; }
 
   private:
@@ -55,7 +57,8 @@ Bound::Bound(const Builtin& builtin, const Arguments& arguments) : builtin_(buil
     values_.resize(parameters.size());
     std::copy(arguments.positional.begin(), arguments.positional.end(), values_.begin());
     for (const auto& [key, value] : arguments.named) {
-        const auto found = std::find_if(parameters.begin(), parameters.end(), [&](const Parameter& p) { return p.name == key; });
+        const auto found = std::find_if(parameters.begin(), parameters.end(),
+                                        [&](const Parameter& p) { return p.name == key; });
         if (found == parameters.end()) fail(name + "() got an unexpected keyword argument '" + key + "'");
         auto& slot = values_[static_cast<size_t>(found - parameters.begin())];
         if (slot) fail(name + "() got multiple values for argument '" + key + "'");
@@ -72,7 +75,8 @@ int64_t Bound::integer(size_t parameter, int64_t fallback) const {
     if (value.is_bool()) return value.as_bool() ? 1 : 0;
     if (value.is_undefined()) fail(value.undefined_message());
     if (!value.is_integer())
-        fail(std::string(builtin_.name) + "(): '" + std::string(value.type_name()) + "' object cannot be interpreted as an integer");
+        fail(std::string(builtin_.name) + "(): '" + std::string(value.type_name()) +
+             "' object cannot be interpreted as an integer");
     return value.as_integer();
 }
 
@@ -92,6 +96,8 @@ Value invoke(Runtime& runtime, const Builtin& builtin, const Value& self, const 
     return result;
 }
 
-Value bind_method(const Builtin& method, const Value& object) { return std::make_shared<BoundMethod>(method, object); }
+Value bind_method(const Builtin& method, const Value& object) {
+    return std::make_shared<BoundMethod>(method, object);
+}
 
 }  // namespace troupe::jinja

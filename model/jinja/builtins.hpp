@@ -28,7 +28,9 @@ class Bound {
     bool given(size_t parameter) const { return has(parameter) && !values_[parameter]->is_none(); }
     const Value& at(size_t parameter) const { return *values_[parameter]; }  // precondition: has
     Value value(size_t parameter, Value fallback) const { return has(parameter) ? at(parameter) : fallback; }
-    bool flag(size_t parameter, bool fallback) const { return has(parameter) ? at(parameter).truthy() : fallback; }
+    bool flag(size_t parameter, bool fallback) const {
+        return has(parameter) ? at(parameter).truthy() : fallback;
+    }
     int64_t integer(size_t parameter, int64_t fallback) const;  // fails on other types
     const std::string& text(size_t parameter) const;            // fails on other types; precondition: has
 

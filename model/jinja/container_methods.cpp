@@ -27,7 +27,8 @@ Value dict_view(Runtime& runtime, const Value& self, const Bound&) {
 }
 
 Value dict_get(Runtime&, const Value& self, const Bound& arguments) {
-    if (!hashable(arguments.at(0))) fail("unhashable type: '" + std::string(arguments.at(0).type_name()) + "'");
+    if (!hashable(arguments.at(0)))
+        fail("unhashable type: '" + std::string(arguments.at(0).type_name()) + "'");
     const Value* found = self.dict().find(arguments.at(0));
     return found ? *found : arguments.value(1, {});
 }
@@ -37,7 +38,9 @@ Value copy(Runtime&, const Value& self, const Bound&) { return self; }
 Value index_of(Runtime& runtime, const Value& self, const Bound& arguments) {
     const auto& items = self.sequence().items;
     const auto size = static_cast<int64_t>(items.size());
-    const auto bound = [&](int64_t index) { return std::clamp<int64_t>(index < 0 ? index + size : index, 0, size); };
+    const auto bound = [&](int64_t index) {
+        return std::clamp<int64_t>(index < 0 ? index + size : index, 0, size);
+    };
     runtime.step(items.size());
     for (int64_t i = bound(arguments.integer(1, 0)); i < bound(arguments.integer(2, size)); ++i)
         if (equals(items[static_cast<size_t>(i)], arguments.at(0))) return i;
@@ -47,7 +50,8 @@ Value index_of(Runtime& runtime, const Value& self, const Bound& arguments) {
 Value count_of(Runtime& runtime, const Value& self, const Bound& arguments) {
     const auto& items = self.sequence().items;
     runtime.step(items.size());
-    return std::count_if(items.begin(), items.end(), [&](const Value& item) { return equals(item, arguments.at(0)); });
+    return std::count_if(items.begin(), items.end(),
+                         [&](const Value& item) { return equals(item, arguments.at(0)); });
 }
 
 Value is_integer(Runtime&, const Value& self, const Bound&) {
@@ -61,14 +65,16 @@ constexpr Builtin dict_table[] = {
     {"get", "key! default", dict_get},
     {"copy", "", copy},
 };
-constexpr Builtin sequence_table[] = {{"index", "value! start stop", index_of}, {"count", "value!", count_of}};
+constexpr Builtin sequence_table[] = {{"index", "value! start stop", index_of},
+                                      {"count", "value!", count_of}};
 constexpr Builtin list_copy{"copy", "", copy};
 constexpr Builtin float_is_integer{"is_integer", "", is_integer};
 
 }  // namespace
 
 const Builtin* find_in(std::span<const Builtin> table, std::string_view name) {
-    const auto found = std::find_if(table.begin(), table.end(), [&](const Builtin& b) { return b.name == name; });
+    const auto found =
+        std::find_if(table.begin(), table.end(), [&](const Builtin& b) { return b.name == name; });
     return found == table.end() ? nullptr : &*found;
 }
 
@@ -83,8 +89,8 @@ const Builtin* find_method(const Value& object, std::string_view name) {
 
 bool mutates(const Value& object, std::string_view name) {
     static constexpr std::string_view of_dict[] = {"clear", "pop", "popitem", "setdefault", "update"};
-    static constexpr std::string_view of_list[] = {"append", "clear",  "pop",    "reverse",
-                                                   "insert", "sort", "extend", "remove"};
+    static constexpr std::string_view of_list[] = {"append", "clear", "pop",    "reverse",
+                                                   "insert", "sort",  "extend", "remove"};
     const auto among = [&](std::span<const std::string_view> names) {
         return std::find(names.begin(), names.end(), name) != names.end();
     };

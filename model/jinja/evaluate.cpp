@@ -60,12 +60,15 @@ Value Evaluator::evaluate(const Slice& slice) {
 Arguments Evaluator::evaluate_arguments(const CallArguments& arguments) {
     Arguments values;
     values.positional = evaluate_all(arguments.positional);
-    for (const auto& [name, expression] : arguments.named) values.named.emplace_back(name, evaluate(*expression));
+    for (const auto& [name, expression] : arguments.named)
+        values.named.emplace_back(name, evaluate(*expression));
     if (arguments.spread)
-        for (Value& item : to_items(runtime_, evaluate(*arguments.spread))) values.positional.push_back(std::move(item));
+        for (Value& item : to_items(runtime_, evaluate(*arguments.spread)))
+            values.positional.push_back(std::move(item));
     if (arguments.named_spread) {
         const Value extra = evaluate(*arguments.named_spread);
-        if (!extra.is_dict()) fail("argument after ** must be a mapping, not " + std::string(extra.type_name()));
+        if (!extra.is_dict())
+            fail("argument after ** must be a mapping, not " + std::string(extra.type_name()));
         for (const auto& [name, value] : extra.dict().entries()) {
             if (!name.is_string()) fail("keywords must be strings");
             values.named.emplace_back(name.text(), value);
@@ -115,9 +118,12 @@ Value Evaluator::evaluate(const Test& test) {
 Value Evaluator::evaluate(const Unary& unary) {
     const Value operand = evaluate(*unary.operand);
     switch (unary.op) {
-        case Unary::Operator::negate: return negate(operand);
-        case Unary::Operator::plus: return plus(operand);
-        case Unary::Operator::logical_not: return !operand.truthy();
+        case Unary::Operator::negate:
+            return negate(operand);
+        case Unary::Operator::plus:
+            return plus(operand);
+        case Unary::Operator::logical_not:
+            return !operand.truthy();
     }
     return {};
 }

@@ -81,8 +81,14 @@ Evaluator::Flow Evaluator::run(const Statement& statement) {
 
 void Evaluator::emit(std::string_view text) {
     runtime_.charge(text.size());
-    if (output_.size() + text.size() > runtime_.options().limits.max_output) fail("the template's output is too long");
+    if (output_.size() + text.size() > runtime_.options().limits.max_output)
+        fail("the template's output is too long");
     output_ += text;
+}
+
+void Evaluator::emit_text(const Value& value) {
+    if (!value.is_string()) fail("expected str instance, " + std::string(value.type_name()) + " found");
+    emit(value.text());
 }
 
 Evaluator::Flow Evaluator::run(const Data& data) {
@@ -125,7 +131,8 @@ void Evaluator::assign(const Target& target, Value value) {
         const std::vector<Value> items = to_items(runtime_, value);
         const size_t wanted = target.elements.size();
         if (items.size() != wanted)
-            fail((items.size() < wanted ? "not enough values to unpack (expected " : "too many values to unpack (expected ") +
+            fail((items.size() < wanted ? "not enough values to unpack (expected "
+                                        : "too many values to unpack (expected ") +
                  std::to_string(wanted) + ")");
         for (size_t i = 0; i < items.size(); ++i) assign(target.elements[i], items[i]);
     } else if (target.field.empty()) {
@@ -157,7 +164,7 @@ Evaluator::Flow Evaluator::run(const FilterBlock& statement) {
     Flow flow{};
     Value text = capture(statement.body, flow);
     if (flow != Flow::next) return flow;
-    emit(text_of(apply_chain(*statement.filter, std::move(text))));
+    emit_text(apply_chain(*statement.filter, std::move(text)));
     return flow;
 }
 
@@ -174,7 +181,8 @@ Evaluator::Flow Evaluator::run(const With& statement) {
 Evaluator::Flow Evaluator::run(const For& statement) {
     const Value items = evaluate(*statement.iterable);
     if (!statement.recursive) return run_loop(statement, items, 0);
-    run_loop(statement, items, 0);  // break and continue stay inside, as in the function that Jinja makes of it
+    run_loop(statement, items,
+             0);  // break and continue stay inside, as in the function that Jinja makes of it
     return Flow::next;
 }
 
@@ -229,9 +237,7 @@ Evaluator::Flow Evaluator::run(const MacroDefinition& macro) {
 
 Evaluator::Flow Evaluator::run(const CallBlock& statement) {
     const Value caller = make_macro(statement.caller);
-    const Value text = evaluate_call(std::get<Call>(statement.call->node), &caller);
-    runtime_.charge(text.extent().weight);
-    emit(text_of(text));
+    emit_text(evaluate_call(std::get<Call>(statement.call->node), &caller));
     return Flow::next;
 }
 
@@ -248,7 +254,8 @@ Value Evaluator::call_macro(const MacroDefinition& macro, const ScopePtr& closur
 void Evaluator::bind_parameters(const MacroDefinition& macro, Arguments arguments) {
     auto& [positional, named] = arguments;
     const auto take_named = [&](std::string_view name) -> std::optional<Value> {
-        const auto found = std::find_if(named.begin(), named.end(), [&](const auto& n) { return n.first == name; });
+        const auto found =
+            std::find_if(named.begin(), named.end(), [&](const auto& n) { return n.first == name; });
         if (found == named.end()) return std::nullopt;
         std::optional<Value> value = std::move(found->second);
         named.erase(found);

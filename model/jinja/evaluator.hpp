@@ -17,7 +17,8 @@ class Evaluator {
     std::string render(const Block& block);
 
     // The text of a macro called with these arguments, in a scope on top of the one where it was defined.
-    Value call_macro(const MacroDefinition& macro, const std::shared_ptr<Scope>& closure, Arguments arguments);
+    Value call_macro(const MacroDefinition& macro, const std::shared_ptr<Scope>& closure,
+                     Arguments arguments);
 
   private:
     enum class Flow : unsigned char { next, break_loop, continue_loop };
@@ -45,13 +46,16 @@ class Evaluator {
     Cursor filtered(const For& statement, Cursor items);
     void assign(const Target& target, Value value);
     void emit(std::string_view text);
+    void emit_text(const Value& value);  // of {% call %} and {% filter %}, which must make strings
     std::string capture(const Block& block, Flow& flow);  // what the block writes, in a new scope
     Value make_macro(const MacroDefinition& macro);
     void bind_parameters(const MacroDefinition& macro, Arguments arguments);
 
     // Expressions.
     Value evaluate(const Expression& expression);
-    Value evaluate_or_none(const ExpressionPtr& expression) { return expression ? evaluate(*expression) : Value(); }
+    Value evaluate_or_none(const ExpressionPtr& expression) {
+        return expression ? evaluate(*expression) : Value();
+    }
     Value evaluate(const Literal& literal) { return literal.value; }
     Value evaluate(const Name& name);
     Value evaluate(const ListLiteral& list);

@@ -4,8 +4,8 @@
 
 namespace troupe::jinja {
 
-// Brackets and prefixes nest by recursion here; operators, calls and filters in a row make the tree deep without
-// it. Both are bounded, because evaluating and destroying the tree recurse.
+// Brackets and prefixes nest by recursion here; operators, calls and filters in a row make the tree deep
+// without it. Both are bounded, because evaluating and destroying the tree recurse.
 static constexpr int max_nesting = 150;
 static constexpr int max_chain = 3000;  // in one expression
 
@@ -30,12 +30,13 @@ ExpressionPtr ExpressionParser::parse(bool with_conditional) {
     return with_conditional ? parse_conditional() : parse_or();
 }
 
-ExpressionPtr ExpressionParser::parse_tuple(bool with_conditional, std::string_view stop_name, bool in_parentheses) {
+ExpressionPtr ExpressionParser::parse_tuple(bool with_conditional, std::string_view stop_name,
+                                            bool in_parentheses) {
     const int line = tokens_.line();
     const auto at_end = [&] {
         const Token& token = tokens_.current();
-        return token.type == Token::Type::variable_end || token.type == Token::Type::block_end || token.is_op(")") ||
-               (!stop_name.empty() && token.is_name(stop_name));
+        return token.type == Token::Type::variable_end || token.type == Token::Type::block_end ||
+               token.is_op(")") || (!stop_name.empty() && token.is_name(stop_name));
     };
     TupleLiteral tuple;
     bool has_comma = false;
@@ -87,7 +88,7 @@ ExpressionPtr ExpressionParser::parse_not() {
 
 static bool read_comparison(TokenStream& tokens, Comparison& op) {
     static constexpr std::pair<std::string_view, Comparison> symbols[] = {
-        {"==", Comparison::equal}, {"!=", Comparison::not_equal},  {"<", Comparison::less},
+        {"==", Comparison::equal},  {"!=", Comparison::not_equal},  {"<", Comparison::less},
         {">", Comparison::greater}, {"<=", Comparison::less_equal}, {">=", Comparison::greater_equal}};
     for (const auto& [symbol, comparison] : symbols) {
         if (!tokens.skip_op(symbol)) continue;
@@ -133,12 +134,15 @@ ExpressionPtr ExpressionParser::parse_concatenation() {
 
 ExpressionPtr ExpressionParser::parse_product() {
     static constexpr std::pair<std::string_view, BinaryOperator> symbols[] = {
-        {"*", BinaryOperator::multiply}, {"/", BinaryOperator::divide},
-        {"//", BinaryOperator::floor_divide}, {"%", BinaryOperator::modulo}};
+        {"*", BinaryOperator::multiply},
+        {"/", BinaryOperator::divide},
+        {"//", BinaryOperator::floor_divide},
+        {"%", BinaryOperator::modulo}};
     ExpressionPtr left = parse_power();
     while (true) {
-        const auto* found = std::find_if(std::begin(symbols), std::end(symbols),
-                                         [&](const auto& symbol) { return tokens_.current().is_op(symbol.first); });
+        const auto* found = std::find_if(std::begin(symbols), std::end(symbols), [&](const auto& symbol) {
+            return tokens_.current().is_op(symbol.first);
+        });
         if (found == std::end(symbols)) return left;
         const int line = tokens_.next().line;
         left = make(line, Binary{found->second, std::move(left), parse_power()});

@@ -16,7 +16,8 @@ class ExpressionParser {
 
     ExpressionPtr parse(bool with_conditional = true);
     // Comma-separated expressions make a tuple. Stops at `stop_name`, if given.
-    ExpressionPtr parse_tuple(bool with_conditional = true, std::string_view stop_name = {}, bool in_parentheses = false);
+    ExpressionPtr parse_tuple(bool with_conditional = true, std::string_view stop_name = {},
+                              bool in_parentheses = false);
     // name | filter | filter: the chain after `input`, which may be null (see ast.hpp).
     ExpressionPtr parse_filters(ExpressionPtr input, bool starts_with_name = false);
 

@@ -11,7 +11,8 @@ namespace {
 
 Value range(Runtime& runtime, const Value&, const Bound& arguments) {
     const auto& given = arguments.all().positional;
-    if (given.empty() || given.size() > 3 || !arguments.all().named.empty()) fail("range expected 1 to 3 arguments");
+    if (given.empty() || given.size() > 3 || !arguments.all().named.empty())
+        fail("range expected 1 to 3 arguments");
     int64_t numbers[3] = {0, 0, 1};
     for (size_t i = 0; i < given.size(); ++i) {
         if (given[i].is_undefined()) fail(given[i].undefined_message());
@@ -56,10 +57,12 @@ Dict make_dict(Runtime& runtime, const Arguments& arguments) {
     return result;
 }
 
-Value dict(Runtime& runtime, const Value&, const Bound& arguments) { return make_dict(runtime, arguments.all()); }
+Value dict(Runtime& runtime, const Value&, const Bound& arguments) {
+    return make_dict(runtime, arguments.all());
+}
 
 Value make_namespace(Runtime& runtime, const Value&, const Bound& arguments) {
-    const auto space = runtime.keep(std::make_shared<Namespace>());
+    const auto space = runtime.keep(std::make_shared<Namespace>(runtime));
     space->fields = make_dict(runtime, arguments.all());
     return space;
 }
@@ -139,7 +142,8 @@ std::tm broken_down(CivilTime time) {
     return tm;
 }
 
-// What Python's datetime answers itself, before it asks strftime: %f, and %z and %Z, which a time without zone lacks.
+// What Python's datetime answers itself, before it asks strftime: %f, and %z and %Z, which a time without
+// zone lacks.
 std::string without_python_fields(const std::string& format, CivilTime time) {
     std::string result;
     for (size_t i = 0; i < format.size(); ++i) {
@@ -173,9 +177,12 @@ Value strftime_now(Runtime& runtime, const Value&, const Bound& arguments) {
 }
 
 constexpr Builtin functions[] = {
-    {"range", "*", range},           {"dict", "*", dict},
-    {"namespace", "*", make_namespace}, {"cycler", "*", make_cycler},
-    {"joiner", "sep", make_joiner},  {"raise_exception", "message!", raise_exception},
+    {"range", "*", range},
+    {"dict", "*", dict},
+    {"namespace", "*", make_namespace},
+    {"cycler", "*", make_cycler},
+    {"joiner", "sep", make_joiner},
+    {"raise_exception", "message!", raise_exception},
     {"strftime_now", "format!", strftime_now},
 };
 

@@ -28,12 +28,18 @@ Value convert(const simdjson::dom::element& element) {
             for (const auto& [key, value] : object) dict.set(Value(key), convert(value));
             return dict;
         }
-        case element_type::INT64: return int64_t(element);
-        case element_type::UINT64: fail("an integer does not fit into 64 bits with sign");
-        case element_type::DOUBLE: return double(element);
-        case element_type::STRING: return Value(std::string_view(element));
-        case element_type::BOOL: return bool(element);
-        case element_type::NULL_VALUE: return {};
+        case element_type::INT64:
+            return int64_t(element);
+        case element_type::UINT64:
+            fail("an integer does not fit into 64 bits with sign");
+        case element_type::DOUBLE:
+            return double(element);
+        case element_type::STRING:
+            return Value(std::string_view(element));
+        case element_type::BOOL:
+            return bool(element);
+        case element_type::NULL_VALUE:
+            return {};
     }
     return {};
 }
@@ -44,19 +50,32 @@ class JsonWriter {
 
     void write(const Value& value) {
         switch (value.kind()) {
-            case Value::Kind::none: out_ += "null"; return;
-            case Value::Kind::boolean: out_ += value.as_bool() ? "true" : "false"; return;
-            case Value::Kind::integer: out_ += std::to_string(value.as_integer()); return;
-            case Value::Kind::floating: out_ += number(value.as_float()); return;
-            case Value::Kind::string: write_string(value.text()); return;
-            case Value::Kind::dict: write_dict(value.dict()); return;
+            case Value::Kind::none:
+                out_ += "null";
+                return;
+            case Value::Kind::boolean:
+                out_ += value.as_bool() ? "true" : "false";
+                return;
+            case Value::Kind::integer:
+                out_ += std::to_string(value.as_integer());
+                return;
+            case Value::Kind::floating:
+                out_ += number(value.as_float());
+                return;
+            case Value::Kind::string:
+                write_string(value.text());
+                return;
+            case Value::Kind::dict:
+                write_dict(value.dict());
+                return;
             case Value::Kind::sequence:
                 if (value.sequence().flavor == Sequence::Flavor::list || value.sequence().is_tuple()) {
                     write_list(value.sequence());
                     return;
                 }
                 break;
-            default: break;
+            default:
+                break;
         }
         fail("Object of type " + std::string(value.type_name()) + " is not JSON serializable");
     }
@@ -95,12 +114,18 @@ class JsonWriter {
 
     static std::string key_text(const Value& key) {
         switch (key.kind()) {
-            case Value::Kind::string: return key.text();
-            case Value::Kind::none: return "null";
-            case Value::Kind::boolean: return key.as_bool() ? "true" : "false";
-            case Value::Kind::integer: return std::to_string(key.as_integer());
-            case Value::Kind::floating: return number(key.as_float());
-            default: fail("keys must be str, int, float, bool or None, not " + std::string(key.type_name()));
+            case Value::Kind::string:
+                return key.text();
+            case Value::Kind::none:
+                return "null";
+            case Value::Kind::boolean:
+                return key.as_bool() ? "true" : "false";
+            case Value::Kind::integer:
+                return std::to_string(key.as_integer());
+            case Value::Kind::floating:
+                return number(key.as_float());
+            default:
+                fail("keys must be str, int, float, bool or None, not " + std::string(key.type_name()));
         }
     }
 
@@ -140,15 +165,29 @@ class JsonWriter {
             const size_t begin = i;
             const char32_t c = unicode::decode(text, i);
             switch (c) {
-                case '"': out_ += "\\\""; break;
-                case '\\': out_ += "\\\\"; break;
-                case '\n': out_ += "\\n"; break;
-                case '\r': out_ += "\\r"; break;
-                case '\t': out_ += "\\t"; break;
-                case '\f': out_ += "\\f"; break;
-                case '\b': out_ += "\\b"; break;
+                case '"':
+                    out_ += "\\\"";
+                    break;
+                case '\\':
+                    out_ += "\\\\";
+                    break;
+                case '\n':
+                    out_ += "\\n";
+                    break;
+                case '\r':
+                    out_ += "\\r";
+                    break;
+                case '\t':
+                    out_ += "\\t";
+                    break;
+                case '\f':
+                    out_ += "\\f";
+                    break;
+                case '\b':
+                    out_ += "\\b";
+                    break;
                 default:
-                    if (c < 0x20 || (format_.ensure_ascii && c > 0x7e && c < 0x10000 )) {
+                    if (c < 0x20 || (format_.ensure_ascii && c > 0x7e && c < 0x10000)) {
                         write_unit(c);
                     } else if (format_.ensure_ascii && c >= 0x10000) {
                         write_unit(0xd800 + ((c - 0x10000) >> 10));

@@ -11,7 +11,8 @@ namespace {
 
 bool is_digit(char c) { return c >= '0' && c <= '9'; }
 bool is_name_start(char c) {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_' || static_cast<unsigned char>(c) >= 0x80;
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_' ||
+           static_cast<unsigned char>(c) >= 0x80;
 }
 bool is_name_part(char c) { return is_name_start(c) || is_digit(c); }
 bool is_blank(std::string_view text) { return unicode::strip(text, unicode::Side::left).empty(); }
@@ -45,12 +46,15 @@ class Lexer {
   private:
     void push(Token::Type type, std::string text) { tokens_.push_back({type, line_, std::move(text), {}}); }
 
-    bool starts(std::string_view prefix) const { return source_.compare(position_, prefix.size(), prefix) == 0; }
+    bool starts(std::string_view prefix) const {
+        return source_.compare(position_, prefix.size(), prefix) == 0;
+    }
 
     // Moves past the next `count` bytes, counting lines.
     void advance(size_t count) {
-        line_ += static_cast<int>(std::count(source_.begin() + static_cast<ptrdiff_t>(position_),
-                                             source_.begin() + static_cast<ptrdiff_t>(position_ + count), '\n'));
+        line_ +=
+            static_cast<int>(std::count(source_.begin() + static_cast<ptrdiff_t>(position_),
+                                        source_.begin() + static_cast<ptrdiff_t>(position_ + count), '\n'));
         position_ += count;
         line_starting_ = position_ > 0 && source_[position_ - 1] == '\n';
     }
@@ -98,7 +102,8 @@ class Lexer {
         } else if (sign != '+' && !variable) {
             const size_t newline = text.rfind('\n');
             const size_t line_start = newline == std::string_view::npos ? 0 : newline + 1;
-            if ((line_start > 0 || line_starting_) && is_blank(text.substr(line_start))) text = text.substr(0, line_start);
+            if ((line_start > 0 || line_starting_) && is_blank(text.substr(line_start)))
+                text = text.substr(0, line_start);
         }
         if (!text.empty()) push(Token::Type::data, std::string(text));
         advance(end - position_);
@@ -115,10 +120,13 @@ class Lexer {
             skip_one_newline();
     }
 
-    // {% raw %} text {% endraw %}, the opening "{%" being consumed. False, with nothing consumed, for other tags.
+    // {% raw %} text {% endraw %}, the opening "{%" being consumed. False, with nothing consumed, for other
+    // tags.
     bool lex_raw() {
         size_t at = position_;
-        const auto spaces = [&] { while (at < source_.size() && is_blank(source_.substr(at, 1))) ++at; };
+        const auto spaces = [&] {
+            while (at < source_.size() && is_blank(source_.substr(at, 1))) ++at;
+        };
         const auto word = [&](std::string_view text) {
             spaces();
             if (source_.compare(at, text.size(), text) != 0) return false;
@@ -132,7 +140,8 @@ class Lexer {
         advance(at + (strips ? 3 : 2) - position_);
         if (strips) skip_space();
 
-        for (size_t tag = source_.find("{%", position_); tag != std::string::npos; tag = source_.find("{%", tag + 2)) {
+        for (size_t tag = source_.find("{%", position_); tag != std::string::npos;
+             tag = source_.find("{%", tag + 2)) {
             at = tag + 2;
             const char sign = at < source_.size() ? source_[at] : '\0';
             if (sign == '-' || sign == '+') ++at;
@@ -156,7 +165,8 @@ class Lexer {
         if (!open_brackets_.empty()) return false;
         const std::string_view end = variable ? "}}" : "%}";
         const bool strips = source_[position_] == '-' && source_.compare(position_ + 1, 2, end) == 0;
-        const bool keeps = !variable && source_[position_] == '+' && source_.compare(position_ + 1, 2, end) == 0;
+        const bool keeps =
+            !variable && source_[position_] == '+' && source_.compare(position_ + 1, 2, end) == 0;
         if (!strips && !keeps && !starts(end)) return false;
         push(variable ? Token::Type::variable_end : Token::Type::block_end, {});
         advance(strips || keeps ? 3 : 2);
@@ -196,14 +206,17 @@ class Lexer {
     // Digits of a base, with single underscores between them; moves `at` past them.
     std::string digits(size_t& at, int base) const {
         const auto is_in_base = [base](char c) {
-            const int value = is_digit(c) ? c - '0' : (c | 32) >= 'a' && (c | 32) <= 'f' ? (c | 32) - 'a' + 10 : 99;
+            const int value = is_digit(c)                          ? c - '0'
+                              : (c | 32) >= 'a' && (c | 32) <= 'f' ? (c | 32) - 'a' + 10
+                                                                   : 99;
             return value < base;
         };
         std::string text;
         while (at < source_.size()) {
             if (is_in_base(source_[at]))
                 text += source_[at++];
-            else if (source_[at] == '_' && !text.empty() && at + 1 < source_.size() && is_in_base(source_[at + 1]))
+            else if (source_[at] == '_' && !text.empty() && at + 1 < source_.size() &&
+                     is_in_base(source_[at + 1]))
                 ++at;
             else
                 break;
@@ -214,14 +227,16 @@ class Lexer {
     Value integer(const std::string& text, int base) const {
         int64_t value = 0;
         const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value, base);
-        if (error != std::errc() || end != text.data() + text.size()) fail("the number " + text + " is not a 64-bit integer", line_);
+        if (error != std::errc() || end != text.data() + text.size())
+            fail("the number " + text + " is not a 64-bit integer", line_);
         return value;
     }
 
     void lex_number() {
         size_t at = position_;
         Value number;
-        const char marker = at + 1 < source_.size() && source_[at] == '0' ? static_cast<char>(source_[at + 1] | 32) : '\0';
+        const char marker =
+            at + 1 < source_.size() && source_[at] == '0' ? static_cast<char>(source_[at + 1] | 32) : '\0';
         const int base = marker == 'x' ? 16 : marker == 'o' ? 8 : marker == 'b' ? 2 : 10;
         if (base != 10) {
             at += 2;
@@ -229,7 +244,8 @@ class Lexer {
         } else {
             std::string text = digits(at, 10);
             const bool whole = !lex_fraction(at, text);
-            if (whole && text.size() > 1 && text[0] == '0' && text.find_first_not_of('0') != std::string::npos)
+            if (whole && text.size() > 1 && text[0] == '0' &&
+                text.find_first_not_of('0') != std::string::npos)
                 fail("a decimal integer may not start with 0", line_);
             number = whole ? integer(text, 10) : Value(std::strtod(text.c_str(), nullptr));
         }
@@ -250,7 +266,8 @@ class Lexer {
         if (at < source_.size() && (source_[at] | 32) == 'e') {
             size_t exponent = at + 1;
             std::string sign;
-            if (exponent < source_.size() && (source_[exponent] == '+' || source_[exponent] == '-')) sign = source_[exponent++];
+            if (exponent < source_.size() && (source_[exponent] == '+' || source_[exponent] == '-'))
+                sign = source_[exponent++];
             if (exponent < source_.size() && is_digit(source_[exponent])) {
                 text += "e" + sign + digits(exponent, 10);
                 at = exponent;
@@ -280,7 +297,9 @@ class Lexer {
         static constexpr std::string_view letters = "abfnrtv\\'\"", meanings = "\a\b\f\n\r\t\v\\'\"";
         const char c = source_[at + 1];
         const size_t simple = letters.find(c);
-        const auto is_octal = [&](size_t i) { return i < source_.size() && source_[i] >= '0' && source_[i] <= '7'; };
+        const auto is_octal = [&](size_t i) {
+            return i < source_.size() && source_[i] >= '0' && source_[i] <= '7';
+        };
         if (simple != std::string_view::npos) {
             text += meanings[simple];
             at += 2;
@@ -288,7 +307,8 @@ class Lexer {
             at += 2;
         } else if (is_octal(at + 1)) {
             char32_t value = 0;
-            for (++at; is_octal(at) && value < 0100; ++at) value = value * 8 + static_cast<char32_t>(source_[at] - '0');
+            for (++at; is_octal(at) && value < 0100; ++at)
+                value = value * 8 + static_cast<char32_t>(source_[at] - '0');
             unicode::append(text, value);
         } else if (c == 'x' || c == 'u' || c == 'U') {
             unicode::append(text, hex_escape(at));

@@ -42,7 +42,8 @@ Value Loop::cycle(const Arguments& arguments) const {
 }
 
 bool Loop::changed(std::vector<Value> values) {
-    if (last_changed_ && std::equal(values.begin(), values.end(), last_changed_->begin(), last_changed_->end(), equals))
+    if (last_changed_ &&
+        std::equal(values.begin(), values.end(), last_changed_->begin(), last_changed_->end(), equals))
         return false;
     last_changed_ = std::move(values);
     return true;
@@ -77,7 +78,8 @@ Value Loop::attribute(Runtime& runtime, std::string_view name) {
 
 Value Loop::call(Runtime&, Arguments arguments) {
     if (!recurse_) fail("The loop must have the 'recursive' marker to be called recursively.");
-    if (arguments.positional.size() != 1 || !arguments.named.empty()) fail("loop() takes exactly one argument");
+    if (arguments.positional.size() != 1 || !arguments.named.empty())
+        fail("loop() takes exactly one argument");
     return recurse_(arguments.positional[0], depth_ + 1);
 }
 

@@ -1,5 +1,5 @@
-// The `loop` variable of {% for %}, after Jinja's LoopContext: lazy, one item ahead at most unless the length is
-// asked for, so that filters on the loop see what its body has done.
+// The `loop` variable of {% for %}, after Jinja's LoopContext: lazy, one item ahead at most unless the length
+// is asked for, so that filters on the loop see what its body has done.
 #pragma once
 #include <functional>
 #include <optional>
@@ -13,7 +13,8 @@ class Loop : public Object {
   public:
     using Recurse = std::function<Value(const Value& items, int depth)>;
 
-    // `known_length` where the items are not made on the way; `recurse` is empty unless the loop is recursive.
+    // `known_length` where the items are not made on the way; `recurse` is empty unless the loop is
+    // recursive.
     Loop(Cursor cursor, std::optional<size_t> known_length, int depth, Recurse recurse)
         : cursor_(std::move(cursor)), length_(known_length), depth_(depth), recurse_(std::move(recurse)) {}
 

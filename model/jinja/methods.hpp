@@ -14,7 +14,8 @@ std::span<const Builtin> sequence_filters();
 std::span<const Builtin> value_filters();
 
 // text.replace(from, to, limit); all of them when the limit is negative.
-std::string replaced(Runtime& runtime, std::string_view text, std::string_view from, std::string_view to, int64_t limit);
+std::string replaced(Runtime& runtime, std::string_view text, std::string_view from, std::string_view to,
+                     int64_t limit);
 
 // "{} {name}".format(...)
 std::string format_braces(Runtime& runtime, const std::string& format, const Arguments& arguments);

@@ -13,7 +13,8 @@ namespace troupe::jinja {
 int parse_width(std::string_view digits) {
     int width = 0;
     const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), width);
-    if (error != std::errc() || end != digits.data() + digits.size() || width > 1'000'000) fail("Too many decimal digits in format string");
+    if (error != std::errc() || end != digits.data() + digits.size() || width > 1'000'000)
+        fail("Too many decimal digits in format string");
     return width;
 }
 
@@ -33,7 +34,9 @@ std::string format_integer(int64_t value, const NumberFormat& format) {
     char buffer[72];
     const auto end = std::to_chars(buffer, buffer + sizeof buffer, magnitude, base).ptr;
     std::string digits(buffer, end);
-    if (format.conversion == 'X') std::transform(digits.begin(), digits.end(), digits.begin(), [](char c) { return c >= 'a' ? static_cast<char>(c - 32) : c; });
+    if (format.conversion == 'X')
+        std::transform(digits.begin(), digits.end(), digits.begin(),
+                       [](char c) { return c >= 'a' ? static_cast<char>(c - 32) : c; });
     if (format.group) digits = grouped(digits, digits.size(), format.group, base == 10 ? 3 : 4);
     if (format.alternate && base != 10) digits = std::string("0") + format.conversion + digits;
     return digits;
@@ -46,13 +49,16 @@ std::string format_float(double value, const NumberFormat& format) {
     const char spec[] = {'%', '.', '*', format.conversion, '\0'};
     std::string text(static_cast<size_t>(std::snprintf(nullptr, 0, spec, precision, magnitude)), '\0');
     std::snprintf(text.data(), text.size() + 1, spec, precision, magnitude);
-    if (format.group && std::isfinite(magnitude)) text = grouped(text, std::min(text.find_first_of(".e"), text.size()), format.group);
+    if (format.group && std::isfinite(magnitude))
+        text = grouped(text, std::min(text.find_first_of(".e"), text.size()), format.group);
     return text;
 }
 
-std::string pad(Runtime& runtime, std::string_view sign, std::string_view text, int width, std::string_view fill, char alignment) {
+std::string pad(Runtime& runtime, std::string_view sign, std::string_view text, int width,
+                std::string_view fill, char alignment) {
     const size_t size = unicode::length(sign) + unicode::length(text);
-    const size_t padding = static_cast<size_t>(std::max(width, 0)) > size ? static_cast<size_t>(width) - size : 0;
+    const size_t padding =
+        static_cast<size_t>(std::max(width, 0)) > size ? static_cast<size_t>(width) - size : 0;
     runtime.charge_product(padding, fill.size());
     const auto fills = [&](size_t count) {
         std::string result;
@@ -67,7 +73,8 @@ std::string pad(Runtime& runtime, std::string_view sign, std::string_view text, 
 int64_t integer_of(const Value& value, const char* where) {
     if (value.is_undefined()) fail(value.undefined_message());
     if (value.is_bool()) return value.as_bool() ? 1 : 0;
-    if (!value.is_integer()) fail(std::string(where) + ": an integer is required, not " + std::string(value.type_name()));
+    if (!value.is_integer())
+        fail(std::string(where) + ": an integer is required, not " + std::string(value.type_name()));
     return value.as_integer();
 }
 

@@ -23,8 +23,10 @@ int parse_width(std::string_view digits);
 std::string format_integer(int64_t value, const NumberFormat& format);
 std::string format_float(double value, const NumberFormat& format);
 
-// Filled to the width in code points. Alignment: '<', '>', '^', or '=' (fill between the sign and the digits).
-std::string pad(Runtime& runtime, std::string_view sign, std::string_view text, int width, std::string_view fill, char alignment);
+// Filled to the width in code points. Alignment: '<', '>', '^', or '=' (fill between the sign and the
+// digits).
+std::string pad(Runtime& runtime, std::string_view sign, std::string_view text, int width,
+                std::string_view fill, char alignment);
 
 int64_t integer_of(const Value& value, const char* where);  // from bool and int; fails on others
 double float_of(const Value& value, const char* where);     // from bool, int and float; fails on others

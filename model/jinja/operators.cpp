@@ -13,13 +13,20 @@ namespace {
 
 std::string_view symbol(BinaryOperator op) {
     switch (op) {
-        case BinaryOperator::add: return "+";
-        case BinaryOperator::subtract: return "-";
-        case BinaryOperator::multiply: return "*";
-        case BinaryOperator::divide: return "/";
-        case BinaryOperator::floor_divide: return "//";
-        case BinaryOperator::modulo: return "%";
-        case BinaryOperator::power: return "**";
+        case BinaryOperator::add:
+            return "+";
+        case BinaryOperator::subtract:
+            return "-";
+        case BinaryOperator::multiply:
+            return "*";
+        case BinaryOperator::divide:
+            return "/";
+        case BinaryOperator::floor_divide:
+            return "//";
+        case BinaryOperator::modulo:
+            return "%";
+        case BinaryOperator::power:
+            return "**";
     }
     return "";
 }
@@ -62,10 +69,17 @@ Value integer_arithmetic(BinaryOperator op, int64_t a, int64_t b) {
     int64_t result = 0;
     bool overflow = false;
     switch (op) {
-        case BinaryOperator::add: overflow = __builtin_add_overflow(a, b, &result); break;
-        case BinaryOperator::subtract: overflow = __builtin_sub_overflow(a, b, &result); break;
-        case BinaryOperator::multiply: overflow = __builtin_mul_overflow(a, b, &result); break;
-        case BinaryOperator::power: return integer_power(a, b);
+        case BinaryOperator::add:
+            overflow = __builtin_add_overflow(a, b, &result);
+            break;
+        case BinaryOperator::subtract:
+            overflow = __builtin_sub_overflow(a, b, &result);
+            break;
+        case BinaryOperator::multiply:
+            overflow = __builtin_mul_overflow(a, b, &result);
+            break;
+        case BinaryOperator::power:
+            return integer_power(a, b);
         case BinaryOperator::divide:
             if (b == 0) fail("division by zero");
             return static_cast<double>(a) / static_cast<double>(b);
@@ -102,10 +116,14 @@ double float_power(double a, double b) {
 
 Value float_arithmetic(BinaryOperator op, double a, double b) {
     switch (op) {
-        case BinaryOperator::add: return a + b;
-        case BinaryOperator::subtract: return a - b;
-        case BinaryOperator::multiply: return a * b;
-        case BinaryOperator::power: return float_power(a, b);
+        case BinaryOperator::add:
+            return a + b;
+        case BinaryOperator::subtract:
+            return a - b;
+        case BinaryOperator::multiply:
+            return a * b;
+        case BinaryOperator::power:
+            return float_power(a, b);
         case BinaryOperator::divide:
             if (b == 0) fail("float division by zero");
             return a / b;
@@ -156,7 +174,8 @@ Value repeat(Runtime& runtime, const Value& value, int64_t times) {
     runtime.charge_product(count, sequence.items.size() * sizeof(Value));
     std::vector<Value> items;
     if (!sequence.items.empty())
-        for (size_t i = 0; i < count; ++i) items.insert(items.end(), sequence.items.begin(), sequence.items.end());
+        for (size_t i = 0; i < count; ++i)
+            items.insert(items.end(), sequence.items.begin(), sequence.items.end());
     return sequence.is_tuple() ? Value::tuple(std::move(items)) : Value::list(std::move(items));
 }
 
@@ -177,7 +196,8 @@ std::optional<std::partial_ordering> compare_numbers(const Value& a, const Value
 
 std::partial_ordering order(const Value& a, const Value& b, std::string_view op) {
     if (const auto numbers = compare_numbers(a, b)) return *numbers;
-    if (a.is_string() && b.is_string()) return a.text().compare(b.text()) <=> 0;  // UTF-8 keeps code point order
+    if (a.is_string() && b.is_string())
+        return a.text().compare(b.text()) <=> 0;  // UTF-8 keeps code point order
     if (a.is_sequence() && b.is_sequence()) {
         const Sequence &s = a.sequence(), &t = b.sequence();
         if ((s.is_tuple() && t.is_tuple()) || (s.flavor == Sequence::Flavor::list && t.flavor == s.flavor)) {
@@ -188,14 +208,15 @@ std::partial_ordering order(const Value& a, const Value& b, std::string_view op)
     }
     if (a.is_undefined()) fail(a.undefined_message());
     if (b.is_undefined()) fail(b.undefined_message());
-    fail("'" + std::string(op) + "' not supported between instances of '" + std::string(a.type_name()) + "' and '" +
-         std::string(b.type_name()) + "'");
+    fail("'" + std::string(op) + "' not supported between instances of '" + std::string(a.type_name()) +
+         "' and '" + std::string(b.type_name()) + "'");
 }
 
 }  // namespace
 
 Value binary(Runtime& runtime, BinaryOperator op, const Value& left, const Value& right) {
-    if (op == BinaryOperator::modulo && left.is_string()) return Value(format_percent(runtime, left.text(), right), left.is_markup());
+    if (op == BinaryOperator::modulo && left.is_string())
+        return Value(format_percent(runtime, left.text(), right), left.is_markup());
     if (left.is_undefined()) fail(left.undefined_message());
     if (right.is_undefined()) fail(right.undefined_message());
     const auto i = as_integer(left), j = as_integer(right);
@@ -210,8 +231,8 @@ Value binary(Runtime& runtime, BinaryOperator op, const Value& left, const Value
         if (j && repeatable(left)) return repeat(runtime, left, *j);
         if (i && repeatable(right)) return repeat(runtime, right, *i);
     }
-    fail("unsupported operand type(s) for " + std::string(symbol(op)) + ": '" + std::string(left.type_name()) +
-         "' and '" + std::string(right.type_name()) + "'");
+    fail("unsupported operand type(s) for " + std::string(symbol(op)) + ": '" +
+         std::string(left.type_name()) + "' and '" + std::string(right.type_name()) + "'");
 }
 
 Value negate(const Value& operand) {
@@ -255,14 +276,22 @@ bool contains(Runtime& runtime, const Value& container, const Value& item) {
 bool compare(Runtime& runtime, Comparison op, const Value& left, const Value& right) {
     runtime.charge(std::min(left.extent().weight, right.extent().weight));
     switch (op) {
-        case Comparison::equal: return equals(left, right);
-        case Comparison::not_equal: return !equals(left, right);
-        case Comparison::less: return order(left, right, "<") < 0;
-        case Comparison::less_equal: return order(left, right, "<=") <= 0;
-        case Comparison::greater: return order(left, right, ">") > 0;
-        case Comparison::greater_equal: return order(left, right, ">=") >= 0;
-        case Comparison::in: return contains(runtime, right, left);
-        case Comparison::not_in: return !contains(runtime, right, left);
+        case Comparison::equal:
+            return equals(left, right);
+        case Comparison::not_equal:
+            return !equals(left, right);
+        case Comparison::less:
+            return order(left, right, "<") < 0;
+        case Comparison::less_equal:
+            return order(left, right, "<=") <= 0;
+        case Comparison::greater:
+            return order(left, right, ">") > 0;
+        case Comparison::greater_equal:
+            return order(left, right, ">=") >= 0;
+        case Comparison::in:
+            return contains(runtime, right, left);
+        case Comparison::not_in:
+            return !contains(runtime, right, left);
     }
     return false;
 }

@@ -6,7 +6,16 @@
 namespace troupe::jinja {
 
 enum class BinaryOperator : unsigned char { add, subtract, multiply, divide, floor_divide, modulo, power };
-enum class Comparison : unsigned char { equal, not_equal, less, less_equal, greater, greater_equal, in, not_in };
+enum class Comparison : unsigned char {
+    equal,
+    not_equal,
+    less,
+    less_equal,
+    greater,
+    greater_equal,
+    in,
+    not_in
+};
 
 // Integers are 64 bits wide; what does not fit fails.
 Value binary(Runtime& runtime, BinaryOperator op, const Value& left, const Value& right);

@@ -16,8 +16,8 @@ class StatementParser {
     Block run() { return parse_block({}, "", 0); }
 
   private:
-    // Statements up to one of the end tags, whose name stays the current token; or to the end of the template when
-    // there are none.
+    // Statements up to one of the end tags, whose name stays the current token; or to the end of the template
+    // when there are none.
     Block parse_block(EndTags end_tags, std::string_view opener, int opened_at) {
         if (++depth_ > max_nesting) fail("blocks are nested too deeply", tokens_.line());
         Block block;
@@ -108,7 +108,8 @@ class StatementParser {
     For parse_for(int line) {
         For statement{};
         statement.target = parse_target("in");
-        if (assigns(statement.target, "loop")) fail("Can't assign to special loop variable in for-loop target", line);
+        if (assigns(statement.target, "loop"))
+            fail("Can't assign to special loop variable in for-loop target", line);
         tokens_.expect_name("in");
         statement.iterable = expressions_.parse_tuple(false, "recursive");
         if (tokens_.skip_name("if")) statement.condition = expressions_.parse();
@@ -159,7 +160,8 @@ class StatementParser {
     }
 
     // Whether the body names caller, varargs or kwargs decides what the macro may be called with.
-    void parse_macro_body(MacroDefinition& macro, std::string_view end_tag, std::string_view opener, int line) {
+    void parse_macro_body(MacroDefinition& macro, std::string_view end_tag, std::string_view opener,
+                          int line) {
         std::set<std::string> outer = std::exchange(expressions_.special_names, {});
         const int outer_loops = std::exchange(loops_, 0);
         macro.body = parse_body(end_tag, opener, line);

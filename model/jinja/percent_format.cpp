@@ -75,12 +75,18 @@ class PercentFormatter {
         NumberFormat number_format;
         for (;; ++at_) {
             const char flag = peek();
-            if (flag == '-') left = true;
-            else if (flag == '+') plus = true;
-            else if (flag == ' ') space = true;
-            else if (flag == '0') zero = true;
-            else if (flag == '#') number_format.alternate = true;
-            else break;
+            if (flag == '-')
+                left = true;
+            else if (flag == '+')
+                plus = true;
+            else if (flag == ' ')
+                space = true;
+            else if (flag == '0')
+                zero = true;
+            else if (flag == '#')
+                number_format.alternate = true;
+            else
+                break;
         }
         const int width = number();
         if (peek() == '.') {
@@ -109,7 +115,8 @@ class PercentFormatter {
                 format.conversion = 'd';
                 const double truncated = argument.is_float() ? std::trunc(argument.as_float()) : 0;
                 if (!(std::abs(truncated) < 0x1p63)) fail("%d format: the number is too large");
-                const int64_t value = argument.is_float() ? static_cast<int64_t>(truncated) : integer_of(argument, "%d format");
+                const int64_t value =
+                    argument.is_float() ? static_cast<int64_t>(truncated) : integer_of(argument, "%d format");
                 negative = value < 0;
                 std::string digits = format_integer(value, format);
                 if (static_cast<int>(digits.size()) < format.precision)
@@ -133,7 +140,8 @@ class PercentFormatter {
                 negative = std::signbit(value) && !std::isnan(value);
                 return format_float(value, format);
             }
-            default: break;
+            default:
+                break;
         }
         is_number = false;
         runtime_.charge(argument.extent().weight);
@@ -145,7 +153,8 @@ class PercentFormatter {
         } else if (format.conversion == 'c') {
             if (argument.is_integer()) {
                 const int64_t c = argument.as_integer();
-                if (c < 0 || c > 0x10ffff || (c >= 0xd800 && c < 0xe000)) fail("%c arg not in range(0x110000)");
+                if (c < 0 || c > 0x10ffff || (c >= 0xd800 && c < 0xe000))
+                    fail("%c arg not in range(0x110000)");
                 unicode::append(text, static_cast<char32_t>(c));
             } else {
                 text = text_of(argument);
@@ -154,7 +163,8 @@ class PercentFormatter {
         } else {
             fail(std::string("unsupported format character '") + format.conversion + "'");
         }
-        if (format.precision >= 0) text.resize(unicode::byte_offset(text, static_cast<size_t>(format.precision)));
+        if (format.precision >= 0)
+            text.resize(unicode::byte_offset(text, static_cast<size_t>(format.precision)));
         return text;
     }
 

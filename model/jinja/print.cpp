@@ -12,7 +12,8 @@ std::string repr_of(double number) {
     if (std::isnan(number)) return "nan";
     if (std::isinf(number)) return number < 0 ? "-inf" : "inf";
     char buffer[64];
-    const auto scientific = std::to_chars(buffer, buffer + sizeof buffer, number, std::chars_format::scientific);
+    const auto scientific =
+        std::to_chars(buffer, buffer + sizeof buffer, number, std::chars_format::scientific);
     const std::string digits(buffer, scientific.ptr);
     const int exponent = std::atoi(digits.c_str() + digits.find('e') + 1);
     if (exponent < -4 || exponent >= 16) return digits;
@@ -63,13 +64,19 @@ static std::string repr_of_items(const Sequence& sequence) {
 
 static std::string repr_of_sequence(const Sequence& sequence) {
     switch (sequence.flavor) {
-        case Sequence::Flavor::range: return sequence.repr;
-        case Sequence::Flavor::list: return "[" + repr_of_items(sequence) + "]";
-        case Sequence::Flavor::dict_keys: return "dict_keys([" + repr_of_items(sequence) + "])";
-        case Sequence::Flavor::dict_values: return "dict_values([" + repr_of_items(sequence) + "])";
-        case Sequence::Flavor::dict_items: return "dict_items([" + repr_of_items(sequence) + "])";
+        case Sequence::Flavor::range:
+            return sequence.repr;
+        case Sequence::Flavor::list:
+            return "[" + repr_of_items(sequence) + "]";
+        case Sequence::Flavor::dict_keys:
+            return "dict_keys([" + repr_of_items(sequence) + "])";
+        case Sequence::Flavor::dict_values:
+            return "dict_values([" + repr_of_items(sequence) + "])";
+        case Sequence::Flavor::dict_items:
+            return "dict_items([" + repr_of_items(sequence) + "])";
         case Sequence::Flavor::tuple:
-        case Sequence::Flavor::group: break;
+        case Sequence::Flavor::group:
+            break;
     }
     return "(" + repr_of_items(sequence) + (sequence.items.size() == 1 ? ",)" : ")");
 }
@@ -85,18 +92,26 @@ std::string repr_of(const Dict& dict) {
 
 std::string repr_of(const Value& value) {
     switch (value.kind()) {
-        case Value::Kind::undefined: return "Undefined";
-        case Value::Kind::none: return "None";
-        case Value::Kind::boolean: return value.as_bool() ? "True" : "False";
-        case Value::Kind::integer: return std::to_string(value.as_integer());
-        case Value::Kind::floating: return repr_of(value.as_float());
+        case Value::Kind::undefined:
+            return "Undefined";
+        case Value::Kind::none:
+            return "None";
+        case Value::Kind::boolean:
+            return value.as_bool() ? "True" : "False";
+        case Value::Kind::integer:
+            return std::to_string(value.as_integer());
+        case Value::Kind::floating:
+            return repr_of(value.as_float());
         case Value::Kind::string: {
             std::string quoted = repr_of_string(value.text());
             return value.is_markup() ? "Markup(" + quoted + ")" : quoted;
         }
-        case Value::Kind::sequence: return repr_of_sequence(value.sequence());
-        case Value::Kind::dict: return repr_of(value.dict());
-        case Value::Kind::object: return value.object()->repr();
+        case Value::Kind::sequence:
+            return repr_of_sequence(value.sequence());
+        case Value::Kind::dict:
+            return repr_of(value.dict());
+        case Value::Kind::object:
+            return value.object()->repr();
     }
     return {};
 }
@@ -110,12 +125,23 @@ std::string escape_html(std::string_view text) {
     std::string out;
     for (const char c : text) {
         switch (c) {
-            case '&': out += "&amp;"; break;
-            case '<': out += "&lt;"; break;
-            case '>': out += "&gt;"; break;
-            case '"': out += "&#34;"; break;
-            case '\'': out += "&#39;"; break;
-            default: out += c;
+            case '&':
+                out += "&amp;";
+                break;
+            case '<':
+                out += "&lt;";
+                break;
+            case '>':
+                out += "&gt;";
+                break;
+            case '"':
+                out += "&#34;";
+                break;
+            case '\'':
+                out += "&#39;";
+                break;
+            default:
+                out += c;
         }
     }
     return out;

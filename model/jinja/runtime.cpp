@@ -30,16 +30,28 @@ void Runtime::charge_product(size_t count, size_t bytes_each) {
     charge(bytes);
 }
 
-DepthGuard::DepthGuard(Runtime& runtime) : runtime_(runtime) {
-    if (runtime_.depth >= runtime_.options().limits.max_depth) fail("maximum recursion depth exceeded");
-    ++runtime_.depth;
+DepthGuard::DepthGuard(Runtime& runtime, int levels) : runtime_(runtime), levels_(levels) {
+    if (runtime_.depth + levels > runtime_.options().limits.max_depth)
+        fail("maximum recursion depth exceeded");
+    runtime_.depth += levels;
 }
 
 Value make_generator(Cursor cursor, const Value& source) {
     return std::make_shared<Iterator>("generator", std::move(cursor), source);
 }
 
-std::string Namespace::repr() const { return "<Namespace " + repr_of(fields) + ">"; }
+// Namespaces are mutable, so that their extent is not known to what holds them: counted here instead.
+std::string Namespace::repr() const {
+    if (printing_) return "<Namespace {...}>";
+    constexpr int levels = 50;  // about as many as the containers in between may add
+    const DepthGuard guard(runtime_, levels);
+    runtime_.step();
+    runtime_.charge(fields.extent().weight);
+    printing_ = true;
+    std::string text = "<Namespace " + repr_of(fields) + ">";
+    printing_ = false;
+    return text;
+}
 
 Value Namespace::attribute(Runtime&, std::string_view name) {
     if (const Value* found = fields.field(name)) return *found;
@@ -51,15 +63,19 @@ bool is_iterable(const Value& value) {
         case Value::Kind::undefined:
         case Value::Kind::string:
         case Value::Kind::sequence:
-        case Value::Kind::dict: return true;
-        case Value::Kind::object: return value.object<Iterator>() != nullptr;
-        default: return false;
+        case Value::Kind::dict:
+            return true;
+        case Value::Kind::object:
+            return value.object<Iterator>() != nullptr;
+        default:
+            return false;
     }
 }
 
 Cursor iterate(Runtime& runtime, const Value& value) {
     switch (value.kind()) {
-        case Value::Kind::undefined: return [](Value&) { return false; };
+        case Value::Kind::undefined:
+            return [](Value&) { return false; };
         case Value::Kind::string:
             return [&runtime, value, at = size_t{0}](Value& item) mutable {
                 if (at >= value.text().size()) return false;
@@ -83,7 +99,8 @@ Cursor iterate(Runtime& runtime, const Value& value) {
                 item = value.dict().entries()[i++].first;
                 return true;
             };
-        default: break;
+        default:
+            break;
     }
     if (value.object<Iterator>())
         return [&runtime, value](Value& item) {
@@ -110,11 +127,17 @@ std::vector<Value> to_items(Runtime& runtime, const Value& value) {
 
 size_t length_of(Runtime& runtime, const Value& value) {
     switch (value.kind()) {
-        case Value::Kind::undefined: return 0;
-        case Value::Kind::string: runtime.charge(value.text().size()); return unicode::length(value.text());
-        case Value::Kind::sequence: return value.sequence().items.size();
-        case Value::Kind::dict: return value.dict().size();
-        default: fail("object of type '" + std::string(value.type_name()) + "' has no len()");
+        case Value::Kind::undefined:
+            return 0;
+        case Value::Kind::string:
+            runtime.charge(value.text().size());
+            return unicode::length(value.text());
+        case Value::Kind::sequence:
+            return value.sequence().items.size();
+        case Value::Kind::dict:
+            return value.dict().size();
+        default:
+            fail("object of type '" + std::string(value.type_name()) + "' has no len()");
     }
 }
 
@@ -123,7 +146,9 @@ static std::string described(const Value& value) {
     return value.is_none() ? "None" : std::string(value.type_name()) + " object";
 }
 
-static bool has_prefix(std::string_view name, std::string_view prefix) { return name.substr(0, prefix.size()) == prefix; }
+static bool has_prefix(std::string_view name, std::string_view prefix) {
+    return name.substr(0, prefix.size()) == prefix;
+}
 
 // A Python attribute of the object: a method, a field of an object. Null when there is none.
 static bool find_attribute(Runtime& runtime, const Value& object, std::string_view name, Value& found) {
@@ -209,11 +234,13 @@ static int64_t slice_bound(const Value& value, int64_t missing, int64_t size, bo
     return std::clamp<int64_t>(bound, 0, size);
 }
 
-Value get_slice(Runtime& runtime, const Value& object, const Value& start, const Value& stop, const Value& step) {
+Value get_slice(Runtime& runtime, const Value& object, const Value& start, const Value& stop,
+                const Value& step) {
     if (object.is_undefined()) fail(object.undefined_message());
     const bool sliceable = object.is_string() || (object.is_sequence() && object.sequence().subscriptable());
     if (!sliceable) fail("'" + std::string(object.type_name()) + "' object is not subscriptable by a slice");
-    if (!step.is_none() && !step.is_integer() && !step.is_bool()) fail("slice indices must be integers or None");
+    if (!step.is_none() && !step.is_integer() && !step.is_bool())
+        fail("slice indices must be integers or None");
     const int64_t stride = step.is_none() ? 1 : step.is_bool() ? step.as_bool() : step.as_integer();
     if (stride == 0) fail("slice step cannot be zero");
 
@@ -222,7 +249,8 @@ Value get_slice(Runtime& runtime, const Value& object, const Value& start, const
         runtime.charge_product(object.text().size(), sizeof(std::string_view));
         characters = unicode::characters(object.text());
     }
-    const auto size = static_cast<int64_t>(object.is_string() ? characters.size() : object.sequence().items.size());
+    const auto size =
+        static_cast<int64_t>(object.is_string() ? characters.size() : object.sequence().items.size());
     const bool backwards = stride < 0;
     const int64_t first = slice_bound(start, backwards ? size - 1 : 0, size, backwards);
     const int64_t last = slice_bound(stop, backwards ? -1 : size, size, backwards);
@@ -244,7 +272,8 @@ Value get_slice(Runtime& runtime, const Value& object, const Value& start, const
 Value call(Runtime& runtime, const Value& callee, Arguments arguments) {
     if (callee.is_undefined()) fail(callee.undefined_message());
     Object* object = callee.object();
-    if (!object || !object->callable()) fail("'" + std::string(callee.type_name()) + "' object is not callable");
+    if (!object || !object->callable())
+        fail("'" + std::string(callee.type_name()) + "' object is not callable");
     return object->call(runtime, std::move(arguments));
 }
 

@@ -22,8 +22,8 @@ class Runtime {
 
     const RenderOptions& options() const { return options_; }
 
-    // Count work done; fail when a limit is passed. Call charge before making something of `bytes` bytes whose
-    // size is not bounded by that of the operands.
+    // Count work done; fail when a limit is passed. Call charge before making something of `bytes` bytes
+    // whose size is not bounded by that of the operands.
     void step(size_t count = 1);
     void charge(size_t bytes);
     void charge_product(size_t count, size_t bytes_each);
@@ -45,16 +45,17 @@ class Runtime {
     std::vector<std::shared_ptr<Object>> kept_;
 };
 
-// One level of recursion in the evaluator; fails beyond the limit.
+// Levels of recursion; fails beyond the limit.
 class DepthGuard {
   public:
-    explicit DepthGuard(Runtime& runtime);
-    ~DepthGuard() { --runtime_.depth; }
+    explicit DepthGuard(Runtime& runtime, int levels = 1);
+    ~DepthGuard() { runtime_.depth -= levels_; }
     DepthGuard(const DepthGuard&) = delete;
     DepthGuard& operator=(const DepthGuard&) = delete;
 
   private:
     Runtime& runtime_;
+    int levels_;
 };
 
 // Yields the next item into its argument; false at the end.
@@ -63,7 +64,8 @@ using Cursor = std::function<bool(Value&)>;
 // What Python's generators and iterators are: lazy, consumed once, always true.
 class Iterator : public Object {
   public:
-    Iterator(std::string_view type, Cursor cursor, const Value& source) : next(std::move(cursor)), type_(type) {
+    Iterator(std::string_view type, Cursor cursor, const Value& source)
+        : next(std::move(cursor)), type_(type) {
         extent_.enclose(source.extent());
     }
     std::string_view type_name() const override { return type_; }
@@ -80,12 +82,17 @@ Value make_generator(Cursor cursor, const Value& source);
 // {% set ns.name = ... %}
 class Namespace : public Object {
   public:
+    explicit Namespace(Runtime& runtime) : runtime_(runtime) {}
     std::string_view type_name() const override { return "Namespace"; }
     std::string repr() const override;
     Value attribute(Runtime& runtime, std::string_view name) override;
     void release() override { fields = {}; }
 
     Dict fields;
+
+  private:
+    Runtime& runtime_;
+    mutable bool printing_ = false;  // a namespace may hold itself
 };
 
 Cursor iterate(Runtime& runtime, const Value& value);  // fails when not iterable
@@ -96,7 +103,8 @@ size_t length_of(Runtime& runtime, const Value& value);  // len(value)
 Value get_attribute(Runtime& runtime, const Value& object, std::string_view name);  // object.name
 Value get_item(Runtime& runtime, const Value& object, const Value& key);            // object[key]
 // object[start:stop:step]; None where left out.
-Value get_slice(Runtime& runtime, const Value& object, const Value& start, const Value& stop, const Value& step);
+Value get_slice(Runtime& runtime, const Value& object, const Value& start, const Value& stop,
+                const Value& step);
 
 Value call(Runtime& runtime, const Value& callee, Arguments arguments);
 

@@ -9,8 +9,8 @@
 
 namespace troupe::jinja {
 
-// An Object only so that the runtime can keep and release it: a macro holds the scope in which it is defined, and
-// that scope holds the macro.
+// An Object only so that the runtime can keep and release it: a macro holds the scope in which it is defined,
+// and that scope holds the macro.
 class Scope : public Object {
   public:
     explicit Scope(std::shared_ptr<Scope> parent = nullptr) : parent_(std::move(parent)) {}

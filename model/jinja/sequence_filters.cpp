@@ -71,10 +71,18 @@ Value reverse(Runtime& runtime, const Value& self, const Bound&) {
 
 // --- map, select, reject ---
 
+// Asks the value for its items only when the first is wanted, as a generator does.
+Cursor lazily(Runtime& runtime, const Value& self) {
+    return [&runtime, self, next = Cursor()](Value& item) mutable {
+        if (!next) next = iterate(runtime, self);
+        return next(item);
+    };
+}
+
 using ItemFunction = std::function<Value(const Value&)>;
 
 Value mapped(Runtime& runtime, const Value& self, ItemFunction function) {
-    Cursor next = iterate(runtime, self);
+    Cursor next = lazily(runtime, self);
     return make_generator(
         [next = std::move(next), function = std::move(function)](Value& item) {
             if (!next(item)) return false;
@@ -102,9 +110,10 @@ Value map(Runtime& runtime, const Value& self, const Bound& bound) {
         const std::string& name = name_in(arguments.positional[0], "filter");
         const Builtin* filter = find_filter(name);
         if (!filter) fail("No filter named '" + name + "'.");
-        return mapped(runtime, self, [&runtime, filter, rest = without_first(arguments, 1)](const Value& item) {
-            return invoke(runtime, *filter, item, rest);
-        });
+        return mapped(runtime, self,
+                      [&runtime, filter, rest = without_first(arguments, 1)](const Value& item) {
+                          return invoke(runtime, *filter, item, rest);
+                      });
     }
     Value attribute, fallback;
     bool found = false;
@@ -139,7 +148,7 @@ Value select(Runtime& runtime, const Value& self, const Bound& bound) {
         rest = without_first(bound.all(), test_at + 1);
     }
     return make_generator(
-        [&runtime, next = iterate(runtime, self), path, test, rest = std::move(rest)](Value& item) {
+        [&runtime, next = lazily(runtime, self), path, test, rest = std::move(rest)](Value& item) {
             while (next(item)) {
                 const Value subject = path.of(runtime, item);
                 const Value verdict = test ? invoke(runtime, *test, subject, rest) : subject;
@@ -163,13 +172,16 @@ std::vector<size_t> sorted_order(Runtime& runtime, const std::vector<Value>& key
     return order;
 }
 
-std::vector<Value> sorted(Runtime& runtime, const std::vector<Value>& items, const std::vector<Value>& keys, bool descending) {
+std::vector<Value> sorted(Runtime& runtime, const std::vector<Value>& items, const std::vector<Value>& keys,
+                          bool descending) {
     std::vector<Value> result;
     for (const size_t i : sorted_order(runtime, keys, descending)) result.push_back(items[i]);
     return result;
 }
 
-Value maybe_ignore_case(const Value& value, bool case_sensitive) { return case_sensitive ? value : ignore_case(value); }
+Value maybe_ignore_case(const Value& value, bool case_sensitive) {
+    return case_sensitive ? value : ignore_case(value);
+}
 
 // "a,b" sorts by several attributes.
 std::vector<AttributePath> paths_of(const Value& attribute) {
@@ -214,8 +226,8 @@ Value dictsort(Runtime& runtime, const Value& self, const Bound& arguments) {
 Value unique(Runtime& runtime, const Value& self, const Bound& arguments) {
     const bool case_sensitive = arguments.flag(0, false);
     return make_generator(
-        [&runtime, next = iterate(runtime, self), path = AttributePath(arguments.value(1, {})), case_sensitive,
-         seen = Dict()](Value& item) mutable {
+        [&runtime, next = lazily(runtime, self), path = AttributePath(arguments.value(1, {})),
+         case_sensitive, seen = Dict()](Value& item) mutable {
             while (next(item)) {
                 const Value key = maybe_ignore_case(path.of(runtime, item), case_sensitive);
                 const size_t before = seen.size();
@@ -249,13 +261,15 @@ Value groupby(Runtime& runtime, const Value& self, const Bound& arguments) {
     const bool case_sensitive = arguments.flag(2, false);
     const std::vector<Value> items = to_items(runtime, self);
     std::vector<Value> keys, groups, members;
-    for (const Value& item : items) keys.push_back(maybe_ignore_case(path.of(runtime, item, fallback), case_sensitive));
+    for (const Value& item : items)
+        keys.push_back(maybe_ignore_case(path.of(runtime, item, fallback), case_sensitive));
     const std::vector<size_t> order = sorted_order(runtime, keys, false);
     for (size_t i = 0; i < order.size(); ++i) {
         members.push_back(items[order[i]]);
         if (i + 1 < order.size() && equals(keys[order[i]], keys[order[i + 1]])) continue;
         const Value grouper = path.of(runtime, members[0], fallback);
-        groups.push_back(Sequence(Sequence::Flavor::group, {grouper, Value::list(std::exchange(members, {}))}));
+        groups.push_back(
+            Sequence(Sequence::Flavor::group, {grouper, Value::list(std::exchange(members, {}))}));
     }
     return Value::list(std::move(groups));
 }
@@ -276,7 +290,8 @@ Value batch(Runtime& runtime, const Value& self, const Bound& arguments) {
     std::vector<Value> batches, current;
     const Cursor next = iterate(runtime, self);
     for (Value item; next(item);) {
-        if (static_cast<int64_t>(current.size()) == size) batches.push_back(Value::list(std::exchange(current, {})));
+        if (static_cast<int64_t>(current.size()) == size)
+            batches.push_back(Value::list(std::exchange(current, {})));
         current.push_back(item);
     }
     if (!current.empty()) {

@@ -104,7 +104,8 @@ Value split(Runtime& runtime, const Value& self, const Bound& arguments) {
 std::vector<std::string_view> rsplit_words(std::string_view text, size_t limit) {
     std::vector<std::string_view> words = split_words(text, SIZE_MAX);
     if (words.size() <= limit) return words;
-    const size_t rest = limit == 0 ? text.size() : static_cast<size_t>(words[words.size() - limit].data() - text.data());
+    const size_t rest =
+        limit == 0 ? text.size() : static_cast<size_t>(words[words.size() - limit].data() - text.data());
     words.erase(words.begin(), words.end() - static_cast<ptrdiff_t>(limit));
     words.insert(words.begin(), unicode::strip(text.substr(0, rest), Side::right));
     return words;
@@ -147,9 +148,10 @@ Value partition(Runtime&, const Value& self, const Bound& arguments) {
 
 // --- searching ---
 
-// text[start:end] of the two parameters from `first` on, and where it begins in bytes. Nothing when start is past
-// the end.
-std::optional<std::pair<std::string_view, size_t>> window(const Value& self, const Bound& arguments, size_t first) {
+// text[start:end] of the two parameters from `first` on, and where it begins in bytes. Nothing when start is
+// past the end.
+std::optional<std::pair<std::string_view, size_t>> window(const Value& self, const Bound& arguments,
+                                                          size_t first) {
     const std::string_view text = self.text();
     if (!arguments.given(first) && !arguments.given(first + 1)) return std::pair(text, size_t{0});
     const auto size = static_cast<int64_t>(unicode::length(text));
@@ -160,7 +162,9 @@ std::optional<std::pair<std::string_view, size_t>> window(const Value& self, con
     const int64_t start = bound(first, 0), end = std::min(bound(first + 1, size), size);
     if (start > end) return std::nullopt;
     const size_t begin = unicode::byte_offset(text, static_cast<size_t>(start));
-    return std::pair(text.substr(begin, unicode::byte_offset(text.substr(begin), static_cast<size_t>(end - start))), begin);
+    return std::pair(
+        text.substr(begin, unicode::byte_offset(text.substr(begin), static_cast<size_t>(end - start))),
+        begin);
 }
 
 template <bool at_start>
@@ -168,9 +172,10 @@ Value affixed(Runtime&, const Value& self, const Bound& arguments) {
     const auto part = window(self, arguments, 1);
     const auto matches = [&](const Value& affix) {
         if (!affix.is_string())
-            fail(std::string(at_start ? "startswith" : "endswith") + " first arg must be str or a tuple of str, not " +
-                 std::string(affix.type_name()));
-        return part && (at_start ? part->first.starts_with(affix.text()) : part->first.ends_with(affix.text()));
+            fail(std::string(at_start ? "startswith" : "endswith") +
+                 " first arg must be str or a tuple of str, not " + std::string(affix.type_name()));
+        return part &&
+               (at_start ? part->first.starts_with(affix.text()) : part->first.ends_with(affix.text()));
     };
     const Value& affix = arguments.at(0);
     if (affix.is_undefined()) fail(affix.undefined_message());
@@ -202,7 +207,8 @@ Value count(Runtime&, const Value& self, const Bound& arguments) {
 // --- making ---
 
 Value replace(Runtime& runtime, const Value& self, const Bound& arguments) {
-    return like(self, replaced(runtime, self.text(), arguments.text(0), arguments.text(1), arguments.integer(2, -1)));
+    return like(
+        self, replaced(runtime, self.text(), arguments.text(0), arguments.text(1), arguments.integer(2, -1)));
 }
 
 Value join(Runtime& runtime, const Value& self, const Bound& arguments) {
@@ -210,7 +216,8 @@ Value join(Runtime& runtime, const Value& self, const Bound& arguments) {
     bool first = true;
     const Cursor next = iterate(runtime, arguments.at(0));
     for (Value item; next(item); first = false) {
-        if (!item.is_string()) fail("sequence item: expected str instance, " + std::string(item.type_name()) + " found");
+        if (!item.is_string())
+            fail("sequence item: expected str instance, " + std::string(item.type_name()) + " found");
         runtime.charge(self.text().size() + item.text().size());
         if (!first) text += self.text();
         text += item.text();
@@ -326,7 +333,8 @@ constexpr Builtin table[] = {
 
 }  // namespace
 
-std::string replaced(Runtime& runtime, std::string_view text, std::string_view from, std::string_view to, int64_t limit) {
+std::string replaced(Runtime& runtime, std::string_view text, std::string_view from, std::string_view to,
+                     int64_t limit) {
     const size_t most = limit < 0 ? SIZE_MAX : static_cast<size_t>(limit);
     std::string result;
     const auto add = [&](std::string_view part) {

@@ -38,14 +38,16 @@ Result<std::string> Template::render(const Value& variables, const RenderOptions
 Result<CivilTime> parse_civil_time(const std::string& text) {
     int year = 0, month = 0, day = 0, hour = 0, minute = 0, second = 0, used = 0;
     char separator = 0;
-    const int fields = std::sscanf(text.c_str(), "%4d-%2d-%2d%c%2d:%2d%n", &year, &month, &day, &separator, &hour, &minute, &used);
+    const int fields = std::sscanf(text.c_str(), "%4d-%2d-%2d%c%2d:%2d%n", &year, &month, &day, &separator,
+                                   &hour, &minute, &used);
     bool valid = fields == 6 && (separator == 'T' || separator == ' ');
     if (valid && text[static_cast<size_t>(used)] == ':') {
         int more = 0;
         valid = std::sscanf(text.c_str() + used, ":%2d%n", &second, &more) == 1;
         used += more;
     }
-    const std::chrono::year_month_day date{std::chrono::year(year), std::chrono::month(static_cast<unsigned>(month)),
+    const std::chrono::year_month_day date{std::chrono::year(year),
+                                           std::chrono::month(static_cast<unsigned>(month)),
                                            std::chrono::day(static_cast<unsigned>(day))};
     const bool in_range = hour >= 0 && hour < 24 && minute >= 0 && minute < 60 && second >= 0 && second < 60;
     if (!valid || static_cast<size_t>(used) != text.size() || !date.ok() || !in_range)
@@ -54,7 +56,8 @@ Result<CivilTime> parse_civil_time(const std::string& text) {
                      std::chrono::seconds(second));
 }
 
-Result<std::string> render_template(std::string source, const std::string& variables_json, const RenderOptions& options) {
+Result<std::string> render_template(std::string source, const std::string& variables_json,
+                                    const RenderOptions& options) {
     auto parsed = Template::parse(std::move(source));
     if (!parsed) return parsed.error();
     auto variables = parse_json(variables_json);

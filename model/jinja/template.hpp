@@ -1,9 +1,10 @@
-// A Jinja template as `transformers` sets Jinja up for chat templates: sandboxed and immutable, trim_blocks and
-// lstrip_blocks on, loop controls, {% generation %} blocks transparent, the functions raise_exception and
-// strftime_now, and `tojson` as Python's json.dumps without ASCII escapes. Values print as Python prints them.
+// A Jinja template as `transformers` sets Jinja up for chat templates: sandboxed and immutable, trim_blocks
+// and lstrip_blocks on, loop controls, {% generation %} blocks transparent, the functions raise_exception and
+// strftime_now, and `tojson` as Python's json.dumps without ASCII escapes. Values print as Python prints
+// them.
 //
-// The language: https://jinja.palletsprojects.com/en/stable/templates/. Not here, since a chat template is one
-// file: include, import, extends, and autoescaping.
+// The language: https://jinja.palletsprojects.com/en/stable/templates/. Not here, since a chat template is
+// one file: include, import, extends, and autoescaping.
 #pragma once
 #include <chrono>
 #include <cstddef>
@@ -18,10 +19,10 @@ namespace troupe::jinja {
 
 // What one rendering may use; a template that would use more ends in an error.
 struct Limits {
-    size_t max_output = size_t{64} << 20;   // bytes of text
-    size_t max_bytes = size_t{1} << 30;     // bytes of values made or searched, in all
-    size_t max_steps = 10'000'000;          // nodes evaluated and items iterated
-    int max_depth = 1000;                   // nested evaluations: expressions, blocks and macro calls
+    size_t max_output = size_t{64} << 20;  // bytes of text
+    size_t max_bytes = size_t{1} << 30;    // bytes of values made or searched, in all
+    size_t max_steps = 10'000'000;         // nodes evaluated and items iterated
+    int max_depth = 1000;                  // nested evaluations: expressions, blocks and macro calls
 };
 
 // A wall-clock time without time zone.
@@ -40,8 +41,8 @@ class Template {
     // Errors are invalid_argument: "line 12: ...".
     static Result<Template> parse(std::string source);
 
-    // `variables` is a dict; see json.hpp for making one. Errors are invalid_argument: "line 12: ...", with the
-    // template's own message when it called raise_exception.
+    // `variables` is a dict; see json.hpp for making one. Errors are invalid_argument: "line 12: ...", with
+    // the template's own message when it called raise_exception.
     Result<std::string> render(const Value& variables, const RenderOptions& options = {}) const;
 
   private:
@@ -53,6 +54,7 @@ class Template {
 Result<CivilTime> parse_civil_time(const std::string& text);
 
 // All at once, for tools: template text and variables as a JSON object in, text out.
-Result<std::string> render_template(std::string source, const std::string& variables_json, const RenderOptions& options);
+Result<std::string> render_template(std::string source, const std::string& variables_json,
+                                    const RenderOptions& options);
 
 }  // namespace troupe::jinja

@@ -23,8 +23,12 @@ Value compares(Runtime& runtime, const Value& self, const Bound& arguments) {
 Value remainder(Runtime& runtime, const Value& self, Value divisor) {
     return binary(runtime, BinaryOperator::modulo, self, divisor);
 }
-Value is_odd(Runtime& runtime, const Value& self, const Bound&) { return equals(remainder(runtime, self, 2), 1); }
-Value is_even(Runtime& runtime, const Value& self, const Bound&) { return equals(remainder(runtime, self, 2), 0); }
+Value is_odd(Runtime& runtime, const Value& self, const Bound&) {
+    return equals(remainder(runtime, self, 2), 1);
+}
+Value is_even(Runtime& runtime, const Value& self, const Bound&) {
+    return equals(remainder(runtime, self, 2), 0);
+}
 Value is_divisible(Runtime& runtime, const Value& self, const Bound& arguments) {
     return equals(remainder(runtime, self, arguments.at(0)), 0);
 }
@@ -51,8 +55,12 @@ Value has_case(Runtime&, const Value& self, const Bound&) {
     return unicode::has_case(text_of(self), wanted, other);
 }
 
-Value is_filter(Runtime&, const Value& self, const Bound&) { return self.is_string() && find_filter(self.text()); }
-Value is_test(Runtime&, const Value& self, const Bound&) { return self.is_string() && find_test(self.text()); }
+Value is_filter(Runtime&, const Value& self, const Bound&) {
+    return self.is_string() && find_filter(self.text());
+}
+Value is_test(Runtime&, const Value& self, const Bound&) {
+    return self.is_string() && find_test(self.text());
+}
 
 constexpr Builtin table[] = {
     {"odd", "", is_odd},

@@ -59,7 +59,9 @@ Value replace(Runtime& runtime, const Value& self, const Bound& arguments) {
 }
 
 Value string(Runtime& runtime, const Value& self, const Bound&) { return input_text(runtime, self); }
-Value safe(Runtime& runtime, const Value& self, const Bound&) { return Value(input_text(runtime, self).text(), true); }
+Value safe(Runtime& runtime, const Value& self, const Bound&) {
+    return Value(input_text(runtime, self).text(), true);
+}
 Value escape(Runtime& runtime, const Value& self, const Bound&) {
     const Value text = input_text(runtime, self);
     return text.is_markup() ? text : Value(escape_html(text.text()), true);
@@ -70,7 +72,8 @@ Value force_escape(Runtime& runtime, const Value& self, const Bound&) {
 
 Value format(Runtime& runtime, const Value& self, const Bound& arguments) {
     const auto& [positional, named] = arguments.all();
-    if (!positional.empty() && !named.empty()) fail("can't handle positional and keyword arguments at the same time");
+    if (!positional.empty() && !named.empty())
+        fail("can't handle positional and keyword arguments at the same time");
     Dict mapping;
     for (const auto& [name, value] : named) mapping.set(Value(name), value);
     return format_percent(runtime, text_of(self), named.empty() ? Value::tuple(positional) : Value(mapping));
@@ -106,11 +109,14 @@ Value truncate(Runtime& runtime, const Value& self, const Bound& arguments) {
     const std::string end = arguments.has(2) ? arguments.text(2) : "...";
     const int64_t leeway = arguments.given(3) ? arguments.integer(3, 5) : 5;
     const auto end_length = static_cast<int64_t>(unicode::length(end));
-    if (length < end_length) fail("truncate: expected length >= " + std::to_string(end_length) + ", got " + std::to_string(length));
+    if (length < end_length)
+        fail("truncate: expected length >= " + std::to_string(end_length) + ", got " +
+             std::to_string(length));
     if (leeway < 0) fail("truncate: expected leeway >= 0, got " + std::to_string(leeway));
     const auto size = static_cast<int64_t>(unicode::length(text.text()));
     if (size - leeway <= length) return text;
-    std::string kept = text.text().substr(0, unicode::byte_offset(text.text(), static_cast<size_t>(length - end_length)));
+    std::string kept =
+        text.text().substr(0, unicode::byte_offset(text.text(), static_cast<size_t>(length - end_length)));
     const size_t word_end = kept.rfind(' ');
     if (!arguments.flag(1, false) && word_end != std::string::npos) kept.resize(word_end);
     return like(text, kept + end);
@@ -144,7 +150,8 @@ Value striptags(Runtime& runtime, const Value& self, const Bound&) {
         size_t at = 0;
         while (true) {
             const size_t begin = unicode::find(text, open, at);
-            const size_t end = begin == std::string::npos ? begin : unicode::find(text, close, begin + open.size());
+            const size_t end =
+                begin == std::string::npos ? begin : unicode::find(text, close, begin + open.size());
             if (end == std::string::npos) break;
             kept.append(text, at, begin - at);
             at = end + close.size();
@@ -166,7 +173,8 @@ Value striptags(Runtime& runtime, const Value& self, const Bound&) {
     }
     static constexpr std::pair<std::string_view, std::string_view> entities[] = {
         {"&lt;", "<"}, {"&gt;", ">"}, {"&#34;", "\""}, {"&quot;", "\""}, {"&#39;", "'"}, {"&amp;", "&"}};
-    for (const auto& [entity, character] : entities) result = replaced(runtime, result, entity, character, -1);
+    for (const auto& [entity, character] : entities)
+        result = replaced(runtime, result, entity, character, -1);
     return result;
 }
 
@@ -178,9 +186,12 @@ Value urlencode(Runtime& runtime, const Value& self, const Bound&) {
             const bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
                                safe_characters.find(c) != std::string_view::npos;
             const auto byte = static_cast<unsigned char>(c);
-            if (plain) out += c;
-            else if (c == ' ' && plus) out += '+';
-            else ((out += '%') += hex[byte >> 4]) += hex[byte & 15];
+            if (plain)
+                out += c;
+            else if (c == ' ' && plus)
+                out += '+';
+            else
+                ((out += '%') += hex[byte >> 4]) += hex[byte & 15];
         }
         return out;
     };

@@ -47,14 +47,22 @@ class TokenStream {
 
     static std::string described(const Token& token) {
         switch (token.type) {
-            case Token::Type::data: return "template text";
-            case Token::Type::variable_begin: return "'{{'";
-            case Token::Type::variable_end: return "'}}'";
-            case Token::Type::block_begin: return "'{%'";
-            case Token::Type::block_end: return "'%}'";
-            case Token::Type::string: return "a string";
-            case Token::Type::end: return "the end of the template";
-            default: return "'" + token.text + "'";
+            case Token::Type::data:
+                return "template text";
+            case Token::Type::variable_begin:
+                return "'{{'";
+            case Token::Type::variable_end:
+                return "'}}'";
+            case Token::Type::block_begin:
+                return "'{%'";
+            case Token::Type::block_end:
+                return "'%}'";
+            case Token::Type::string:
+                return "a string";
+            case Token::Type::end:
+                return "the end of the template";
+            default:
+                return "'" + token.text + "'";
         }
     }
 

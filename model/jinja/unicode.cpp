@@ -2,8 +2,8 @@
 
 #include <string.h>
 
-#include <algorithm>
 #include <simdjson.h>
+#include <algorithm>
 
 #include "model/jinja/unicode_tables.hpp"
 
@@ -14,7 +14,8 @@ bool valid(std::string_view text) { return simdjson::validate_utf8(text.data(), 
 static bool is_continuation(char byte) { return (static_cast<unsigned char>(byte) & 0xc0) == 0x80; }
 
 size_t length(std::string_view text) {
-    return static_cast<size_t>(std::count_if(text.begin(), text.end(), [](char c) { return !is_continuation(c); }));
+    return static_cast<size_t>(
+        std::count_if(text.begin(), text.end(), [](char c) { return !is_continuation(c); }));
 }
 
 char32_t decode(std::string_view text, size_t& position) {
@@ -35,7 +36,8 @@ void append(std::string& text, char32_t c) {
     } else if (c < 0x10000) {
         byte(0xe0 | c >> 12), byte(0x80 | (c >> 6 & 0x3f)), byte(0x80 | (c & 0x3f));
     } else {
-        byte(0xf0 | c >> 18), byte(0x80 | (c >> 12 & 0x3f)), byte(0x80 | (c >> 6 & 0x3f)), byte(0x80 | (c & 0x3f));
+        byte(0xf0 | c >> 18), byte(0x80 | (c >> 12 & 0x3f)), byte(0x80 | (c >> 6 & 0x3f)),
+            byte(0x80 | (c & 0x3f));
     }
 }
 
@@ -67,11 +69,13 @@ size_t find(std::string_view text, std::string_view needle, size_t from) {
     if (from > text.size()) return std::string_view::npos;
     if (needle.empty()) return from;
     const void* found = memmem(text.data() + from, text.size() - from, needle.data(), needle.size());
-    return found ? static_cast<size_t>(static_cast<const char*>(found) - text.data()) : std::string_view::npos;
+    return found ? static_cast<size_t>(static_cast<const char*>(found) - text.data())
+                 : std::string_view::npos;
 }
 
 static bool contains(std::span<const Range> ranges, char32_t c) {
-    const auto after = std::upper_bound(ranges.begin(), ranges.end(), c, [](char32_t x, const Range& r) { return x < r.first; });
+    const auto after = std::upper_bound(ranges.begin(), ranges.end(), c,
+                                        [](char32_t x, const Range& r) { return x < r.first; });
     return after != ranges.begin() && c <= std::prev(after)->last;
 }
 
@@ -83,7 +87,8 @@ static void append_mapped(std::string& text, char32_t c, std::span<const CaseRan
         text += special->text;
         return;
     }
-    const auto after = std::upper_bound(ranges.begin(), ranges.end(), c, [](char32_t x, const CaseRange& r) { return x < r.first; });
+    const auto after = std::upper_bound(ranges.begin(), ranges.end(), c,
+                                        [](char32_t x, const CaseRange& r) { return x < r.first; });
     if (after != ranges.begin()) {
         const CaseRange& range = *std::prev(after);
         if (c <= range.last && (c - range.first) % range.step == 0)
@@ -135,7 +140,8 @@ std::string title(std::string_view text) {
 
 bool is_space(char32_t c) {
     return (c >= 9 && c <= 13) || (c >= 0x1c && c <= 0x20) || c == 0x85 || c == 0xa0 || c == 0x1680 ||
-           (c >= 0x2000 && c <= 0x200a) || c == 0x2028 || c == 0x2029 || c == 0x202f || c == 0x205f || c == 0x3000;
+           (c >= 0x2000 && c <= 0x200a) || c == 0x2028 || c == 0x2029 || c == 0x202f || c == 0x205f ||
+           c == 0x3000;
 }
 bool is_alpha(char32_t c) { return contains(tables.alpha, c); }
 bool is_decimal(char32_t c) { return contains(tables.decimal, c); }

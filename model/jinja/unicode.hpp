@@ -10,12 +10,12 @@
 namespace troupe::jinja::unicode {
 
 bool valid(std::string_view text);
-size_t length(std::string_view text);                          // in code points
-char32_t decode(std::string_view text, size_t& position);      // the code point there; moves past it
+size_t length(std::string_view text);                      // in code points
+char32_t decode(std::string_view text, size_t& position);  // the code point there; moves past it
 void append(std::string& text, char32_t code_point);
-std::string_view at(std::string_view text, size_t index);      // the index-th character; precondition: it exists
+std::string_view at(std::string_view text, size_t index);  // the index-th character; precondition: it exists
 std::vector<std::string_view> characters(std::string_view text);
-size_t byte_offset(std::string_view text, size_t index);       // of the index-th character, or the end
+size_t byte_offset(std::string_view text, size_t index);  // of the index-th character, or the end
 
 // First occurrence at or after byte `from`, or npos. Linear in the worst case, unlike std::string::find.
 size_t find(std::string_view text, std::string_view needle, size_t from = 0);

@@ -680,7 +680,7 @@ constexpr CaseSpecial lower_specials[] = {
 // clang-format on
 }  // namespace
 
-const Tables tables = {alpha_ranges, decimal_ranges, upper_ranges, lower_ranges, unprintable_ranges,
-                       upper_map, lower_map, upper_specials, lower_specials};
+const Tables tables = {alpha_ranges, decimal_ranges, upper_ranges,   lower_ranges,  unprintable_ranges,
+                       upper_map,    lower_map,      upper_specials, lower_specials};
 
 }  // namespace troupe::jinja::unicode

@@ -39,69 +39,107 @@ Value Value::tuple(std::vector<Value> items) { return Sequence(Sequence::Flavor:
 bool Value::truthy() const {
     switch (kind()) {
         case Kind::undefined:
-        case Kind::none: return false;
-        case Kind::boolean: return as_bool();
-        case Kind::integer: return as_integer() != 0;
-        case Kind::floating: return as_float() != 0;
-        case Kind::string: return !text().empty();
-        case Kind::sequence: return !sequence().items.empty();
-        case Kind::dict: return dict().size() != 0;
-        case Kind::object: return true;
+        case Kind::none:
+            return false;
+        case Kind::boolean:
+            return as_bool();
+        case Kind::integer:
+            return as_integer() != 0;
+        case Kind::floating:
+            return as_float() != 0;
+        case Kind::string:
+            return !text().empty();
+        case Kind::sequence:
+            return !sequence().items.empty();
+        case Kind::dict:
+            return dict().size() != 0;
+        case Kind::object:
+            return true;
     }
     return false;
 }
 
 static std::string_view flavor_name(Sequence::Flavor flavor) {
     switch (flavor) {
-        case Sequence::Flavor::list: return "list";
-        case Sequence::Flavor::tuple: return "tuple";
-        case Sequence::Flavor::range: return "range";
-        case Sequence::Flavor::dict_keys: return "dict_keys";
-        case Sequence::Flavor::dict_values: return "dict_values";
-        case Sequence::Flavor::dict_items: return "dict_items";
-        case Sequence::Flavor::group: return "_GroupTuple";
+        case Sequence::Flavor::list:
+            return "list";
+        case Sequence::Flavor::tuple:
+            return "tuple";
+        case Sequence::Flavor::range:
+            return "range";
+        case Sequence::Flavor::dict_keys:
+            return "dict_keys";
+        case Sequence::Flavor::dict_values:
+            return "dict_values";
+        case Sequence::Flavor::dict_items:
+            return "dict_items";
+        case Sequence::Flavor::group:
+            return "_GroupTuple";
     }
     return "";
 }
 
 std::string_view Value::type_name() const {
     switch (kind()) {
-        case Kind::undefined: return "Undefined";
-        case Kind::none: return "NoneType";
-        case Kind::boolean: return "bool";
-        case Kind::integer: return "int";
-        case Kind::floating: return "float";
-        case Kind::string: return is_markup() ? "Markup" : "str";
-        case Kind::sequence: return flavor_name(sequence().flavor);
-        case Kind::dict: return "dict";
-        case Kind::object: return object()->type_name();
+        case Kind::undefined:
+            return "Undefined";
+        case Kind::none:
+            return "NoneType";
+        case Kind::boolean:
+            return "bool";
+        case Kind::integer:
+            return "int";
+        case Kind::floating:
+            return "float";
+        case Kind::string:
+            return is_markup() ? "Markup" : "str";
+        case Kind::sequence:
+            return flavor_name(sequence().flavor);
+        case Kind::dict:
+            return "dict";
+        case Kind::object:
+            return object()->type_name();
     }
     return "";
 }
 
 Extent Value::extent() const {
     switch (kind()) {
-        case Kind::string: return {0, text().size() + 2};
-        case Kind::sequence: return sequence().extent;
-        case Kind::dict: return dict().extent();
-        case Kind::object: return object()->extent();
-        default: return {0, 8};
+        case Kind::string:
+            return {0, text().size() + 2};
+        case Kind::sequence:
+            return sequence().extent;
+        case Kind::dict:
+            return dict().extent();
+        case Kind::object:
+            return object()->extent();
+        default:
+            return {0, 8};
     }
 }
 
 bool Value::same_as(const Value& other) const {
     if (kind() != other.kind()) return false;
     switch (kind()) {
-        case Kind::none: return true;
-        case Kind::boolean: return as_bool() == other.as_bool();
+        case Kind::none:
+            return true;
+        case Kind::boolean:
+            return as_bool() == other.as_bool();
         // CPython shares small integers; larger ones and floats are told apart by where they were made.
-        case Kind::integer: return as_integer() == other.as_integer() && as_integer() >= -5 && as_integer() <= 256;
-        case Kind::floating: return false;
-        case Kind::undefined: return std::get<UndefinedPtr>(data_) == std::get<UndefinedPtr>(other.data_);
-        case Kind::string: return std::get<StringPtr>(data_) == std::get<StringPtr>(other.data_);
-        case Kind::sequence: return std::get<SequencePtr>(data_) == std::get<SequencePtr>(other.data_);
-        case Kind::dict: return std::get<DictPtr>(data_) == std::get<DictPtr>(other.data_);
-        case Kind::object: return object() == other.object();
+        case Kind::integer:
+            return as_integer() == other.as_integer() && as_integer() >= -5 && as_integer() <= 256;
+        case Kind::floating:
+            return false;
+        case Kind::undefined:
+            return std::get<UndefinedPtr>(data_) == std::get<UndefinedPtr>(other.data_);
+        case Kind::string:
+            return std::get<StringPtr>(data_) == std::get<StringPtr>(other.data_);
+        case Kind::sequence:
+            return std::get<SequencePtr>(data_) == std::get<SequencePtr>(other.data_);
+        case Kind::dict:
+            return std::get<DictPtr>(data_) == std::get<DictPtr>(other.data_);
+        case Kind::object:
+            return object() == other.object();
     }
     return false;
 }
@@ -119,7 +157,8 @@ static bool equals_float(int64_t i, double d) {
 
 static bool equal_items(const Sequence& a, const Sequence& b) {
     const auto family = [](const Sequence& s) { return s.is_tuple() ? Sequence::Flavor::tuple : s.flavor; };
-    return family(a) == family(b) && std::equal(a.items.begin(), a.items.end(), b.items.begin(), b.items.end(), equals);
+    return family(a) == family(b) &&
+           std::equal(a.items.begin(), a.items.end(), b.items.begin(), b.items.end(), equals);
 }
 
 static bool equal_dicts(const Dict& a, const Dict& b) {
@@ -138,12 +177,18 @@ bool equals(const Value& a, const Value& b) {
     if (a.kind() != b.kind()) return false;
     switch (a.kind()) {
         case Value::Kind::undefined:
-        case Value::Kind::none: return true;
-        case Value::Kind::floating: return a.as_float() == b.as_float();
-        case Value::Kind::string: return a.text() == b.text();
-        case Value::Kind::sequence: return equal_items(a.sequence(), b.sequence());
-        case Value::Kind::dict: return equal_dicts(a.dict(), b.dict());
-        default: return a.object() == b.object();
+        case Value::Kind::none:
+            return true;
+        case Value::Kind::floating:
+            return a.as_float() == b.as_float();
+        case Value::Kind::string:
+            return a.text() == b.text();
+        case Value::Kind::sequence:
+            return equal_items(a.sequence(), b.sequence());
+        case Value::Kind::dict:
+            return equal_dicts(a.dict(), b.dict());
+        default:
+            return a.object() == b.object();
     }
 }
 
@@ -163,21 +208,25 @@ size_t hash_of(const Value& value) {
             const bool whole = d == std::floor(d) && std::abs(d) < 0x1p63;
             return whole ? std::hash<int64_t>{}(static_cast<int64_t>(d)) : std::hash<double>{}(d);
         }
-        case Value::Kind::string: return std::hash<std::string_view>{}(value.text());
+        case Value::Kind::string:
+            return std::hash<std::string_view>{}(value.text());
         case Value::Kind::sequence: {
             size_t hash = value.sequence().items.size();
             for (const Value& item : value.sequence().items) hash = hash * 1000003 ^ hash_of(item);
             return hash;
         }
-        case Value::Kind::object: return std::hash<const void*>{}(value.object());
-        default: return static_cast<size_t>(value.kind());
+        case Value::Kind::object:
+            return std::hash<const void*>{}(value.object());
+        default:
+            return static_cast<size_t>(value.kind());
     }
 }
 
 template <class Matches>
 size_t Dict::position(size_t hash, Matches&& matches) const {
     if (index_.empty()) {
-        const auto found = std::find_if(entries_.begin(), entries_.end(), [&](const Entry& e) { return matches(e.first); });
+        const auto found =
+            std::find_if(entries_.begin(), entries_.end(), [&](const Entry& e) { return matches(e.first); });
         return static_cast<size_t>(found - entries_.begin());
     }
     for (auto [it, end] = index_.equal_range(hash); it != end; ++it)
@@ -193,7 +242,8 @@ const Value* Dict::find(const Value& key) const {
 
 const Value* Dict::field(std::string_view key) const {
     const size_t hash = index_.empty() ? 0 : std::hash<std::string_view>{}(key);
-    const size_t at = position(hash, [&](const Value& other) { return other.is_string() && other.text() == key; });
+    const size_t at =
+        position(hash, [&](const Value& other) { return other.is_string() && other.text() == key; });
     return at < entries_.size() ? &entries_[at].second : nullptr;
 }
 
@@ -217,7 +267,8 @@ void Dict::set(Value key, Value value) {
 
 std::string Object::repr() const { return "<" + std::string(type_name()) + ">"; }
 Value Object::attribute(Runtime&, std::string_view name) {
-    return Value::undefined("'" + std::string(type_name()) + " object' has no attribute '" + std::string(name) + "'");
+    return Value::undefined("'" + std::string(type_name()) + " object' has no attribute '" +
+                            std::string(name) + "'");
 }
 Value Object::call(Runtime&, Arguments) { fail("'" + std::string(type_name()) + "' object is not callable"); }
 

@@ -1,6 +1,6 @@
-// The values that templates compute with: Python's None, bool, int, float, str, list, tuple, dict, and Jinja's
-// Undefined, plus objects (functions, namespaces, loops, iterators). Values are cheap to copy and, but for
-// objects, immutable, so that variables may be shared between threads. Strings are UTF-8 throughout.
+// The values that templates compute with: Python's None, bool, int, float, str, list, tuple, dict, and
+// Jinja's Undefined, plus objects (functions, namespaces, loops, iterators). Values are cheap to copy and,
+// but for objects, immutable, so that variables may be shared between threads. Strings are UTF-8 throughout.
 #pragma once
 #include <concepts>
 #include <cstdint>
@@ -28,13 +28,13 @@ struct String {
     bool markup = false;  // made by `safe` or `escape`: `+` escapes what is joined to it
 };
 
-// What it takes to walk a value: recursion and time. Values that share parts can be far larger to walk than to
-// hold ([x, x] of [x, x] of ...), so containers beyond the limits are refused when they are made.
+// What it takes to walk a value: recursion and time. Values that share parts can be far larger to walk than
+// to hold ([x, x] of [x, x] of ...), so containers beyond the limits are refused when they are made.
 struct Extent {
     int depth = 0;      // 0 for a scalar, 1 for a list of scalars
     size_t weight = 1;  // about its size in bytes when printed
 
-    static constexpr int max_depth = 500;
+    static constexpr int max_depth = 200;
     static constexpr size_t max_weight = size_t{1} << 28;
 
     // Makes this the extent of a container that also holds the child; fails beyond the limits.
@@ -43,13 +43,22 @@ struct Extent {
 
 class Value {
   public:
-    enum class Kind : unsigned char { undefined, none, boolean, integer, floating, string, sequence, dict, object };
+    enum class Kind : unsigned char {
+        undefined,
+        none,
+        boolean,
+        integer,
+        floating,
+        string,
+        sequence,
+        dict,
+        object
+    };
 
     Value() : data_(None{}) {}
     Value(std::same_as<bool> auto b) : data_(b) {}
     template <std::integral T>
-        requires(!std::same_as<T, bool>)
-    Value(T i) : data_(static_cast<int64_t>(i)) {}
+    requires(!std::same_as<T, bool>) Value(T i) : data_(static_cast<int64_t>(i)) {}
     Value(double d) : data_(d) {}
     Value(std::string text, bool markup = false)
         : data_(std::make_shared<const String>(String{std::move(text), markup})) {}
@@ -91,8 +100,8 @@ class Value {
         return held ? dynamic_cast<T*>(held->get()) : nullptr;
     }
 
-    bool truthy() const;                // Python's bool(value)
-    std::string_view type_name() const; // Python's type(value).__name__
+    bool truthy() const;                 // Python's bool(value)
+    std::string_view type_name() const;  // Python's type(value).__name__
     Extent extent() const;
     bool same_as(const Value& other) const;  // Python's `is`, as far as it can be told
 
@@ -102,10 +111,10 @@ class Value {
     using SequencePtr = std::shared_ptr<const Sequence>;
     using DictPtr = std::shared_ptr<const Dict>;
     // In the order of Kind.
-    std::variant<UndefinedPtr, None, bool, int64_t, double, StringPtr, SequencePtr, DictPtr, std::shared_ptr<Object>>
+    std::variant<UndefinedPtr, None, bool, int64_t, double, StringPtr, SequencePtr, DictPtr,
+                 std::shared_ptr<Object>>
         data_;
 };
-
 
 struct Sequence {
     enum class Flavor : unsigned char { list, tuple, range, dict_keys, dict_values, dict_items, group };
@@ -132,9 +141,9 @@ class Dict {
   public:
     using Entry = std::pair<Value, Value>;
 
-    const Value* find(const Value& key) const;  // null when absent or not hashable
+    const Value* find(const Value& key) const;       // null when absent or not hashable
     const Value* field(std::string_view key) const;  // the same for a key that is a string
-    void set(Value key, Value value);  // fails on a key that is not hashable
+    void set(Value key, Value value);                // fails on a key that is not hashable
     const std::vector<Entry>& entries() const { return entries_; }
     size_t size() const { return entries_.size(); }
     const Extent& extent() const { return extent_; }

@@ -81,7 +81,8 @@ std::optional<int64_t> parse_integer(std::string_view text, int64_t base) {
     int64_t value = 0;
     const char* end = signed_digits.data() + signed_digits.size();
     const auto parsed = std::from_chars(signed_digits.data(), end, value, static_cast<int>(base));
-    if (parsed.ptr == end && parsed.ec == std::errc::result_out_of_range) fail("an integer does not fit into 64 bits");
+    if (parsed.ptr == end && parsed.ec == std::errc::result_out_of_range)
+        fail("an integer does not fit into 64 bits");
     if (parsed.ptr != end || parsed.ec != std::errc()) return std::nullopt;
     return value;
 }
@@ -118,7 +119,8 @@ Value to_float(Runtime&, const Value& self, const Bound& arguments) {
 Value absolute(Runtime&, const Value& self, const Bound&) {
     if (self.is_undefined()) fail(self.undefined_message());
     if (self.is_float()) return std::abs(self.as_float());
-    if (!self.is_bool() && !self.is_integer()) fail("bad operand type for abs(): '" + std::string(self.type_name()) + "'");
+    if (!self.is_bool() && !self.is_integer())
+        fail("bad operand type for abs(): '" + std::string(self.type_name()) + "'");
     const int64_t i = integer_of(self, "abs");
     return i < 0 ? negate(i) : Value(i);
 }
@@ -141,7 +143,8 @@ Value round(Runtime&, const Value& self, const Bound& arguments) {
     if (self.is_undefined()) fail(self.undefined_message());
     const std::string method = arguments.has(1) ? arguments.text(1) : "common";
     const int64_t precision = arguments.integer(0, 0);
-    if (method != "common" && method != "ceil" && method != "floor") fail("method must be common, ceil or floor");
+    if (method != "common" && method != "ceil" && method != "floor")
+        fail("method must be common, ceil or floor");
     const bool integral = self.is_bool() || self.is_integer();
     if (method == "common") {
         if (!integral) return round_float(float_of(self, "round"), precision);

@@ -1,4 +1,5 @@
 """Python's Jinja set up as `transformers` does it for chat templates (version 3.1 of jinja2)."""
+import copy
 import datetime
 import json
 
@@ -40,10 +41,10 @@ def make_environment(now):
 
 def run_case(name, source, variables, now="2026-01-15T12:34:56", own_source=False):
     """The case as it stands in a .cases.json file: what Python makes of the template, or its error."""
-    case = {"name": name, "input": variables, "now": now, "output": None, "error": None}
+    case = {"name": name, "input": copy.deepcopy(variables), "now": now, "output": None, "error": None}
     if own_source:
         case["template"] = source
-    try:
+    try:  # a copy above, because `indent` of a list changes the list
         case["output"] = make_environment(now).from_string(source).render(**variables)
     except Exception as error:  # any: the case records which
         case["error"] = f"{type(error).__name__}: {error}"

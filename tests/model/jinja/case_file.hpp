@@ -1,6 +1,6 @@
-// Files of expected renderings: NAME.jinja beside NAME.cases.json, an array of objects with `name`, `input` (the
-// variables), `now`, and `output` or `error` (null or absent when there is none). A case may bring its own
-// `template` instead.
+// Files of expected renderings: NAME.jinja beside NAME.cases.json, an array of objects with `name`, `input`
+// (the variables), `now`, and `output` or `error` (null or absent when there is none). A case may bring its
+// own `template` instead.
 #pragma once
 #include <filesystem>
 #include <fstream>
@@ -34,13 +34,15 @@ inline bool check_case(const Dict& fields, const std::string& default_source) {
     RenderOptions options;
     options.now = parse_civil_time(field_text(fields, "now")).value();
     const auto parsed = Template::parse(own.empty() ? default_source : own);
-    const Result<std::string> result = parsed ? parsed->render(*fields.field("input"), options) : parsed.error();
+    const Result<std::string> result =
+        parsed ? parsed->render(*fields.field("input"), options) : parsed.error();
     const Value* output = fields.field("output");
     const bool succeeds = output && output->is_string();
     INFO(field_text(fields, "name") << ": " << own);
     if (result.ok() && succeeds) CHECK(*result == output->text());
     if (!result.ok() && succeeds) FAIL_CHECK("error: " << result.error().message);
-    if (result.ok() && !succeeds) FAIL_CHECK("Python fails: " << field_text(fields, "error") << "\nhere: " << *result);
+    if (result.ok() && !succeeds)
+        FAIL_CHECK("Python fails: " << field_text(fields, "error") << "\nhere: " << *result);
     if (!result.ok() && !succeeds) CHECK(result.error().code == ErrorCode::invalid_argument);
     return result.ok() == succeeds && (!succeeds || *result == output->text());
 }

@@ -1,4 +1,5 @@
-// Whatever the template or its variables are, rendering ends soon, in bounded memory, with a result or an error.
+// Whatever the template or its variables are, rendering ends soon, in bounded memory, with a result or an
+// error.
 #include "model/jinja/json.hpp"
 #include "model/jinja/template.hpp"
 #include "tests/catch.hpp"
@@ -6,7 +7,8 @@
 using namespace troupe;
 using namespace troupe::jinja;
 
-static std::string error_of(const std::string& source, const std::string& variables = "{}", RenderOptions options = {}) {
+static std::string error_of(const std::string& source, const std::string& variables = "{}",
+                            RenderOptions options = {}) {
     const auto result = render_template(source, variables, options);
     if (result.ok()) return "no error, but: " + result->substr(0, 200);
     CHECK(result.error().code == ErrorCode::invalid_argument);
@@ -20,7 +22,8 @@ TEST_CASE("errors name the line") {
           "line 3: can only concatenate str (not \"int\") to str");
     CHECK(error_of("{% macro m(x) %}\n{{ x.y.z }}\n{% endmacro %}\n\n{{ m({}) }}") ==
           "line 2: 'dict object' has no attribute 'y'");
-    CHECK(error_of("\n{% for x in [1] %}") == "line 2: Unexpected end of template: {% for %} of line 2 is not closed");
+    CHECK(error_of("\n{% for x in [1] %}") ==
+          "line 2: Unexpected end of template: {% for %} of line 2 is not closed");
     CHECK(error_of("{# x") == "line 1: Missing end of comment tag");
     CHECK(error_of("\n{{ raise_exception('my words') }}") == "line 2: my words");
     CHECK(error_of("\n\n{% include 'x' %}") == "line 3: {% include %} is not supported in chat templates");
@@ -29,13 +32,14 @@ TEST_CASE("errors name the line") {
 
 TEST_CASE("integers beyond 64 bits are errors, not wrong numbers") {
     const std::string message = "line 1: an integer does not fit into 64 bits";
-    for (const char* source : {"{{ 2**63 }}", "{{ 9223372036854775807 + 1 }}", "{{ 10**18 * 10 }}", "{{ -2**63 - 1 }}",
-                               "{{ (-2**62 * 2) // -1 }}", "{{ (-2**62 * 2)|abs }}", "{{ '9223372036854775808'|int }}",
-                               "{{ 1e300|int }}"})
+    for (const char* source : {"{{ 2**63 }}", "{{ 9223372036854775807 + 1 }}", "{{ 10**18 * 10 }}",
+                               "{{ -2**63 - 1 }}", "{{ (-2**62 * 2) // -1 }}", "{{ (-2**62 * 2)|abs }}",
+                               "{{ '9223372036854775808'|int }}", "{{ 1e300|int }}"})
         CHECK(error_of(source) == message);
     CHECK(error_of("{{ 9223372036854775808 }}").find("64-bit") != std::string::npos);
     CHECK_FALSE(parse_json("[18446744073709551615]").ok());
-    CHECK(render_template("{{ -2**62 * 2 }} {{ (-2**62 * 2) % -1 }}", "{}", {}).value() == "-9223372036854775808 0");
+    CHECK(render_template("{{ -2**62 * 2 }} {{ (-2**62 * 2) % -1 }}", "{}", {}).value() ==
+          "-9223372036854775808 0");
 }
 
 TEST_CASE("time, output and memory are bounded") {
@@ -57,38 +61,56 @@ TEST_CASE("time, output and memory are bounded") {
              "{% set x = [[1]]|tojson(indent=100000000) %}",
              "{% set x = [1]|batch(100000000, 0)|list %}",
              "{% set x = [1]|slice(100000000)|list %}",
-             "{% set ns = namespace(s='ab') %}{% for i in range(100) %}{% set ns.s = ns.s ~ ns.s %}{% endfor %}",
-             "{% set ns = namespace(s='ab') %}{% for i in range(100) %}{% set ns.s = ns.s + ns.s %}{% endfor %}",
+             "{% set ns = namespace(s='ab') %}{% for i in range(100) %}{% set ns.s = ns.s ~ ns.s %}{% endfor "
+             "%}",
+             "{% set ns = namespace(s='ab') %}{% for i in range(100) %}{% set ns.s = ns.s + ns.s %}{% endfor "
+             "%}",
          }) {
         INFO(source);
         CHECK(error_of(source, "{}", small) == "line 1: the template uses too much memory");
     }
     CHECK(error_of("{{ range(100001) }}").find("Range too big") != std::string::npos);
-    CHECK(error_of("{{ range(-9223372036854775807, 9223372036854775807) }}").find("Range too big") != std::string::npos);
-    CHECK(error_of("{{ strftime_now('%9999999d') }}", "{}", {parse_civil_time("2026-01-15 12:34").value(), {}})
-              .find("too long") != std::string::npos);
+    CHECK(error_of("{{ range(-9223372036854775807, 9223372036854775807) }}").find("Range too big") !=
+          std::string::npos);
+    CHECK(
+        error_of("{{ strftime_now('%9999999d') }}", "{}", {parse_civil_time("2026-01-15 12:34").value(), {}})
+            .find("too long") != std::string::npos);
 }
 
 TEST_CASE("values that share parts are bounded by what it takes to walk them") {
-    const std::string twice = "{% set ns = namespace(x=[1]) %}{% for i in range(400) %}{% set ns.x = [ns.x, ns.x] %}{% endfor %}";
+    const std::string twice =
+        "{% set ns = namespace(x=[1]) %}{% for i in range(400) %}{% set ns.x = [ns.x, ns.x] %}{% endfor %}";
     CHECK(error_of(twice + "{{ ns.x }}") == "line 1: a value is too large");
-    const std::string deep = "{% set ns = namespace(x=[1]) %}{% for i in range(90000) %}{% set ns.x = [ns.x] %}{% endfor %}";
+    const std::string deep =
+        "{% set ns = namespace(x=[1]) %}{% for i in range(90000) %}{% set ns.x = [ns.x] %}{% endfor %}";
     CHECK(error_of(deep) == "line 1: values are nested too deeply");
-    const std::string lazy = "{% set ns = namespace(x=[1]) %}{% for i in range(90000) %}{% set ns.x = ns.x|map('upper') %}{% endfor %}";
+    const std::string lazy =
+        "{% set ns = namespace(x=[1]) %}{% for i in range(90000) %}{% set ns.x = ns.x|map('upper') %}{% "
+        "endfor %}";
     CHECK(error_of(lazy) == "line 1: values are nested too deeply");
 }
 
 TEST_CASE("objects that hold themselves are printed to a bounded depth, and freed") {
     // Freed: the sanitizers' leak check sees what is not.
-    CHECK(render_template("{% set ns = namespace() %}{% set ns.self = ns %}{{ ns.self.self is defined }}", "{}", {}).value() == "True");
+    CHECK(render_template("{% set ns = namespace() %}{% set ns.self = ns %}{{ ns.self.self is defined }}",
+                          "{}", {})
+              .value() == "True");
     CHECK(render_template("{% macro m() %}x{% endmacro %}{% set k = m %}{{ k() }}", "{}", {}).value() == "x");
-    CHECK(render_template("{% for i in [1] %}{{ loop.changed(loop) }}{% endfor %}", "{}", {}).value() == "True");
-    CHECK(error_of("{% set ns = namespace() %}{% set ns.self = [ns] %}{{ ns }}").find("line 1") == 0);
+    CHECK(render_template("{% for i in [1] %}{{ loop.changed(loop) }}{% endfor %}", "{}", {}).value() ==
+          "True");
+    CHECK(render_template("{% set ns = namespace() %}{% set ns.self = [ns] %}{{ ns }}", "{}", {}).value() ==
+          "<Namespace {'self': [<Namespace {...}>]}>");
+    const std::string chain =
+        "{% set ns = namespace(x=0) %}{% for i in range(9000) %}{% set ns.x = namespace(x=ns.x) %}{% endfor "
+        "%}";
+    CHECK(error_of(chain + "{{ ns }}") == "line 1: maximum recursion depth exceeded");
 }
 
 TEST_CASE("recursion is bounded, in templates and in their text") {
-    CHECK(error_of("{% macro m() %}{{ m() }}{% endmacro %}{{ m() }}") == "line 1: maximum recursion depth exceeded");
-    CHECK(error_of("{% for x in [1] recursive %}{{ loop([1]) }}{% endfor %}") == "line 1: maximum recursion depth exceeded");
+    CHECK(error_of("{% macro m() %}{{ m() }}{% endmacro %}{{ m() }}") ==
+          "line 1: maximum recursion depth exceeded");
+    CHECK(error_of("{% for x in [1] recursive %}{{ loop([1]) }}{% endfor %}") ==
+          "line 1: maximum recursion depth exceeded");
     const auto repeated = [](const std::string& text, int count) {
         std::string all;
         for (int i = 0; i < count; ++i) all += text;
@@ -104,7 +126,7 @@ TEST_CASE("recursion is bounded, in templates and in their text") {
     CHECK(error_of(repeated("{% if 1 %}", 100000)) == "line 1: blocks are nested too deeply");
     CHECK(error_of("{% for " + repeated("(", 100000)).find("line 1: ") == 0);
     CHECK_FALSE(parse_json(repeated("[", 100000)).ok());
-    CHECK_FALSE(parse_json(repeated("[", 900) + repeated("]", 900)).ok());
+    CHECK_FALSE(parse_json(repeated("[", 300) + repeated("]", 300)).ok());
 }
 
 TEST_CASE("text that is not UTF-8 or not JSON is refused") {
@@ -118,7 +140,8 @@ TEST_CASE("text that is not UTF-8 or not JSON is refused") {
 TEST_CASE("civil times") {
     CHECK(parse_civil_time("2026-01-15T12:34:56").ok());
     CHECK(parse_civil_time("2026-01-15 12:34").ok());
-    for (const char* text : {"", "2026-02-30T00:00:00", "2026-01-15", "2026-01-15T24:00:00", "2026-01-15T12:34:56Z", "now"})
+    for (const char* text :
+         {"", "2026-02-30T00:00:00", "2026-01-15", "2026-01-15T24:00:00", "2026-01-15T12:34:56Z", "now"})
         CHECK_FALSE(parse_civil_time(text).ok());
     CHECK(error_of("{{ strftime_now('%Y') }}") == "line 1: strftime_now: the time is not known here");
 }

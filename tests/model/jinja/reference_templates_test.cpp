@@ -1,4 +1,5 @@
-// Chat templates of well-known models against what Python's Jinja makes of them, and our own templates likewise.
+// Chat templates of well-known models against what Python's Jinja makes of them, and our own templates
+// likewise.
 #include <algorithm>
 #include <filesystem>
 #include <iostream>
@@ -21,7 +22,8 @@ static std::vector<std::filesystem::path> case_files(const std::filesystem::path
 static void check_all(const std::filesystem::path& folder) {
     for (const auto& file : case_files(folder)) {
         const CaseCount count = check_cases(file);
-        std::cout << file.filename().string() << ": " << count.passed << " of " << count.all << " cases as in Python\n";
+        std::cout << file.filename().string() << ": " << count.passed << " of " << count.all
+                  << " cases as in Python\n";
         CHECK(count.passed == count.all);
         CHECK(count.all > 0);
     }

@@ -244,10 +244,11 @@ Evaluator::Flow Evaluator::run(const CallBlock& statement) {
 Value Evaluator::call_macro(const MacroDefinition& macro, const ScopePtr& closure, Arguments arguments) {
     const DepthGuard guard(runtime_);
     const Restore<ScopePtr> scope(scope_, std::make_shared<Scope>(closure));
-    const Restore<int> line(runtime_.line, runtime_.line);
+    const int line = runtime_.line;
     bind_parameters(macro, std::move(arguments));
     Restore<std::string> output(output_, {});
     run(macro.body);
+    runtime_.line = line;
     return std::move(output_);
 }
 

@@ -110,8 +110,8 @@ class GgufLoader {
     }
 
     void read_head_dim(ModelSpec& spec, const std::string& prefix) {
-        if (!status_) return;
-        const std::uint32_t usual = spec.num_heads == 0 ? 0 : spec.hidden_size / spec.num_heads;
+        if (!status_ || spec.num_heads == 0) return;  // check_spec() says so
+        const std::uint32_t usual = spec.hidden_size / spec.num_heads;
         std::uint32_t value_length = 0;
         std::uint32_t rotated = 0;
         read(spec.head_dim, prefix + "attention.key_length", usual);

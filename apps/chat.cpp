@@ -19,7 +19,6 @@
 namespace troupe {
 namespace {
 
-constexpr auto no_hurry = std::chrono::hours(1);
 constexpr auto interrupt_check = std::chrono::milliseconds(20);
 
 // Set by Ctrl-C. A signal handler can reach nothing but a global.
@@ -124,7 +123,7 @@ int converse(Conversation& conversation) {
         }
         const LineReader::Outcome outcome = reader.next(line);
         if (outcome == LineReader::Outcome::interrupted) {
-            std::puts(terminal ? "  (Ctrl-D or /exit leaves)" : "");
+            std::puts("  (Ctrl-D or /exit leaves)");
             continue;
         }
         if (outcome == LineReader::Outcome::end || line == "/exit") break;
@@ -145,12 +144,12 @@ int chat(const ChatFlags& flags) {
     if (!config) return report(config.error());
     config->engine.max_num_seqs = 1;
     set_up_logging({.level = "warn", .json = config->log.json});
-    const auto troupe = start_local_troupe(*config, [](const std::string&) {});
+    const auto troupe = start_local_troupe(*config, exit_on_give_up);
     if (!troupe) return report(troupe.error());
     ClientPort& port = troupe->system->port();
-    if (!wait_until_ready(port, no_hurry)) return report(internal_error("no worker got ready"));
-    catch_interrupts();
+    wait_until_ready(port);
     if (::isatty(STDIN_FILENO) == 1) {
+        catch_interrupts();
         std::printf("%s. Ctrl-C stops an answer, /reset begins anew, /exit or Ctrl-D leaves.\n",
                     troupe->served_name.c_str());
     }

@@ -128,10 +128,10 @@ int generate(GenerateFlags& flags) {
     config->engine.max_num_seqs = 1;
     set_up_logging({.level = "warn", .json = config->log.json});
     const Clock::time_point begin = Clock::now();
-    const auto troupe = start_local_troupe(*config, [](const std::string&) {});
+    const auto troupe = start_local_troupe(*config, exit_on_give_up);
     if (!troupe) return report(troupe.error());
     ClientPort& port = troupe->system->port();
-    if (!wait_until_ready(port, no_hurry)) return report(internal_error("no worker got ready"));
+    wait_until_ready(port);
 
     const Clock::time_point start = Clock::now();
     const auto events = std::make_shared<EventQueue>();

@@ -3,8 +3,10 @@
 #include <array>
 #include <chrono>
 #include <cstdio>
+#include <cstdlib>
 #include <thread>
 
+#include "apps/console.hpp"
 #include "apps/memory.hpp"
 #include "apps/model_setup.hpp"
 #include "conf/values.hpp"
@@ -56,13 +58,10 @@ std::string describe_kv(const LocalTroupe& troupe, std::uint32_t block_size) {
     return text.data();
 }
 
-bool wait_until_ready(const ClientPort& port, std::chrono::milliseconds patience) {
-    const auto end = std::chrono::steady_clock::now() + patience;
-    while (port.state() != ServerState::ready) {
-        if (std::chrono::steady_clock::now() > end) return false;
-        std::this_thread::sleep_for(std::chrono::milliseconds(1));
-    }
-    return true;
+void exit_on_give_up(const std::string& why) { std::_Exit(report(internal_error("giving up: " + why))); }
+
+void wait_until_ready(const ClientPort& port) {
+    while (port.state() != ServerState::ready) std::this_thread::sleep_for(std::chrono::milliseconds(1));
 }
 
 }  // namespace troupe

@@ -26,7 +26,10 @@ Result<LocalTroupe> start_local_troupe(const Config& config, std::function<void(
 // "KV cache: 1024 blocks of 16 tokens, 96 MiB: 8.0 sequences of 2048 tokens at the same time"
 std::string describe_kv(const LocalTroupe& troupe, std::uint32_t block_size);
 
-// Until a worker is ready; false if that took longer than `patience` or workers failed.
-bool wait_until_ready(const ClientPort& port, std::chrono::milliseconds patience);
+// For `give_up`, in commands that have nothing to save: says why and ends the process.
+void exit_on_give_up(const std::string& why);
+
+// Blocks until a worker is ready; whether one ever will be is told through `give_up`.
+void wait_until_ready(const ClientPort& port);
 
 }  // namespace troupe

@@ -120,7 +120,9 @@ Layer read_environment(const std::function<const char*(const char*)>& environmen
     Layer layer;
     for (const Option& option : options()) {
         const std::string variable = option.environment_variable();
-        if (const char* value = environment(variable.c_str())) layer.push_back({&option, value, variable});
+        const char* value = environment(variable.c_str());
+        // Empty means unset: that is how people switch a variable off.
+        if (value != nullptr && *value != '\0') layer.push_back({&option, value, variable});
     }
     return layer;
 }

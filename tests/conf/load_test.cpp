@@ -70,6 +70,10 @@ TEST_CASE("flags come before the environment, the environment before the file") 
     CHECK(config.server.host == "file");
 }
 
+TEST_CASE("an empty variable counts as unset") {
+    CHECK(load({}, {{"TROUPE_PORT", ""}}).value().server.port == 8000);
+}
+
 TEST_CASE("every kind of value is read from a file") {
     const Config config = load({}, {}, R"([model]
 compute = "f32"

@@ -226,8 +226,8 @@ Value dictsort(Runtime& runtime, const Value& self, const Bound& arguments) {
 Value unique(Runtime& runtime, const Value& self, const Bound& arguments) {
     const bool case_sensitive = arguments.flag(0, false);
     return make_generator(
-        [&runtime, next = lazily(runtime, self), path = AttributePath(arguments.value(1, {})),
-         case_sensitive, seen = Dict()](Value& item) mutable {
+        [&runtime, next = lazily(runtime, self), path = AttributePath(arguments.value(1, {})), case_sensitive,
+         seen = Dict()](Value& item) mutable {
             while (next(item)) {
                 const Value key = maybe_ignore_case(path.of(runtime, item), case_sensitive);
                 const size_t before = seen.size();

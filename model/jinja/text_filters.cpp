@@ -104,6 +104,8 @@ Value indent(Runtime& runtime, const Value& self, const Bound& arguments) {
 }
 
 Value truncate(Runtime& runtime, const Value& self, const Bound& arguments) {
+    if (!self.is_string() && !self.is_undefined())
+        fail("truncate: the input must be str, not " + std::string(self.type_name()));
     const Value text = input_text(runtime, self);
     const int64_t length = arguments.integer(0, 255);
     const std::string end = arguments.has(2) ? arguments.text(2) : "...";

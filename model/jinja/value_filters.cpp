@@ -108,12 +108,17 @@ Value to_integer(Runtime&, const Value& self, const Bound& arguments) {
     return result ? Value(*result) : arguments.value(0, 0);
 }
 
+// float(value); nothing for what is not a number.
+std::optional<double> to_number(const Value& value) {
+    if (value.is_undefined()) fail(value.undefined_message());
+    if (value.is_string()) return parse_float(value.text());
+    if (value.is_bool() || value.is_integer() || value.is_float()) return float_of(value, "float");
+    return std::nullopt;
+}
+
 Value to_float(Runtime&, const Value& self, const Bound& arguments) {
-    std::optional<double> result;
-    if (self.is_undefined()) fail(self.undefined_message());
-    if (self.is_string()) result = parse_float(self.text());
-    if (self.is_bool() || self.is_integer() || self.is_float()) result = float_of(self, "float");
-    return result ? Value(*result) : arguments.value(0, 0.0);
+    const std::optional<double> number = to_number(self);
+    return number ? Value(*number) : arguments.value(0, 0.0);
 }
 
 Value absolute(Runtime&, const Value& self, const Bound&) {
@@ -163,9 +168,11 @@ Value round(Runtime&, const Value& self, const Bound& arguments) {
     return (method == "ceil" ? std::ceil(scaled) : std::floor(scaled)) / scale;
 }
 
-Value filesizeformat(Runtime& runtime, const Value& self, const Bound& arguments) {
-    const Value number = to_float(runtime, self, Bound(Builtin{"float", "*", nullptr}, {}));
-    const double bytes = number.as_float();
+Value filesizeformat(Runtime&, const Value& self, const Bound& arguments) {
+    const std::optional<double> number = to_number(self);
+    if (!number) fail("filesizeformat: not a number: " + std::string(self.type_name()));
+    const double bytes = *number;
+    if (!(std::abs(bytes) < 0x1p63)) fail("filesizeformat: the number is too large");
     const bool binary_units = arguments.flag(0, false);
     const double base = binary_units ? 1024 : 1000;
     if (bytes == 1) return "1 Byte";

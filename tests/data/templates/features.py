@@ -57,7 +57,7 @@ n|default(1) | missing|default(1) | missing|d('x') | ''|default('e') | ''|defaul
 '<a href="x">b & c</a>'|escape | '<b>x</b>  y'|striptags | '<x>'|safe | '<x>'|safe + '<y>' | '<x>'|e ~ '<y>' | 'a b/c?d=é'|urlencode | {'a b': 'c&d'}|urlencode | '%s-%s'|format(1, 2) | '%(a)s'|format(a=1)
 d|tojson | u|tojson | d|tojson(indent=2) | d|tojson(indent=0) | xs|tojson(separators=(',', ':')) | {'b': 1, 'a': 2}|tojson(sort_keys=true) | u|tojson(ensure_ascii=true) | [1.0, 1e20, 1e-7, none, true]|tojson | {1: 2, none: 3, true: 4, 1.5: 6}|tojson | '"\\\\\\n\\x7f\\x01/<>'|tojson | missing|tojson | range(3)|tojson | (1, 2)|tojson | []|tojson(indent=2) | xs|tojson(indent='--')
 [1, 2, 3, 4, 5]|batch(2)|list | [1, 2, 3]|batch(2, 0)|list | [1, 2, 3, 4, 5]|slice(2)|list | [1, 2, 3, 4, 5]|slice(3, 'x')|list | people|groupby('age') | people|groupby('age')|map(attribute='grouper')|list | people|groupby('admin', default=false)|length
-1500|filesizeformat | 1|filesizeformat | 2048|filesizeformat(true) | {'a': 1, 'b': none}|xmlattr | d|attr('b') | s|replace('l', 'L') | s|replace('l', 'L', 1) | n|replace(7, 8) | 12|string|length | words|groupby('0')|length | n|upper | nothing|upper | [[1, 2], [3]]|map('first')|list | [[1, 2], [3]]|map(attribute=0)|list | xs|random_not
+1500|filesizeformat | xs|filesizeformat | 1|filesizeformat | 2048|filesizeformat(true) | {'a': 1, 'b': none}|xmlattr | d|attr('b') | s|replace('l', 'L') | s|replace('l', 'L', 1) | n|replace(7, 8) | 12|string|length | words|groupby('0')|length | n|upper | nothing|upper | [[1, 2], [3]]|map('first')|list | [[1, 2], [3]]|map(attribute=0)|list | xs|random_not
 """
 
 BLOCKS = {

@@ -115,7 +115,7 @@ def comparable(case):
     """Leaves out what Python alone prints (addresses) and integers beyond our 64 bits."""
     output = case["output"] or ""
     too_long = any(len(digits) > 18 for digits in re.findall(r"\d+", output))
-    return " at 0x" not in output and not too_long and "MemoryError" not in (case["error"] or "")
+    return " at 0x" not in output.lower() and not too_long and "MemoryError" not in (case["error"] or "")
 
 
 def main():
@@ -136,4 +136,5 @@ def main():
     sys.exit(result.returncode)
 
 
-main()
+if __name__ == "__main__":
+    main()

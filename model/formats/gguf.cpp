@@ -167,6 +167,17 @@ Result<double> GgufFile::float_or(std::string_view key, double fallback) const {
     return require_float(key);
 }
 
+Result<bool> GgufFile::bool_or(std::string_view key, bool fallback) const {
+    if (!has(key)) return fallback;
+    if (const auto value = get_bool(key)) return *value;
+    return wrong_type(key, "a bool");
+}
+
+Result<std::string_view> GgufFile::string_or(std::string_view key, std::string_view fallback) const {
+    if (!has(key)) return fallback;
+    return require_string(key);
+}
+
 const GgufTensor* GgufFile::find_tensor(std::string_view name) const {
     const auto found = tensor_index_.find(name);
     return found == tensor_index_.end() ? nullptr : &tensors_[found->second];

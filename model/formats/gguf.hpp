@@ -56,6 +56,8 @@ class GgufFile {
     // The fallback if the key is absent, an error if it has another type.
     Result<std::uint64_t> uint_or(std::string_view key, std::uint64_t fallback) const;
     Result<double> float_or(std::string_view key, double fallback) const;
+    Result<bool> bool_or(std::string_view key, bool fallback) const;
+    Result<std::string_view> string_or(std::string_view key, std::string_view fallback) const;
 
     const GgufTensor* find_tensor(std::string_view name) const;  // nullptr: there is none
     const std::vector<GgufTensor>& tensors() const { return tensors_; }

@@ -1,5 +1,6 @@
 #include "model/tokenizer/json_parts.hpp"
 
+#include "model/formats/printable.hpp"
 #include "model/tokenizer/byte_level.hpp"
 #include "model/tokenizer/known_patterns.hpp"
 #include "model/tokenizer/loaders.hpp"
@@ -11,7 +12,7 @@ namespace {
 constexpr std::string_view metaspace = "\xE2\x96\x81";
 
 Error not_supported(std::string_view what, std::string_view type, std::string_view known) {
-    return invalid_argument("The " + std::string(what) + " '" + std::string(type.substr(0, 80)) +
+    return invalid_argument("The " + std::string(what) + " '" + printable(type) +
                             "' is not supported; supported are " + std::string(known) + ".");
 }
 
@@ -125,7 +126,7 @@ Status add_pre_tokenizer(const Json& json, PreTokenizerParts& parts) {
     const auto type = string_member(json, "type", "the pre-tokenizer");
     if (!type) return type.error();
     if (parts.byte_level) {
-        return invalid_argument("The pre-tokenizer '" + std::string(type->substr(0, 80)) +
+        return invalid_argument("The pre-tokenizer '" + printable(*type) +
                                 "' after ByteLevel is not supported; ByteLevel must be the last.");
     }
     if (*type == "Sequence") {
@@ -165,7 +166,7 @@ Status add_pre_tokenizer(const Json& json, PreTokenizerParts& parts) {
 Status add_special_token(const Json& processor, std::string_view name, std::vector<TokenId>& ids) {
     simdjson::dom::array listed;
     if (processor["special_tokens"][name]["ids"].get(listed)) {
-        return invalid_argument("The post-processor's template uses '" + std::string(name.substr(0, 80)) +
+        return invalid_argument("The post-processor's template uses '" + printable(name) +
                                 "', whose ids its special_tokens do not give.");
     }
     for (const Json element : listed) {
@@ -234,7 +235,7 @@ class DecoderReader {
             return {};
         }
         if (fused_ || decoder.kind == Decoder::Kind::byte_level) {
-            return invalid_argument("The decoder '" + std::string(type->substr(0, 80)) +
+            return invalid_argument("The decoder '" + printable(*type) +
                                     "' after Fuse or ByteLevel is not supported.");
         }
         if (*type == "ByteFallback") {

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "model/formats/printable.hpp"
+
 namespace troupe {
 
 namespace {
@@ -68,7 +70,7 @@ Result<NamedPreTokenizer> find_pre_tokenizer(std::string_view name) {
         for (const std::string_view other : known.names)
             names += (names.empty() ? "" : ", ") + std::string(other);
     }
-    return invalid_argument("The pre-tokenizer '" + std::string(name.substr(0, 80)) +
+    return invalid_argument("The pre-tokenizer '" + printable(name) +
                             "' (tokenizer.ggml.pre) is not known; known are " + names + ".");
 }
 

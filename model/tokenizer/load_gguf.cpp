@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "model/formats/printable.hpp"
 #include "model/tokenizer/byte_level.hpp"
 #include "model/tokenizer/known_patterns.hpp"
 #include "model/tokenizer/loaders.hpp"
@@ -30,7 +31,7 @@ class GgufLoader {
         const auto model = file_.require_string("tokenizer.ggml.model");
         if (!model) return model.error();
         if (*model != "gpt2" && *model != "llama") {
-            return invalid_argument("The tokenizer model '" + std::string(model->substr(0, 80)) +
+            return invalid_argument("The tokenizer model '" + printable(*model) +
                                     "' (tokenizer.ggml.model) is not supported; gpt2 and llama are.");
         }
         if (Status s = read_tokens(); !s) return s.error();
@@ -78,7 +79,9 @@ class GgufLoader {
     }
 
     Status read_byte_level() {
-        const auto named = find_pre_tokenizer(file_.get_string("tokenizer.ggml.pre").value_or("default"));
+        const auto name = file_.string_or("tokenizer.ggml.pre", "default");
+        if (!name) return name.error();
+        const auto named = find_pre_tokenizer(*name);
         if (!named) return named.error();
         std::vector<PreTokenizerStep> steps;
         for (const std::string_view pattern : named->patterns) {
@@ -106,43 +109,30 @@ class GgufLoader {
             return invalid_argument(
                 "There are no merges: tokenizer.ggml.merges should be an array of strings.");
         }
-        SpellingTable ids(parts_.vocabulary.size());
-        for (std::size_t i = 0; i < parts_.vocabulary.size(); ++i) {
-            ids.insert(parts_.vocabulary[i].text, static_cast<TokenId>(i));
-        }
+        const SpellingTable ids = index_by_text(parts_.vocabulary);
         bpe_.merges.reserve(merges->size());
-        std::string result;
         for (const std::string_view merge : *merges) {
             const std::size_t space = merge.find(' ', 1);
             if (space == std::string_view::npos) {
                 return invalid_argument("Merge " + std::to_string(bpe_.merges.size()) +
                                         " should be two tokens with a space between.");
             }
-            const std::string_view left = merge.substr(0, space);
-            const std::string_view right = merge.substr(space + 1);
-            result.assign(left);
-            result += right;
-            const BpeMerge found{ids.find(left), ids.find(right), ids.find(result),
-                                 static_cast<std::uint32_t>(bpe_.merges.size())};
-            if (found.left < 0 || found.right < 0 || found.result < 0) {
-                return invalid_argument("Merge " + std::to_string(bpe_.merges.size()) + " ('" +
-                                        std::string(merge.substr(0, 80)) +
-                                        "') uses or makes a token that is not in the vocabulary.");
-            }
-            bpe_.merges.push_back(found);
+            if (Status s = add_merge(ids, merge.substr(0, space), merge.substr(space + 1), bpe_); !s)
+                return s;
         }
         return {};
     }
 
     Status read_sentencepiece() {
-        const bool add_space_prefix = file_.get_bool("tokenizer.ggml.add_space_prefix").value_or(true);
+        const auto add_space_prefix = file_.bool_or("tokenizer.ggml.add_space_prefix", true);
+        if (!add_space_prefix) return add_space_prefix.error();
         auto space = Regex::literal(" ");
         if (!space) return space.error();
         std::vector<NormalizerStep> steps;
-        if (add_space_prefix) steps.push_back(PrependNormalizer{std::string(metaspace)});
+        if (*add_space_prefix) steps.push_back(PrependNormalizer{std::string(metaspace)});
         steps.push_back(ReplaceNormalizer{std::move(*space), std::string(metaspace)});
         parts_.normalizer = Normalizer(std::move(steps));
-        parts_.leading_spaces_dropped = add_space_prefix ? 1 : 0;
+        parts_.leading_spaces_dropped = *add_space_prefix ? 1 : 0;
         add_bos_ = true;
         bpe_.fuse_unknown = true;
         for (std::size_t i = 0; i < types_.size(); ++i) {
@@ -239,12 +229,12 @@ class GgufLoader {
     Status read_special_ids() {
         if (Status s = read_id("tokenizer.ggml.bos_token_id", parts_.bos); !s) return s;
         if (Status s = read_id("tokenizer.ggml.eos_token_id", parts_.eos); !s) return s;
-        if (file_.get_bool("tokenizer.ggml.add_bos_token").value_or(add_bos_) && parts_.bos) {
-            parts_.prefix.push_back(*parts_.bos);
-        }
-        if (file_.get_bool("tokenizer.ggml.add_eos_token").value_or(false) && parts_.eos) {
-            parts_.suffix.push_back(*parts_.eos);
-        }
+        const auto add_bos = file_.bool_or("tokenizer.ggml.add_bos_token", add_bos_);
+        const auto add_eos = file_.bool_or("tokenizer.ggml.add_eos_token", false);
+        if (!add_bos) return add_bos.error();
+        if (!add_eos) return add_eos.error();
+        if (*add_bos && parts_.bos) parts_.prefix.push_back(*parts_.bos);
+        if (*add_eos && parts_.eos) parts_.suffix.push_back(*parts_.eos);
         return {};
     }
 

@@ -1,7 +1,5 @@
 #include <simdjson.h>
 
-#include <algorithm>
-
 #include "model/formats/mapped_file.hpp"
 #include "model/formats/printable.hpp"
 #include "model/tokenizer/byte_level.hpp"
@@ -160,36 +158,21 @@ class JsonLoader {
         simdjson::dom::array merges;
         if (model["merges"].get(merges))
             return invalid_argument("'merges' of the BPE model should be an array.");
-        SpellingTable ids(parts_.vocabulary.size());
-        for (std::size_t i = 0; i < parts_.vocabulary.size(); ++i) {
-            if (!parts_.vocabulary[i].text.empty())
-                ids.insert(parts_.vocabulary[i].text, static_cast<TokenId>(i));
-        }
+        const SpellingTable ids = index_by_text(parts_.vocabulary);
         if (const auto unknown = tokenizer_json::member(model, "unk_token")) {
             std::string_view text;
             if (unknown->get(text) || (bpe_.unknown = ids.find(text)) < 0) {
                 return invalid_argument("'unk_token' of the BPE model should be a token of its vocabulary.");
             }
         }
-        std::string result;
         for (const Json merge : merges) {
-            const auto index = std::to_string(bpe_.merges.size());
             std::string_view left;
             std::string_view right;
             if (!split_merge(merge, left, right)) {
-                return invalid_argument("Merge " + index +
+                return invalid_argument("Merge " + std::to_string(bpe_.merges.size()) +
                                         " should be two tokens, \"a b\" or [\"a\", \"b\"].");
             }
-            result.assign(left);
-            result += right;
-            const BpeMerge found{ids.find(left), ids.find(right), ids.find(result),
-                                 static_cast<std::uint32_t>(bpe_.merges.size())};
-            if (found.left < 0 || found.right < 0 || found.result < 0) {
-                return invalid_argument("Merge " + index + " ('" + printable(left) + "' and '" +
-                                        printable(right) +
-                                        "') uses or makes a token that is not in the vocabulary.");
-            }
-            bpe_.merges.push_back(found);
+            if (Status s = add_merge(ids, left, right, bpe_); !s) return s;
         }
         return {};
     }
@@ -281,10 +264,7 @@ std::optional<TokenId> find_named_token(simdjson::ondemand::object config, std::
     simdjson::ondemand::value value;
     std::string_view text;
     if (config[key].get(value) || (value.get(text) && value["content"].get(text))) return std::nullopt;
-    const auto found = std::find_if(parts.vocabulary.begin(), parts.vocabulary.end(),
-                                    [text](const VocabularyToken& token) { return token.text == text; });
-    if (text.empty() || found == parts.vocabulary.end()) return std::nullopt;
-    return static_cast<TokenId>(found - parts.vocabulary.begin());
+    return find_token(parts.vocabulary, text);
 }
 
 // Read on demand: these files hold numbers of 31 digits (model_max_length), which the DOM parser refuses.

@@ -1,6 +1,7 @@
 #include <cstring>
 
 #include "model/formats/mapped_file.hpp"
+#include "model/formats/printable.hpp"
 #include "model/tokenizer/loaders.hpp"
 #include "model/tokenizer/tokenizer.hpp"
 
@@ -30,6 +31,28 @@ int hex_digit(char c) {
 }
 
 }  // namespace
+
+SpellingTable index_by_text(const std::vector<VocabularyToken>& vocabulary) {
+    SpellingTable ids(vocabulary.size());
+    for (std::size_t i = 0; i < vocabulary.size(); ++i) {
+        if (!vocabulary[i].text.empty()) ids.insert(vocabulary[i].text, static_cast<TokenId>(i));
+    }
+    return ids;
+}
+
+Status add_merge(const SpellingTable& ids, std::string_view left, std::string_view right, BpeModel& model) {
+    std::string result;
+    result.reserve(left.size() + right.size());
+    result.append(left).append(right);
+    const auto rank = static_cast<std::uint32_t>(model.merges.size());
+    const BpeMerge merge{ids.find(left), ids.find(right), ids.find(result), rank};
+    if (merge.left < 0 || merge.right < 0 || merge.result < 0) {
+        return invalid_argument("Merge " + std::to_string(rank) + " ('" + printable(left) + "' and '" +
+                                printable(right) + "') uses or makes a token that is not in the vocabulary.");
+    }
+    model.merges.push_back(merge);
+    return {};
+}
 
 std::optional<unsigned char> parse_byte_token(std::string_view text) {
     if (text.size() != 6 || text.substr(0, 3) != "<0x" || text[5] != '>') return std::nullopt;

@@ -17,6 +17,12 @@ Result<TokenizerParts> tokenizer_from_gguf(const GgufFile& file);
 Result<TokenizerParts> tokenizer_from_json(const std::filesystem::path& path,
                                            const std::filesystem::path& config_path);
 
+// Token texts -> ids; views of the vocabulary, which must not change meanwhile.
+SpellingTable index_by_text(const std::vector<VocabularyToken>& vocabulary);
+
+// Appends the merge of two token texts to the model's; its rank is its place.
+Status add_merge(const SpellingTable& ids, std::string_view left, std::string_view right, BpeModel& model);
+
 // The byte that "<0x0A>" spells.
 std::optional<unsigned char> parse_byte_token(std::string_view text);
 

@@ -114,12 +114,15 @@ std::string_view Tokenizer::token_text(TokenId id) const {
     return static_cast<std::size_t>(id) < vocab_size() ? std::string_view(parts_->vocabulary[id].text) : "";
 }
 
-std::optional<TokenId> Tokenizer::token_id(std::string_view text) const {
-    const auto& vocabulary = parts_->vocabulary;
+std::optional<TokenId> find_token(const std::vector<VocabularyToken>& vocabulary, std::string_view text) {
     const auto found = std::find_if(vocabulary.begin(), vocabulary.end(),
                                     [text](const VocabularyToken& token) { return token.text == text; });
     if (text.empty() || found == vocabulary.end()) return std::nullopt;
     return static_cast<TokenId>(found - vocabulary.begin());
+}
+
+std::optional<TokenId> Tokenizer::token_id(std::string_view text) const {
+    return find_token(parts_->vocabulary, text);
 }
 
 bool Tokenizer::is_special(TokenId id) const {

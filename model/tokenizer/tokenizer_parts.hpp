@@ -3,6 +3,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "model/tokenizer/added_tokens.hpp"
@@ -17,6 +18,9 @@ struct VocabularyToken {
     std::string bytes;  // what it contributes to a text
     bool special = false;
 };
+
+// By spelling; a search through all of them, for the few times that a token is named.
+std::optional<TokenId> find_token(const std::vector<VocabularyToken>& vocabulary, std::string_view text);
 
 struct TokenizerParts {
     std::vector<VocabularyToken> vocabulary;  // by id

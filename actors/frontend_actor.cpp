@@ -1,5 +1,8 @@
 #include "actors/frontend_actor.hpp"
 
+#include <algorithm>
+#include <chrono>
+#include <ctime>
 #include <random>
 
 namespace troupe {
@@ -8,6 +11,14 @@ namespace {
 
 const char* prompt_field(const Prompt& prompt) {
     return std::holds_alternative<ChatPrompt>(prompt) ? "messages" : "prompt";
+}
+
+// The wall clock here, for templates that write the date.
+jinja::CivilTime local_time() {
+    auto seconds = std::time(nullptr);
+    std::tm parts{};
+    localtime_r(&seconds, &parts);
+    return jinja::CivilTime(std::chrono::seconds(timegm(&parts)));
 }
 
 std::uint64_t draw_seed() {
@@ -19,7 +30,9 @@ std::uint64_t draw_seed() {
 
 Frontend::Frontend(std::shared_ptr<const LoadedModel> model, std::uint32_t max_sequence_len)
     : model_(std::move(model)), max_sequence_len_(max_sequence_len) {
-    if (model_->chat_template) chat_template_ = ChatTemplate::parse(*model_->chat_template);
+    if (model_->chat_template) {
+        chat_template_ = ChatTemplate::parse(*model_->chat_template, model_->bos_token, model_->eos_token);
+    }
 }
 
 PreparedRequest Frontend::prepare(const PrepareRequest& request) const {
@@ -80,8 +93,7 @@ Result<std::vector<TokenId>> Frontend::tokenize(const ChatPrompt& prompt) const 
                                 "messages");
     }
     if (!*chat_template_) return chat_template_->error();
-    auto text = chat_template_->value().render(prompt.variables, model_->tokenizer->bos_token(),
-                                               model_->tokenizer->eos_token());
+    auto text = chat_template_->value().render(prompt.variables, local_time());
     if (!text) return text.error();
     return model_->tokenizer->encode(*text, {.parse_special = true, .add_special = false});
 }

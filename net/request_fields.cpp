@@ -120,7 +120,7 @@ Status read_stop(RequestedSampling& sampling, const FieldValue& value) {
     const auto add = [&](const FieldValue& element) -> Status {
         auto text = read_string(element);
         if (!text || text->empty() || text->size() > kMaxStopBytes || stops.size() == kMaxStops) {
-            return wrong_value(value, allowed);
+            return wrong_value(element, allowed);
         }
         stops.push_back(*std::move(text));
         return {};

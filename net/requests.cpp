@@ -34,7 +34,7 @@ Schema<Request> schema_of(std::vector<Field<Request>> own, std::vector<NeutralFi
     Schema<Request> schema{
         common_fields<Request>(),
         std::move(neutral),
-        {"prompt_cache_key", "prompt_cache_retention", "prompt_cache_options", "safety_identifier"}};
+        {"prompt_cache_key", "prompt_cache_retention", "prompt_cache_options", "safety_identifier", "user"}};
     schema.fields.insert(schema.fields.end(), own.begin(), own.end());
     for (const NeutralField& field : sampling_neutral()) schema.neutral.push_back(field);
     return schema;

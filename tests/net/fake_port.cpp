@@ -118,10 +118,18 @@ GenerationSnapshot FakePort::snapshot(const Generation& one) const {
     result.usage = one.finished->usage;
     result.error = one.finished->error;
     switch (one.finished->reason) {
-        case FinishReason::stop: result.status = GenerationStatus::completed; break;
-        case FinishReason::length: result.status = GenerationStatus::incomplete; break;
-        case FinishReason::cancelled: result.status = GenerationStatus::cancelled; break;
-        case FinishReason::failed: result.status = GenerationStatus::failed; break;
+        case FinishReason::stop:
+            result.status = GenerationStatus::completed;
+            break;
+        case FinishReason::length:
+            result.status = GenerationStatus::incomplete;
+            break;
+        case FinishReason::cancelled:
+            result.status = GenerationStatus::cancelled;
+            break;
+        case FinishReason::failed:
+            result.status = GenerationStatus::failed;
+            break;
     }
     return result;
 }

@@ -1,4 +1,5 @@
-// A ClientPort without a model: generations are played by the test, or by a script as soon as they are submitted.
+// A ClientPort without a model: generations are played by the test, or by a script as soon as they are
+// submitted.
 #pragma once
 #include <atomic>
 #include <condition_variable>

@@ -28,7 +28,9 @@ struct Fixture {
 
     TestClient client() const { return TestClient(number); }
     Answer get(const std::string& target) const { return client().get(target); }
-    Answer post(const std::string& target, const std::string& body) const { return client().post(target, body); }
+    Answer post(const std::string& target, const std::string& body) const {
+        return client().post(target, body);
+    }
 
     std::vector<RequestLog> logged() {
         const std::lock_guard lock(mutex);

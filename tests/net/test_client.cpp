@@ -89,7 +89,8 @@ Answer TestClient::read_answer(bool head_only) {
     for (std::size_t line = head.find("\r\n") + 2; line + 2 < head.size();) {
         const std::size_t end = head.find("\r\n", line), colon = head.find(": ", line);
         std::string name = head.substr(line, colon - line);
-        std::transform(name.begin(), name.end(), name.begin(), [](char c) { return static_cast<char>(std::tolower(c)); });
+        std::transform(name.begin(), name.end(), name.begin(),
+                       [](char c) { return static_cast<char>(std::tolower(c)); });
         answer.headers[name] = head.substr(colon + 2, end - colon - 2);
         line = end + 2;
     }

@@ -1,4 +1,5 @@
-// A small blocking HTTP client for tests, on a plain socket so that it can misbehave: half requests, pipelining, cuts.
+// A small blocking HTTP client for tests, on a plain socket so that it can misbehave: half requests,
+// pipelining, cuts.
 #pragma once
 #include <simdjson.h>
 
@@ -12,7 +13,7 @@
 namespace troupe::net {
 
 struct Answer {
-    int status = 0;  // 0: none came
+    int status = 0;                              // 0: none came
     std::map<std::string, std::string> headers;  // names in small letters
     std::string body;                            // chunks put together
     bool complete = false;                       // ended as its framing says
@@ -52,6 +53,11 @@ class TestClient {
 
 std::string http_request(const std::string& method, const std::string& target, const std::string& body = {},
                          const std::string& headers = {});
+
+// Whether `part` occurs in `text`.
+inline bool has(std::string_view text, std::string_view part) {
+    return text.find(part) != std::string_view::npos;
+}
 
 // The payloads of a body's "data: " lines.
 std::vector<std::string> sse_data(const std::string& body);

@@ -1,5 +1,6 @@
-// The server over a fake port that answers every request with counted words, one every few milliseconds: the clients'
-// tests and load generators can be tried without a model. Usage: fake_server [--port N] [--interval-us N]
+// The server over a fake port that answers every request with counted words, one every few milliseconds: the
+// clients' tests and load generators can be tried without a model. Usage: fake_server [--port N]
+// [--interval-us N]
 #include <csignal>
 #include <cstdio>
 #include <cstring>

@@ -1,0 +1,266 @@
+#include "net/requests.hpp"
+
+#include "net/json_writer.hpp"
+#include "net/response_record.hpp"
+#include "tests/catch.hpp"
+#include "tests/net/test_client.hpp"
+
+using namespace troupe;
+using namespace troupe::net;
+
+namespace {
+
+UnknownFields unknown;
+
+Error chat_error(const std::string& field) {
+    auto request = parse_chat(R"({"messages":[{"role":"user","content":"x"}],)" + field + "}", unknown);
+    return request ? Error{} : request.error();
+}
+
+}  // namespace
+
+TEST_CASE("A wrong value is refused with its field, what it is and what is allowed") {
+    struct Case {
+        std::string field, param, message;
+    };
+    const auto c = GENERATE(values<Case>({
+        {R"("temperature":"hot")", "temperature",
+         R"(temperature must be a number between 0 and 2, got "hot")"},
+        {R"("temperature":2.1)", "temperature", "temperature must be a number between 0 and 2, got 2.1"},
+        {R"("temperature":true)", "temperature", "temperature must be a number between 0 and 2, got true"},
+        {R"("top_p":0)", "top_p", "top_p must be a number above 0 and up to 1, got 0"},
+        {R"("min_p":-1)", "min_p", "min_p must be a number between 0 and 1, got -1"},
+        {R"("top_k":1.5)", "top_k", "top_k must be an integer between -1 and 2147483647, got 1.5"},
+        {R"("max_tokens":0)", "max_tokens", "max_tokens must be an integer between 1 and 4294967295, got 0"},
+        {R"("max_tokens":1e30)", "max_tokens",
+         "max_tokens must be an integer between 1 and 4294967295, got 1e30"},
+        {R"("seed":18446744073709551615)", "seed", "seed must be an integer"},
+        {R"("stream":"yes")", "stream", R"(stream must be true or false, got "yes")"},
+        {R"("model":[1])", "model", "model must be a string, got [1]"},
+        {R"("stop":["a",""])", "stop[1]", "stop[1] must be a string or a list of up to 16 strings"},
+        {R"("stop":{})", "stop", "stop must be a string or a list of up to 16 strings"},
+        {R"("stop_token_ids":[-1])", "stop_token_ids[0]", "stop_token_ids[0] must be an integer between 0"},
+        {R"("metadata":{"a":1})", "metadata", "metadata must be an object of at most 16 strings"},
+        {R"("stream_options":{"include_usage":true})", "stream_options", "only allowed when stream is true"},
+        {R"("stream":true,"stream_options":7)", "stream_options", "stream_options must be an object, got 7"},
+        {R"("deadline_ms":0)", "deadline_ms", "deadline_ms must be an integer between 1"},
+        {R"("priority":3000000000)", "priority", "priority must be an integer between -2147483648"},
+        {R"("temperature":1,"temperature":1)", "temperature", "temperature is given twice"},
+        {R"("n":2)", "n", "n is not supported yet: leave it out or set it to 1 (got 2)"},
+        {R"("logprobs":true)", "logprobs", "logprobs is not supported yet"},
+        {R"("presence_penalty":0.5)", "presence_penalty", "presence_penalty is not supported yet"},
+        {R"("tools":[{"type":"function"}])", "tools", "tools is not supported yet"},
+        {R"("logit_bias":{"1":5})", "logit_bias", "logit_bias is not supported yet"},
+        {R"("response_format":{"type":"json_object"})", "response_format",
+         "response_format is not supported yet"},
+    }));
+    const Error error = chat_error(c.field);
+    CAPTURE(c.field);
+    CHECK(error.code == ErrorCode::invalid_argument);
+    CHECK(error.param == c.param);
+    CHECK(has(error.message, c.message));
+}
+
+TEST_CASE("Neutral values, nulls and unknown fields are accepted") {
+    const auto* body =
+        R"({"messages":[{"role":"user","content":"x"}],"n":1,"n_unknown":{"deep":[1]},"logprobs":false,
+        "top_logprobs":0,"presence_penalty":0.0,"frequency_penalty":0,"tools":[],"tool_choice":"none","logit_bias":{},
+        "response_format":{"type":"text"},"temperature":null,"max_tokens":null,"stop":null,"user":"u",
+        "parallel_tool_calls":true,"stream_options":null,"metadata":null})";
+    auto request = parse_chat(body, unknown);
+    REQUIRE(request.ok());
+    CHECK_FALSE(request->sampling.temperature);
+    CHECK_FALSE(request->sampling.max_tokens);
+}
+
+TEST_CASE("Sampling fields arrive") {
+    auto request = parse_chat(
+        R"({"model":"m","messages":[{"role":"user","content":"x"}],"temperature":0.5,"top_p":1,"top_k":-1,"min_p":0.1,
+            "seed":-1,"stop":"END","stop_token_ids":[2,3],"ignore_eos":true,"max_tokens":5,"max_completion_tokens":7,
+            "priority":-3,"deadline_ms":1000,"stream":true,"stream_options":{"include_usage":true},"store":true})",
+        unknown);
+    REQUIRE(request.ok());
+    const RequestedSampling& sampling = request->sampling;
+    CHECK(sampling.temperature == 0.5F);
+    CHECK(sampling.top_k == 0);
+    CHECK(sampling.seed == ~std::uint64_t{0});
+    CHECK(sampling.stop == std::vector<std::string>{"END"});
+    CHECK(sampling.stop_token_ids == std::vector<TokenId>{2, 3});
+    CHECK(sampling.ignore_eos);
+    CHECK(sampling.max_tokens == 7);
+    CHECK(request->priority == -3);
+    CHECK(request->deadline_ms == 1000);
+    CHECK(request->include_usage);
+}
+
+TEST_CASE("Prompts come in four shapes") {
+    const auto prompts = [](const std::string& json) {
+        return parse_completion(R"({"prompt":)" + json + "}", unknown);
+    };
+    CHECK(prompts(R"("a")")->prompts == std::vector<Prompt>{TextPrompt{"a"}});
+    CHECK(prompts(R"(["a","b"])")->prompts.size() == 2);
+    CHECK(prompts("[1,2]")->prompts == std::vector<Prompt>{TokenPrompt{{1, 2}}});
+    CHECK(prompts("[[1],[2,3]]")->prompts == std::vector<Prompt>{TokenPrompt{{1}}, TokenPrompt{{2, 3}}});
+    CHECK(prompts(R"("a")")->sampling.max_tokens == 16);
+    for (const char* bad :
+         {"null", "7", "[]", "[[]]", "{}", "[1,\"a\"]", "[true]", "[-1]", "[1.5]", "[99999999999]"}) {
+        CAPTURE(bad);
+        const auto request = prompts(bad);
+        REQUIRE_FALSE(request.ok());
+        CHECK(request.error().param.starts_with("prompt"));
+    }
+}
+
+TEST_CASE("Messages: contents, roles and what is refused") {
+    const auto messages = [](const std::string& json) {
+        return parse_chat(R"({"messages":)" + json + "}", unknown);
+    };
+    auto good =
+        messages(R"([{"role":"developer","content":[{"type":"text","text":"a"},{"type":"text","text":"b"}]},
+        {"role":"assistant","content":null,"tool_calls":null,"refusal":null},{"role":"user","name":"n","content":"é"}])");
+    REQUIRE(good.ok());
+    CHECK(good->messages ==
+          std::vector<Message>{{"developer", "ab", {}}, {"assistant", "", {}}, {"user", "é", "n"}});
+    CHECK(template_variables(good->messages) ==
+          R"({"messages":[{"role":"system","content":"ab"},{"role":"assistant","content":""},)"
+          R"({"role":"user","name":"n","content":"é"}],"add_generation_prompt":true})");
+
+    struct Case {
+        std::string json, param;
+    };
+    const auto c = GENERATE(values<Case>({
+        {"[]", "messages"},
+        {"\"x\"", "messages"},
+        {"[7]", "messages[0]"},
+        {R"([{"content":"x"}])", "messages[0].role"},
+        {R"([{"role":"king","content":"x"}])", "messages[0].role"},
+        {R"([{"role":"user"}])", "messages[0].content"},
+        {R"([{"role":"user","content":null}])", "messages[0].content"},
+        {R"([{"role":"user","content":7}])", "messages[0].content"},
+        {R"([{"role":"user","content":[{"type":"image_url"}]}])", "messages[0].content[0].type"},
+        {R"([{"role":"user","content":[{"type":"text"}]}])", "messages[0].content[0].text"},
+        {R"([{"role":"user","content":["x"]}])", "messages[0].content[0]"},
+        {R"([{"role":"user","role":"user","content":"x"}])", "messages[0].role"},
+        {R"([{"role":"assistant","content":"x","tool_calls":[{}]}])", "messages[0].tool_calls"},
+    }));
+    const auto bad = messages(c.json);
+    CAPTURE(c.json);
+    REQUIRE_FALSE(bad.ok());
+    CHECK(bad.error().param == c.param);
+}
+
+TEST_CASE("What is not JSON is refused clearly") {
+    for (const std::string& bad :
+         {std::string(), std::string("{"), std::string("[1,2"), std::string("nul"),
+          std::string(R"({"prompt":"a"} x)"), std::string("{\"prompt\":\"\xff\"}"),
+          std::string(R"({"prompt":"\ud800"})"), std::string("{\"prompt\":\"a\nb\"}"),
+          std::string(R"({"temperature":NaN})"), std::string(R"({"temperature":1e999})"),
+          std::string(R"({"a":123456789012345678901234567890})"), std::string(10000, '['),
+          "{\"a\":" + std::string(100, '[') + std::string(100, ']') + "}", std::string("7"),
+          std::string("[]"), std::string("\0", 1), std::string("\xef\xbb\xbf")}) {
+        CAPTURE(bad.substr(0, 50));
+        const auto request = parse_completion(bad, unknown);
+        REQUIRE_FALSE(request.ok());
+        CHECK(request.error().code == ErrorCode::invalid_argument);
+        CHECK_FALSE(request.error().message.empty());
+    }
+    CHECK(has(parse_completion(std::string(100, '['), unknown).error().message, "nested more than 64 deep"));
+    CHECK(has(parse_completion("{\"prompt\":\"\xff\"}", unknown).error().message, "not valid UTF-8"));
+}
+
+TEST_CASE("Responses: input, background and their errors") {
+    auto text = parse_response(R"({"input":"hi","instructions":"be brief","max_output_tokens":3})", unknown);
+    REQUIRE(text.ok());
+    CHECK(text->input == std::vector<Message>{{"user", "hi", {}}});
+    CHECK(text->sampling.max_tokens == 3);
+    auto items = parse_response(R"({"input":[{"role":"user","content":[{"type":"input_text","text":"a"}]},
+        {"type":"message","id":"msg_1","status":"completed","role":"assistant",
+         "content":[{"type":"output_text","text":"b","annotations":[]}]}]})",
+                                unknown);
+    REQUIRE(items.ok());
+    CHECK(items->input == std::vector<Message>{{"user", "a", {}}, {"assistant", "b", {}}});
+
+    struct Case {
+        std::string json, param;
+    };
+    const auto c = GENERATE(values<Case>({
+        {R"({})", "input"},
+        {R"({"input":[]})", "input"},
+        {R"({"input":7})", "input"},
+        {R"({"input":[{"type":"function_call_output","output":"x"}]})", "input[0].type"},
+        {R"({"input":[{"role":"user","content":[{"type":"input_image"}]}]})", "input[0].content[0].type"},
+        {R"({"input":"x","background":true,"store":false})", "background"},
+        {R"({"input":"x","truncation":"auto"})", "truncation"},
+        {R"({"input":"x","generate":false})", "generate"},
+        {R"({"input":"x","tools":[{"type":"web_search"}]})", "tools"},
+        {R"({"input":"x","reasoning":{"effort":"high"}})", "reasoning"},
+    }));
+    const auto bad = parse_response(c.json, unknown);
+    CAPTURE(c.json);
+    REQUIRE_FALSE(bad.ok());
+    CHECK(bad.error().param == c.param);
+}
+
+TEST_CASE("A response's record survives its journey") {
+    ResponseRecord record;
+    record.id = "resp_1";
+    record.item_id = "msg_1";
+    record.created = 1700000000;
+    record.model = "m";
+    record.messages = {{"user", "a \"quoted\" é\n", "name"}, {"assistant", "", {}}};
+    record.instructions = "be brief";
+    record.previous_response_id = "resp_0";
+    record.metadata = {{"k", "v"}};
+    record.temperature = 0.7F;
+    record.max_output_tokens = 5;
+    record.store = false;
+    auto back = record_from_json(to_json(record));
+    REQUIRE(back.ok());
+    CHECK(*back == record);
+}
+
+TEST_CASE("A conversation continues the record and text of the response before it") {
+    auto first = parse_response(R"({"input":"one","instructions":"old"})", unknown);
+    auto record = make_record(*first, "m", 1, nullptr);
+    GenerationSnapshot snapshot;
+    snapshot.record = to_json(*record);
+    snapshot.text = "answer";
+    auto second = parse_response(R"({"input":"two","previous_response_id":"resp_1"})", unknown);
+    SECTION("with its text as the assistant's message, without its instructions") {
+        snapshot.status =
+            GENERATE(GenerationStatus::completed, GenerationStatus::incomplete, GenerationStatus::cancelled);
+        auto next = make_record(*second, "m", 2, &snapshot);
+        REQUIRE(next.ok());
+        CHECK(next->messages ==
+              std::vector<Message>{{"user", "one", {}}, {"assistant", "answer", {}}, {"user", "two", {}}});
+        CHECK_FALSE(next->instructions);
+    }
+    SECTION("not while it runs, nor when it failed") {
+        snapshot.status =
+            GENERATE(GenerationStatus::queued, GenerationStatus::in_progress, GenerationStatus::failed);
+        auto next = make_record(*second, "m", 2, &snapshot);
+        REQUIRE_FALSE(next.ok());
+        CHECK(next.error().param == "previous_response_id");
+    }
+    SECTION("not if it was not to be stored") {
+        record->store = false;
+        snapshot.record = to_json(*record);
+        CHECK(make_record(*second, "m", 2, &snapshot).error().tag == "previous_response_not_found");
+    }
+}
+
+TEST_CASE("JSON text is escaped, and always valid UTF-8") {
+    JsonWriter out;
+    out.begin_object().field("a\"b", "\x01\t\\é\xF0\x9F\x98\x80").field("bad", "x\xC3y\xED\xA0\x80z");
+    out.field("nan", 0.0 / 0.0)
+        .field("n", 0.7F)
+        .field("t", true)
+        .key("l")
+        .begin_array()
+        .value(1)
+        .value(nullptr);
+    CHECK(out.end_array().end_object().take() ==
+          "{\"a\\\"b\":\"\\u0001\\t\\\\é\xF0\x9F\x98\x80\",\"bad\":"
+          "\"x\xEF\xBF\xBDy\xEF\xBF\xBD\xEF\xBF\xBD\xEF\xBF\xBDz\","
+          "\"nan\":null,\"n\":0.7,\"t\":true,\"l\":[1,null]}");
+}

@@ -19,17 +19,25 @@ struct AttentionKernel {
 
     // Scores of R rows and two groups of tokens (or one): a tile of 2 R accumulators.
     template <std::size_t R, std::size_t Groups>
-    static void score_tile(const AttentionPiece& piece, std::size_t group) {
+    static void score_tile(const AttentionPiece& piece, std::size_t group, std::size_t num_groups) {
         const std::size_t rows = piece.num_queries * piece.heads;
         V sums[Groups][R];
         for (auto& group_sums : sums) {
             for (V& sum : group_sums) sum = V::zero();
         }
         const Element* k[Groups];
-        for (std::size_t g = 0; g < Groups; ++g) k[g] = static_cast<const Element*>(piece.k[group + g]);
+        const Element* next[Groups];  // what is read after: the next groups, or the first values
+        for (std::size_t g = 0; g < Groups; ++g) {
+            k[g] = static_cast<const Element*>(piece.k[group + g]);
+            next[g] = static_cast<const Element*>(
+                group + g + Groups < num_groups ? piece.k[group + g + Groups] : piece.v[g]);
+        }
         for (std::size_t d = 0; d < piece.head_dim; ++d) {
             V tokens[Groups];
-            for (std::size_t g = 0; g < Groups; ++g) tokens[g] = V::load(k[g] + d * piece.k_stride);
+            for (std::size_t g = 0; g < Groups; ++g) {
+                __builtin_prefetch(next[g] + d * piece.k_stride);
+                tokens[g] = V::load(k[g] + d * piece.k_stride);
+            }
             const float* q = piece.q + d * rows;
 #pragma GCC unroll 12
             for (std::size_t r = 0; r < R; ++r) {
@@ -48,8 +56,8 @@ struct AttentionKernel {
     template <std::size_t R>
     static void scores(const AttentionPiece& piece, std::size_t num_groups) {
         std::size_t group = 0;
-        for (; group + 2 <= num_groups; group += 2) score_tile<R, 2>(piece, group);
-        if (group < num_groups) score_tile<R, 1>(piece, group);
+        for (; group + 2 <= num_groups; group += 2) score_tile<R, 2>(piece, group, num_groups);
+        if (group < num_groups) score_tile<R, 1>(piece, group, num_groups);
     }
 
     // Scores of a row to exp(score - maximum), with their maximum and sum; `count` tokens are visible.
@@ -70,7 +78,8 @@ struct AttentionKernel {
         sum = total.sum();
     }
 
-    // values[row] += p * V for R rows from `row`, tokens [begin, end), two vectors of dimensions at a time.
+    // values[row] += p * V for R rows from `row`, tokens [begin, end), a few vectors of dimensions from
+    // `dim`. Groups lie apart in memory: while one is read, the next is asked for, a line at a time.
     template <std::size_t R, std::size_t Vectors>
     static void value_tile(const AttentionPiece& piece, std::size_t row, std::size_t begin, std::size_t end,
                            std::size_t dim) {
@@ -81,16 +90,23 @@ struct AttentionKernel {
                 sums[r][j] = V::load(piece.values + (row + r) * width + dim + j * lanes);
             }
         }
-        for (std::size_t t = begin; t < end; ++t) {
-            const Element* v = static_cast<const Element*>(piece.v[t / lanes]) + t % lanes * width + dim;
-            V dims[Vectors];
-            for (std::size_t j = 0; j < Vectors; ++j) dims[j] = V::load(v + j * lanes);
-            const float* p = piece.scores + row * attention_piece + t;
+        for (std::size_t t = begin; t < end;) {
+            const std::size_t group = t / lanes;
+            const Element* v = static_cast<const Element*>(piece.v[group]) + t % lanes * width + dim;
+            const std::size_t stop = end < (group + 1) * lanes ? end : (group + 1) * lanes;
+            const Element* next = static_cast<const Element*>(piece.v[stop < end ? group + 1 : group]) + dim;
+            for (; t < stop; ++t, v += width) {
+                __builtin_prefetch(next + t % lanes * width);
+                V dims[Vectors];
+#pragma GCC unroll 4
+                for (std::size_t j = 0; j < Vectors; ++j) dims[j] = V::load(v + j * lanes);
+                const float* p = piece.scores + row * attention_piece + t;
 #pragma GCC unroll 12
-            for (std::size_t r = 0; r < R; ++r) {
-                const V weight = V::broadcast(p[r * attention_piece]);
-#pragma GCC unroll 2
-                for (std::size_t j = 0; j < Vectors; ++j) sums[r][j] = fma(weight, dims[j], sums[r][j]);
+                for (std::size_t r = 0; r < R; ++r) {
+                    const V weight = V::broadcast(p[r * attention_piece]);
+#pragma GCC unroll 4
+                    for (std::size_t j = 0; j < Vectors; ++j) sums[r][j] = fma(weight, dims[j], sums[r][j]);
+                }
             }
         }
         for (std::size_t r = 0; r < R; ++r) {
@@ -104,6 +120,9 @@ struct AttentionKernel {
     static void values(const AttentionPiece& piece, std::size_t row, std::size_t begin, std::size_t end) {
         const std::size_t width = padded_head_dim(piece.head_dim);
         std::size_t dim = 0;
+        if constexpr (R <= 6) {  // four vectors still fit the registers
+            for (; dim + 4 * lanes <= width; dim += 4 * lanes) value_tile<R, 4>(piece, row, begin, end, dim);
+        }
         for (; dim + 2 * lanes <= width; dim += 2 * lanes) value_tile<R, 2>(piece, row, begin, end, dim);
         if (dim < width) value_tile<R, 1>(piece, row, begin, end, dim);
     }

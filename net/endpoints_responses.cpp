@@ -115,8 +115,8 @@ Result<std::int64_t> starting_after_query(std::string_view query) {
     if (value.empty()) return kFromStart;
     std::int64_t number = 0;
     const auto end = value.data() + value.size();
-    if (std::from_chars(value.data(), end, number).ptr == end && number >= 0 && number < kNoEvents)
-        return number;
+    const auto [stop, error] = std::from_chars(value.data(), end, number);
+    if (error == std::errc() && stop == end && number >= 0 && number < kNoEvents) return number;
     return invalid_argument("starting_after must be a sequence number, an integer from 0 on",
                             "starting_after");
 }

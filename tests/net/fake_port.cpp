@@ -98,12 +98,12 @@ void FakePort::detach(const std::string& id, std::weak_ptr<GenerationSink> reade
         const std::lock_guard lock(mutex_);
         Generation& one = generations_[id];
         if (one.sink.owner_before(reader) || reader.owner_before(one.sink)) return;
-        ++one.detached;
         one.sink.reset();
-        changed_.notify_all();
-        if (one.request.retention != Retention::none) return;
     }
-    finish(id, FinishReason::cancelled);
+    if (generation(id).request.retention == Retention::none) finish(id, FinishReason::cancelled);
+    const std::lock_guard lock(mutex_);
+    ++generations_[id].detached;
+    changed_.notify_all();
 }
 
 GenerationSnapshot FakePort::snapshot(const Generation& one) const {

@@ -2,7 +2,6 @@
 
 #include <arpa/inet.h>
 #include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <poll.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -43,11 +42,6 @@ void TestClient::reset() {
     const linger now{1, 0};
     ::setsockopt(fd_, SOL_SOCKET, SO_LINGER, &now, sizeof now);
     cut();
-}
-
-void TestClient::small_receive_buffer() {
-    const int bytes = 4096;
-    ::setsockopt(fd_, SOL_SOCKET, SO_RCVBUF, &bytes, sizeof bytes);
 }
 
 bool TestClient::read_more() {
@@ -103,19 +97,22 @@ Answer TestClient::read_answer(bool head_only) {
         answer.complete = received_.size() >= length;
         answer.body = take(length);
     } else if (answer.headers.contains("transfer-encoding")) {
-        while (read_until("\r\n")) {
-            const std::size_t size = std::stoul(received_, nullptr, 16);
-            const std::size_t begin = received_.find("\r\n") + 2;
-            while (received_.size() < begin + size + 2) {
+        std::size_t begin = 0;  // of the next chunk's size, in received_
+        while (true) {
+            std::size_t line = 0;
+            while ((line = received_.find("\r\n", begin)) == std::string::npos) {
                 if (!read_more()) return answer;
             }
-            answer.body += received_.substr(begin, size);
-            take(begin + size + 2);
-            if (size == 0) {
-                answer.complete = true;
-                break;
+            const std::size_t size = std::stoul(received_.substr(begin, line - begin), nullptr, 16);
+            while (received_.size() < line + 2 + size + 2) {
+                if (!read_more()) return answer;
             }
+            answer.body.append(received_, line + 2, size);
+            begin = line + 2 + size + 2;
+            if (size == 0) break;
         }
+        take(begin);
+        answer.complete = true;
     } else {
         while (read_more()) {
         }

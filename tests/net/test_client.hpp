@@ -30,7 +30,6 @@ class TestClient {
     void half_close();
     void cut();    // an orderly close
     void reset();  // a close that the peer sees as an error
-    void small_receive_buffer();
 
     Answer read_answer(bool head_only = false);
     // Reads until `marker` has come; false after five seconds or at the end.

@@ -33,7 +33,7 @@ TEST_CASE("A wrong value is refused with its field, what it is and what is allow
         {R"("top_k":1.5)", "top_k", "top_k must be an integer between -1 and 2147483647, got 1.5"},
         {R"("max_tokens":0)", "max_tokens", "max_tokens must be an integer between 1 and 4294967295, got 0"},
         {R"("max_tokens":1e30)", "max_tokens",
-         "max_tokens must be an integer between 1 and 4294967295, got 1e30"},
+         "max_tokens must be an integer between 1 and 4294967295, got 1e+30"},
         {R"("seed":18446744073709551615)", "seed", "seed must be an integer"},
         {R"("stream":"yes")", "stream", R"(stream must be true or false, got "yes")"},
         {R"("model":[1])", "model", "model must be a string, got [1]"},
@@ -164,7 +164,8 @@ TEST_CASE("What is not JSON is refused clearly") {
         CHECK(request.error().code == ErrorCode::invalid_argument);
         CHECK_FALSE(request.error().message.empty());
     }
-    CHECK(has(parse_completion(std::string(100, '['), unknown).error().message, "nested more than 64 deep"));
+    CHECK(has(parse_completion(std::string(100, '[') + std::string(100, ']'), unknown).error().message,
+              "nested more than 64 deep"));
     CHECK(has(parse_completion("{\"prompt\":\"\xff\"}", unknown).error().message, "not valid UTF-8"));
 }
 

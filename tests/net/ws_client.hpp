@@ -46,9 +46,9 @@ class WsClient {
         return last_error ? std::string() : boost::beast::buffers_to_string(buffer.data());
     }
 
-    void cut() { stream_.next_layer().close(); }
+    int close_code() const { return stream_.reason().code; }
 
-    auto& socket() { return stream_.next_layer(); }
+    void cut() { stream_.next_layer().close(); }
 
     boost::beast::error_code handshake_error, last_error;
     int status = 0;

@@ -8,7 +8,7 @@ import subprocess
 import pytest
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
-TROUPE = os.environ.get("TROUPE_BINARY", str(ROOT / "build/release/troupe"))
+TROUPE = os.environ.get("TROUPE_BIN", str(ROOT / "build/release/troupe"))
 DATA = ROOT / "tests/data"
 STORIES = [str(DATA / "stories260k"), str(DATA / "stories260k/stories260k-F32.gguf")]
 

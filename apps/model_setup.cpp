@@ -14,6 +14,9 @@ Result<ReadyModel> set_up_model(const Config& config) {
     ready.path = *std::move(path);
     auto loaded = load_model(ready.path);
     if (!loaded) return loaded.error();
+    if (!config.model.generation_config) {  // neutral sampling; where a text ends is still the model's own
+        loaded->generation = GenerationDefaults{.end_token_ids = loaded->generation.end_token_ids};
+    }
     ready.loaded = std::make_shared<const LoadedModel>(*std::move(loaded));
     ready.pool = std::make_shared<ComputePool>(config.engine.threads);
     ready.compute = config.model.compute == ComputeType::f32 ? Compute::f32 : Compute::automatic;

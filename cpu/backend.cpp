@@ -96,7 +96,9 @@ BackendFactory make_cpu_backend_factory(std::shared_ptr<const CpuModel> model,
     const KvLayout layout(model->spec(), model->kv_type(), block_size);
     return {[layout, num_blocks] { return std::make_shared<CpuKvPool>(layout, num_blocks); },
             [model, pool](std::shared_ptr<KvPool> cache) -> std::unique_ptr<Backend> {
-                return std::make_unique<CpuBackend>(model, std::dynamic_pointer_cast<CpuKvPool>(cache), pool);
+                auto own = std::dynamic_pointer_cast<CpuKvPool>(std::move(cache));
+                if (!own) throw std::invalid_argument("the KV pool was not made by this factory");
+                return std::make_unique<CpuBackend>(model, std::move(own), pool);
             }};
 }
 

@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <array>
 
 #include "net/api.hpp"
@@ -82,7 +83,10 @@ bool needs_key(std::string_view path) { return path != "/health" && path != "/me
 Status check_key(const ServerConfig& config, std::string_view authorization) {
     if (config.api_key.empty()) return {};
     constexpr std::string_view scheme = "Bearer ";
-    if (!authorization.starts_with(scheme)) {
+    const bool bearer = authorization.size() >= scheme.size() &&
+                        std::equal(scheme.begin(), scheme.end(), authorization.begin(),
+                                   [](char a, char b) { return (a | 0x20) == (b | 0x20); });
+    if (!bearer) {
         return Error{ErrorCode::unauthenticated,
                      "this server needs a key: send the header Authorization: Bearer KEY",
                      {},

@@ -27,6 +27,11 @@ def free_port():
 class TroupeServer:
     """A running server: `host`, `port`, `url`. Use as a context manager."""
 
+    @staticmethod
+    def starts_troupe():
+        """Whether it is `troupe serve` that is started, so that its flags are known."""
+        return not os.environ.get("TROUPE_URL") and not os.environ.get("TROUPE_SERVER")
+
     def __init__(self, *arguments):
         self.process = None
         self.host = "127.0.0.1"

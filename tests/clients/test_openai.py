@@ -7,6 +7,7 @@
 import concurrent.futures
 import time
 import unittest
+import urllib.request
 
 import openai
 from openai.types.responses import Response
@@ -103,16 +104,27 @@ class TestChat(ClientTest):
         self.assertEqual([c.choices[0].finish_reason for c in chunks if c.choices][-1], "length")
         self.assertEqual(chunks[-1].usage, whole.usage)
 
+    def chats_at_once(self, url, count, **more):
+        def streamed(_):
+            with openai.OpenAI(base_url=url + "/v1", api_key="none", max_retries=0, timeout=300) as client:
+                return "".join(c.choices[0].delta.content or "" for c in self.chat(client, stream=True, **more))
+
+        with concurrent.futures.ThreadPoolExecutor(count) as pool:
+            return list(pool.map(streamed, range(count)))
+
     def test_32_concurrent_clients(self):
         expected = self.chat().choices[0].message.content
+        self.assertEqual(self.chats_at_once(server.url, 32), [expected] * 32)
 
-        def streamed(_):
-            with openai.OpenAI(base_url=server.url + "/v1", api_key="none", max_retries=0, timeout=300) as client:
-                return "".join(c.choices[0].delta.content or "" for c in self.chat(client, stream=True))
-
-        with concurrent.futures.ThreadPoolExecutor(32) as pool:
-            for text in pool.map(streamed, range(32)):
-                self.assertEqual(text, expected)
+    @unittest.skipUnless(TroupeServer.starts_troupe(), "needs `troupe serve`")
+    def test_32_concurrent_clients_while_workers_die(self):
+        expected = self.chat(max_completion_tokens=LONG).choices[0].message.content
+        with TroupeServer("--fault-injection", "worker:throw@step=20,every=40") as dying:
+            texts = self.chats_at_once(dying.url, 32, max_completion_tokens=LONG)
+            metrics = urllib.request.urlopen(dying.url + "/metrics").read().decode()
+        self.assertEqual(texts, [expected] * 32)
+        restarts = [line for line in metrics.splitlines() if line.startswith("troupe:worker_restarts_total")]
+        self.assertGreaterEqual(float(restarts[0].split()[-1]), 2)
 
 
 class TestResponses(ClientTest):

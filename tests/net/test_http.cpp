@@ -108,6 +108,7 @@ TEST_CASE("The key is asked for where there is one to guard") {
     }
     TestClient client = fixture.client();
     CHECK(client.request("GET", "/v1/models", "", "Authorization: Bearer secret\r\n").status == 200);
+    CHECK(client.request("GET", "/v1/models", "", "Authorization: bearer secret\r\n").status == 200);
     CHECK(equal_constant_time("", ""));
     CHECK_FALSE(equal_constant_time("a", ""));
 }

@@ -24,9 +24,10 @@ struct ForwardBatch {
     std::vector<std::int32_t> query_start;        // [R + 1] first token of each row, then T
     std::vector<std::int32_t> context_lens;       // [R] tokens with KV once this step's are stored
     std::vector<std::int32_t> block_table_start;  // [R + 1] into block_tables
-    std::vector<BlockId> block_tables;            // blocks of row r: [block_table_start[r], block_table_start[r + 1])
-    std::vector<std::int32_t> logits_rows;        // [L] indices into the T tokens whose logits are wanted, ascending
-    std::vector<SamplingRow> sampling;            // [L] how to draw from them
+    std::vector<BlockId> block_tables;  // blocks of row r: [block_table_start[r], block_table_start[r + 1])
+    std::vector<std::int32_t>
+        logits_rows;                    // [L] indices into the T tokens whose logits are wanted, ascending
+    std::vector<SamplingRow> sampling;  // [L] how to draw from them
 
     bool operator==(const ForwardBatch&) const = default;
 };

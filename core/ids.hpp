@@ -7,8 +7,8 @@ namespace troupe {
 using TokenId = std::int32_t;      // index into a model's vocabulary
 using SequenceId = std::uint64_t;  // one generated continuation; unique in a process, never reused
 using BlockId = std::int32_t;      // index of a KV block in a replica's pool
-using Epoch = std::uint64_t;       // incarnation of a replica's worker group, numbered by the supervisor from 1
-using StepId = std::uint64_t;      // step of a replica, from 1, never reset
-using TimeUs = std::int64_t;       // microseconds on a monotonic clock; the pure rooms get it with each event
+using Epoch = std::uint64_t;   // incarnation of a replica's worker group, numbered by the supervisor from 1
+using StepId = std::uint64_t;  // step of a replica, from 1, never reset
+using TimeUs = std::int64_t;   // microseconds on a monotonic clock; the pure rooms get it with each event
 
 }  // namespace troupe

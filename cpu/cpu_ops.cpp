@@ -36,7 +36,8 @@ void CpuOps::begin(const ForwardBatch& batch) {
 }
 
 CpuOps::Rows CpuOps::rows(Slot slot, std::size_t count, std::size_t columns) {
-    // Rows a multiple of 4 KB apart would compete for the same cache sets; but others read the logits as they lie.
+    // Rows a multiple of 4 KB apart would compete for the same cache sets; but others read the logits as they
+    // lie.
     const std::size_t stride = columns % 1024 == 0 && slot != Slot::logits ? columns + 16 : columns;
     std::vector<float>& memory = slots_[static_cast<std::size_t>(slot)];
     if (memory.size() < count * stride) memory.resize(count * stride);

@@ -1,6 +1,5 @@
 #include "cpu/kv_pool.hpp"
 
-#include <cstring>
 #include <limits>
 #include <new>
 
@@ -22,7 +21,6 @@ CpuKvPool::CpuKvPool(const KvLayout& layout, std::size_t num_blocks)
     : layout_(layout), num_blocks_(num_blocks) {
     if (num_blocks > std::numeric_limits<std::size_t>::max() / layout.block_bytes) throw std::bad_alloc();
     data_ = memory_.allocate(num_blocks * layout.block_bytes);
-    std::memset(data_, 0, num_blocks * layout.block_bytes);
 }
 
 }  // namespace troupe

@@ -26,8 +26,7 @@ std::byte* WeightArena::allocate(std::size_t bytes) {
     if (bytes > left_) {
         const std::size_t usable = round_up(std::max(bytes, kSlab), kHugePage);
         const std::size_t mapped = usable + kHugePage;  // room to align
-        void* start =
-            mmap(nullptr, mapped, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+        void* start = mmap(nullptr, mapped, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
         if (start == MAP_FAILED) throw std::bad_alloc();
         slabs_.emplace_back(static_cast<std::byte*>(start), Unmap{mapped});
         const auto address = reinterpret_cast<std::uintptr_t>(start);

@@ -28,13 +28,14 @@ class Backend {
     // Copies whole blocks within the pool, in order, before the next execute().
     virtual void copy_blocks(std::span<const BlockCopy> copies) = 0;
 
-    // Everything that a token's bits depend on besides the request: weights, compute and KV type, kernel path,
-    // parallel degree. A request continues only on a backend with an equal string.
+    // Everything that a token's bits depend on besides the request: weights, compute and KV type, kernel
+    // path, parallel degree. A request continues only on a backend with an equal string.
     virtual const std::string& numerics() const = 0;
 };
 
-// A worker's KV memory: num_blocks blocks, each holding the KV of block_size tokens in every layer. Made by the
-// memory manager actor, used by the worker's backend; a shared object, so that copies can run beside compute.
+// A worker's KV memory: num_blocks blocks, each holding the KV of block_size tokens in every layer. Made by
+// the memory manager actor, used by the worker's backend; a shared object, so that copies can run beside
+// compute.
 class KvPool {
   public:
     virtual ~KvPool() = default;
@@ -42,10 +43,10 @@ class KvPool {
     virtual std::size_t bytes_per_block() const = 0;
 };
 
-// What apps hand to the actors. Both may be called again after a loss: weights and packed panels are shared and
-// outlive workers, so a restart rebuilds only the KV pool. Both may throw.
+// What apps hand to the actors. Both may be called again after a loss: weights and packed panels are shared
+// and outlive workers, so a restart rebuilds only the KV pool. Both may throw.
 struct BackendFactory {
-    std::function<std::shared_ptr<KvPool>()> make_pool;  // slow: touches all its memory
+    std::function<std::shared_ptr<KvPool>()> make_pool;  // may be slow (pinning memory)
     std::function<std::unique_ptr<Backend>(std::shared_ptr<KvPool>)> make_backend;
 };
 

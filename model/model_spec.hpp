@@ -1,4 +1,5 @@
-// A model is data: these specs and a registry of tensors; the forward pass in transformer.hpp reads nothing else.
+// A model is data: these specs and a registry of tensors; the forward pass in transformer.hpp reads nothing
+// else.
 #pragma once
 #include <cstdint>
 #include <memory>
@@ -20,7 +21,7 @@ struct RopeSpec {
     double low_freq_factor = 1.0;             // llama3
     double high_freq_factor = 4.0;            // llama3
     std::uint32_t original_max_position = 0;  // llama3
-    bool interleaved = false;                 // pairs (2i, 2i+1), as GGUF's llama files store q and k; else (i, i + d/2)
+    bool interleaved = false;  // pairs (2i, 2i+1), as GGUF's llama files store q and k; else (i, i + d/2)
 };
 
 struct ModelSpec {
@@ -48,10 +49,11 @@ struct Weights {
     Tensor embedding;  // [vocab][hidden]
     std::vector<LayerWeights> layers;
     Tensor final_norm;
-    Tensor lm_head;                  // [vocab][hidden]; the embedding itself if tied
-    std::vector<float> rope_factors; // GGUF rope_freqs.weight: divisors of the frequencies, or empty [head_dim / 2]
+    Tensor lm_head;  // [vocab][hidden]; the embedding itself if tied
+    std::vector<float>
+        rope_factors;  // GGUF rope_freqs.weight: divisors of the frequencies, or empty [head_dim / 2]
     std::vector<std::shared_ptr<const void>> storage;  // the mapped files
-    std::uint64_t content_hash = 0;                    // of tensor names, types, shapes and sampled bytes: for numerics
+    std::uint64_t content_hash = 0;  // of tensor names, types, shapes and sampled bytes: for numerics
 };
 
 // From generation_config.json or GGUF metadata.

@@ -7,8 +7,9 @@ namespace troupe {
 
 enum class DType : std::uint8_t { f32, f16, bf16, q8_0, q4_0, q4_1 };
 
-const char* dtype_name(DType dtype);                      // "F32", "Q8_0", ... as GGUF names them
-std::size_t row_bytes(DType dtype, std::size_t columns);  // columns must be a multiple of the block (32) if quantized
+const char* dtype_name(DType dtype);  // "F32", "Q8_0", ... as GGUF names them
+std::size_t row_bytes(DType dtype,
+                      std::size_t columns);  // columns must be a multiple of the block (32) if quantized
 
 // [rows][columns], a row contiguous; y = W x has y[rows], x[columns]. Vectors have rows = 1.
 struct Tensor {

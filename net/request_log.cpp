@@ -24,7 +24,7 @@ std::string log_line(const RequestLog& entry, bool json) {
 
 LogSink spdlog_sink(bool json) {
     return [json](const RequestLog& entry) {
-        spdlog::log(entry.status >= 500 ? spdlog::level::warn : spdlog::level::info, "{}",
+        spdlog::log(entry.status == 500 ? spdlog::level::warn : spdlog::level::info, "{}",
                     log_line(entry, json));
     };
 }

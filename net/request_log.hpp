@@ -20,7 +20,7 @@ using LogSink = std::function<void(const RequestLog&)>;  // any thread
 
 std::string log_line(const RequestLog& entry, bool json);
 
-// Writes to spdlog's default logger, level info (warn from status 500 on).
+// Writes to spdlog's default logger: level info, our own failures (500) as warnings.
 LogSink spdlog_sink(bool json);
 
 }  // namespace troupe::net

@@ -183,6 +183,15 @@ void RequestState::deliver(const GenerationEvent& event) {
 
 void RequestState::attach(const AttachReader& message, const SinkHandle& sink, const StatusReply& reply) {
     reply.done({});
+    if (!finished_) {
+        deliver(FinishedEvent{
+            delivered_,
+            FinishReason::failed,
+            {},
+            {},
+            Error{
+                ErrorCode::cancelled, "Another connection reads this response now.", {}, "reader_replaced"}});
+    }
     sink_ = sink.sink;
     reading_ = true;
     delivered_ = message.first;

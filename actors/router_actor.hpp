@@ -39,7 +39,8 @@ struct RouterState {
     void expired(const std::string& id);  // its result is gone
     void down(const caf::down_msg& message);
     void stop();  // all requests, before the router itself ends
-    const SchedulerActor& scheduler() const { return scheduler_; }  // for tests
+    const SchedulerActor& scheduler() const { return scheduler_; }              // for tests
+    const std::vector<FrontendActor>& frontends() const { return frontends_; }  // for tests
 
     static inline const char* name = "router";
 

@@ -181,11 +181,7 @@ TEST_CASE("a scheduler that dies loses nothing: requests submit themselves again
         if (++steps == 6) caf::anon_send_exit(victim, caf::exit_reason::kill);
     });
     troupe.start();
-    using RouterPointer = caf::stateful_actor<RouterState, RouterActor::base>*;
-    auto* state_holder =
-        dynamic_cast<RouterPointer>(caf::actor_cast<caf::abstract_actor*>(troupe.router_actor));
-    REQUIRE(state_holder);
-    victim = state_holder->state.scheduler();
+    victim = troupe.router_state().scheduler();
     std::vector<std::shared_ptr<Reader>> readers;
     for (int i = 0; i < 4; ++i)
         readers.push_back(
@@ -197,4 +193,23 @@ TEST_CASE("a scheduler that dies loses nothing: requests submit themselves again
         CHECK(readers[i]->finished->ids == TroupeFixture::expected(prompt_of(i, 10), 12));
     }
     victim = nullptr;
+}
+
+TEST_CASE("a frontend that dies is replaced; the request it had in hand gets an error") {
+    TroupeFixture troupe;
+    troupe.options.frontends = 2;
+    troupe.start();
+    caf::anon_send_exit(troupe.router_state().frontends()[0], caf::exit_reason::kill);
+    auto unlucky = troupe.submit(TroupeFixture::request("1", prompt_of(0, 5), 4));
+    auto lucky = troupe.submit(TroupeFixture::request("2", prompt_of(0, 5), 4));
+    troupe.simulation.run();
+    REQUIRE(unlucky->finished);
+    REQUIRE(unlucky->finished->error);
+    CHECK(unlucky->finished->error->code == ErrorCode::internal);
+    CHECK(lucky->finished->ids == TroupeFixture::expected(prompt_of(0, 5), 4));
+    for (int i = 3; i < 7; ++i) {
+        auto later = troupe.submit(TroupeFixture::request(std::to_string(i), prompt_of(0, 5), 4));
+        troupe.simulation.run();
+        CHECK(later->finished->ids == TroupeFixture::expected(prompt_of(0, 5), 4));
+    }
 }

@@ -107,6 +107,14 @@ struct TroupeFixture {
         return snapshot;
     }
 
+    // What the router knows, for tests that kill its peers.
+    const RouterState& router_state() {
+        using RouterPointer = caf::stateful_actor<RouterState, RouterActor::base>*;
+        auto* holder = dynamic_cast<RouterPointer>(caf::actor_cast<caf::abstract_actor*>(router_actor));
+        REQUIRE(holder);
+        return holder->state;
+    }
+
     double counter(const std::string& name) { return options.status->metrics.snapshot().counters.at(name); }
     double gauge(const std::string& name) { return options.status->metrics.snapshot().gauges.at(name); }
 

@@ -28,8 +28,8 @@ struct KvLayout {
 
 class CpuKvPool final : public KvPool {
   public:
-    // Zeroed; memory is taken from the system page by page as blocks are first used, so that a large pool costs
-    // no start-up time. Throws std::bad_alloc.
+    // Zeroed; memory is taken from the system page by page as blocks are first used, so that a large pool
+    // costs no start-up time. Throws std::bad_alloc.
     CpuKvPool(const KvLayout& layout, std::size_t num_blocks);
 
     std::size_t num_blocks() const override { return num_blocks_; }

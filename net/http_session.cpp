@@ -236,7 +236,7 @@ class HttpSession final : public Connection, public std::enable_shared_from_this
             return answer_early(
                 error_reply({ErrorCode::too_large,
                              "the request's body is larger than " + std::to_string(limits.max_body_bytes) +
-                                 " bytes (--max-body-bytes); send less",
+                                 " bytes (--max-body-size); send less",
                              {},
                              "body_too_large"}));
         }

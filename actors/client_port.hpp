@@ -80,6 +80,7 @@ struct TextEvent {
     std::uint64_t index = 0;
     std::string text;                     // whole UTF-8 characters
     std::uint32_t completion_tokens = 0;  // generated up to and including this text
+    bool last = false;                    // the FinishedEvent follows at once: both can go out together
     bool operator==(const TextEvent&) const = default;
 };
 struct StartedEvent {  // the prompt is tokenized and queued; no token yet

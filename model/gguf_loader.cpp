@@ -129,18 +129,19 @@ class GgufLoader {
     Status read_rope(ModelSpec& spec, const std::string& prefix) {
         spec.rope.interleaved = true;
         read(spec.rope.theta, prefix + "rope.freq_base", 10000.0);
-        const std::string type_key = prefix + "rope.scaling.type";
-        const std::string_view type = file_.get_string(type_key).value_or("none");
-        if (file_.has(type_key) && !file_.get_string(type_key)) return fail(type_key + " is not a string.");
-        if (type == "linear" ||
-            file_.has(prefix + "rope.scale_linear")) {  // the second is how old files say it
-            spec.rope.type = RopeType::linear;
-            read(spec.rope.factor, prefix + "rope.scale_linear", 1.0);
-            read(spec.rope.factor, prefix + "rope.scaling.factor", spec.rope.factor);
-        } else if (type != "none") {
-            return fail("rope scaling \"" + printable(type) +
+        const auto type = file_.string_or(prefix + "rope.scaling.type", "linear");
+        if (!type) return type.error();
+        if (*type == "none") return status_;  // whatever the factor is
+        if (*type != "linear") {
+            return fail("rope scaling \"" + printable(*type) +
                         "\" is not known; known are \"none\" and \"linear\".");
         }
+        double factor = 0.0;
+        read(factor, prefix + "rope.scale_linear", factor);  // how old files say it
+        read(factor, prefix + "rope.scaling.factor", factor);
+        if (factor == 0.0 || factor == 1.0) return status_;  // 0: as good as absent
+        spec.rope.type = RopeType::linear;
+        spec.rope.factor = factor;
         return status_;
     }
 

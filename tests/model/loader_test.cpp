@@ -95,6 +95,25 @@ TEST_CASE("GGUF: optional tensors and rope scaling are taken up") {
     CHECK(model->spec.rope.factor == 4.0);
 }
 
+TEST_CASE("GGUF: a rope scaling factor counts unless the type says none") {
+    const auto rope_of = [](std::map<std::string, GgufWriter::Value> metadata) {
+        const Folder folder;
+        auto file = GgufWriter::tiny_llama();
+        file.metadata.merge(metadata);
+        file.write(folder.path / "tiny.gguf");
+        const auto model = load_model(folder.path / "tiny.gguf");
+        if (!model) FAIL(model.error().message);
+        return model->spec.rope;
+    };
+    CHECK(rope_of({}).type == RopeType::standard);
+    CHECK(rope_of({{"llama.rope.scaling.factor", 4.0F}}).type == RopeType::linear);
+    CHECK(rope_of({{"llama.rope.scaling.factor", 4.0F}}).factor == 4.0);
+    CHECK(rope_of({{"llama.rope.scale_linear", 2.0F}}).factor == 2.0);
+    CHECK(rope_of({{"llama.rope.scale_linear", 2.0F}, {"llama.rope.scaling.factor", 4.0F}}).factor == 4.0);
+    CHECK(rope_of({{"llama.rope.scaling.factor", 0.0F}}).factor == 1.0);
+    CHECK(rope_of({{"llama.rope.scaling.type", "none"}, {"llama.rope.scale_linear", 2.0F}}).factor == 1.0);
+}
+
 TEST_CASE("GGUF files that lie or lack something are refused by name") {
     auto file = GgufWriter::tiny_llama();
     CHECK(error_of(file) == "loaded");

@@ -164,6 +164,11 @@ class GgufLoader {
             return NamedTensor{
                 tensor->dtype, tensor->type_name, {tensor->dims.rbegin(), tensor->dims.rend()}, tensor->data};
         };
+        for (const GgufTensor& tensor : file_.tensors()) request.all.push_back(tensor.name);
+        request.leave_out = [](std::string_view name) {
+            // The first is read below; the others hold what the rotary base says, in old files.
+            return name == "rope_freqs.weight" || name.ends_with(".attn_rot_embd.weight");
+        };
         auto weights = build_weights(spec, request);
         if (!weights) return weights;
         if (auto status = read_rope_factors(spec, *weights); !status) return status.error();

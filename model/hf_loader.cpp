@@ -45,6 +45,11 @@ Result<Weights> read_weights(const std::filesystem::path& directory, const HfCon
         if (!tensor) return std::nullopt;
         return NamedTensor{tensor->dtype, dtype_name(tensor->dtype), tensor->shape, tensor->data};
     };
+    for (const auto& [name, tensor] : file->tensors()) request.all.push_back(name);
+    request.leave_out = [&](std::string_view name) {
+        // Old files hold what the rotary base says, and some the embedding once more.
+        return name.ends_with(".rotary_emb.inv_freq") || (config.tied_embeddings && name == hf_names.lm_head);
+    };
     auto weights = build_weights(config.spec, request);
     if (weights) weights->storage.assign(file->storage().begin(), file->storage().end());
     return weights;

@@ -3,6 +3,9 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <set>
+
+#include "model/formats/printable.hpp"
 
 namespace troupe {
 namespace {
@@ -58,6 +61,7 @@ class Builder {
         for (std::uint32_t layer = 0; layer < spec_.num_layers && status_; ++layer) {
             build_layer(weights.layers.emplace_back(), names.layer_prefix + std::to_string(layer) + ".");
         }
+        refuse_what_is_left();
         if (!status_) return status_.error();
         weights.content_hash = hash_.value();
         return weights;
@@ -111,6 +115,16 @@ class Builder {
         into.columns = static_cast<std::uint32_t>(shape.back());
         into.data = found->data;
         hash_.add_tensor(name, into);
+        taken_.insert(name);
+    }
+
+    void refuse_what_is_left() {
+        for (const std::string_view name : request_.all) {
+            if (!status_) return;
+            if (taken_.count(name) != 0 || request_.leave_out(name)) continue;
+            fail("tensor " + printable(name) +
+                 " has no place in a llama model of this shape: results without it would be wrong.");
+        }
     }
 
     void fail(const std::string& what) { status_ = invalid_argument(request_.where + ": " + what, "model"); }
@@ -118,6 +132,7 @@ class Builder {
     const ModelSpec& spec_;
     const WeightsRequest& request_;
     ContentHash hash_;
+    std::set<std::string, std::less<>> taken_;
     Status status_;
 };
 

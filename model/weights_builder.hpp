@@ -40,11 +40,14 @@ struct WeightsRequest {
     std::string where;  // begins messages: the file or directory
     TensorNames names;
     std::function<std::optional<NamedTensor>(const std::string& name)> find;
+    std::vector<std::string_view> all;                     // names of every tensor there is
+    std::function<bool(std::string_view name)> leave_out;  // which of them a model does not need
     enum class Biases : std::uint8_t { none, required, if_present } attention_biases = Biases::none;
     enum class Head : std::uint8_t { own, tied, own_if_present } head = Head::own;
 };
 
-// Every tensor that the spec calls for, with its shape and type checked; content_hash, but not storage.
+// Every tensor that the spec calls for, with its shape and type checked; content_hash, but not storage. Fails
+// on a tensor with no place in the model, since whoever made the file computes with it.
 Result<Weights> build_weights(const ModelSpec& spec, const WeightsRequest& request);
 
 }  // namespace troupe

@@ -1,4 +1,5 @@
 // What loads, and what is refused with words that help.
+#include <cstring>
 #include <filesystem>
 #include <fstream>
 #include <limits>
@@ -163,6 +164,22 @@ TEST_CASE("GGUF files that lie or lack something are refused by name") {
     CHECK(error_of(changed) != "loaded");
 }
 
+TEST_CASE("GGUF: tensors that the model would be computed without are refused by name") {
+    const auto with = [](const std::string& name) {
+        auto file = GgufWriter::tiny_llama();
+        file.tensors[name] = {{name == "rope_freqs.weight" ? 4U : 32U}};
+        return error_of(file);
+    };
+    for (const char* name :
+         {"blk.0.ffn_gate.bias", "blk.1.ffn_down.bias", "blk.0.attn_q_norm.weight", "output.bias",
+          "blk.2.attn_norm.weight", "blk.01.attn_norm.weight", "output_norm.bias", "cls.weight"}) {
+        CHECK(contains(with(name), name));
+        CHECK(contains(with(name), "no place"));
+    }
+    for (const char* name : {"rope_freqs.weight", "blk.0.attn_rot_embd.weight", "blk.0.attn_output.bias"})
+        CHECK(with(name) == "loaded");
+}
+
 TEST_CASE("Every truncation of a GGUF file is an error") {
     const Folder folder;
     GgufWriter::tiny_llama().write(folder.path / "whole.gguf");
@@ -288,6 +305,35 @@ TEST_CASE("Hugging Face directories: templates, end tokens and what is missing")
         fs::remove(folder.path / "tokenizer.json");
         CHECK(!load()->tokenizer);
     }
+}
+
+TEST_CASE("Hugging Face directories: tensors that the model would be computed without are refused") {
+    const Folder folder;
+    fs::copy_file(stories / "config.json", folder.path / "config.json");
+    // The model with one tensor more, of four bytes behind the others.
+    const auto error_with = [&](const std::string& name) -> std::string {
+        std::ifstream in(stories / "model.safetensors", std::ios::binary);
+        std::string file((std::istreambuf_iterator<char>(in)), {});
+        std::uint64_t length = 0;
+        std::memcpy(&length, file.data(), sizeof length);
+        const std::uint64_t size = file.size() - sizeof length - length;
+        std::string header = file.substr(sizeof length, length);
+        header.erase(header.rfind('}'));
+        header += ",\"" + name + R"(":{"dtype":"F32","shape":[1],"data_offsets":[)" + std::to_string(size) +
+                  "," + std::to_string(size + 4) + "]}}";
+        length = header.size();
+        folder.write("model.safetensors", std::string(reinterpret_cast<const char*>(&length), sizeof length) +
+                                              header + file.substr(file.size() - size) + "1234");
+        const auto model = load_model(folder.path);
+        return model ? "loaded" : model.error().message;
+    };
+    for (const char* name : {"model.layers.0.self_attn.q_proj.bias", "model.layers.0.mlp.up_proj.bias",
+                             "model.layers.0.self_attn.q_norm.weight", "lm_head.bias"}) {
+        CHECK(contains(error_with(name), name));
+        CHECK(contains(error_with(name), "no place"));
+    }
+    CHECK(error_with("model.layers.0.self_attn.rotary_emb.inv_freq") == "loaded");
+    CHECK(error_with("lm_head.weight") == "loaded");  // the head is tied
 }
 
 TEST_CASE("The content hash tells models apart and not copies") {

@@ -99,10 +99,17 @@ constexpr std::array<Shape, 9> shapes = {
      {16, 6, 32, 8},
      {16, 40, 256, 16}}};
 
+struct Totals {
+    std::uint64_t completed = 0;
+    std::uint64_t timed_out = 0;
+    std::uint64_t preemptions = 0;
+    std::uint64_t rejected_decisions = 0;
+    std::uint64_t recovered_sequences = 0;
+};
+
 template <class Policy>
-SchedulerStats run_all(const Disturbance& disturbance, std::uint32_t seeds, std::size_t& completed,
-                       int operations = 400) {
-    SchedulerStats last;
+Totals run_all(const Disturbance& disturbance, std::uint32_t seeds, int operations = 400) {
+    Totals totals;
     for (const Shape& shape : shapes) {
         for (std::uint32_t steps : {1U, 2U, 3U}) {
             for (std::uint32_t seed = 1; seed <= seeds; ++seed) {
@@ -113,14 +120,15 @@ SchedulerStats run_all(const Disturbance& disturbance, std::uint32_t seeds, std:
                 INFO("block size " << shape.block_size << ", blocks " << shape.num_blocks << ", budget "
                                    << shape.budget << ", steps in flight " << steps << ", seed " << seed);
                 REQUIRE_NOTHROW(simulation.run());
-                completed += simulation.num_completed();
-                last.num_preemptions += simulation.stats().num_preemptions;
-                last.num_rejected_decisions += simulation.stats().num_rejected_decisions;
-                last.num_recovered_sequences += simulation.stats().num_recovered_sequences;
+                totals.completed += simulation.num_completed();
+                totals.timed_out += simulation.num_timed_out();
+                totals.preemptions += simulation.stats().num_preemptions;
+                totals.rejected_decisions += simulation.stats().num_rejected_decisions;
+                totals.recovered_sequences += simulation.stats().num_recovered_sequences;
             }
         }
     }
-    return last;
+    return totals;
 }
 
 struct Fcfs {
@@ -134,46 +142,43 @@ struct Fcfs {
 constexpr Disturbance everything = {.arrival = 20,
                                     .cancel = 4,
                                     .stop = 4,
+                                    .deadline = 4,
                                     .worker_loss = 3,
                                     .stale_result = 3,
                                     .resubmission = 2,
                                     .scheduler_restart = 1};
 
 TEST_CASE("random load: every sequence ends with the tokens of a run alone") {
-    std::size_t completed = 0;
-    const SchedulerStats stats = run_all<Fcfs>({.arrival = 25}, 6, completed);
-    CHECK(completed > 1000);
-    CHECK(stats.num_preemptions > 100);
-    CHECK(stats.num_rejected_decisions == 0);
+    const Totals totals = run_all<Fcfs>({.arrival = 25}, 6);
+    CHECK(totals.completed > 1000);
+    CHECK(totals.preemptions > 100);
+    CHECK(totals.rejected_decisions == 0);
 }
 
-TEST_CASE("random load with cancels, stops, lost workers, late results and restarts") {
-    std::size_t completed = 0;
-    const SchedulerStats stats = run_all<Fcfs>(everything, 8, completed);
-    CHECK(completed > 1000);
-    CHECK(stats.num_recovered_sequences > 100);
-    CHECK(stats.num_rejected_decisions == 0);
+TEST_CASE("random load with cancels, stops, deadlines, lost workers, late results and restarts") {
+    const Totals totals = run_all<Fcfs>(everything, 8);
+    CHECK(totals.completed > 1000);
+    CHECK(totals.recovered_sequences > 100);
+    CHECK(totals.timed_out > 100);
+    CHECK(totals.rejected_decisions == 0);
 }
 
 TEST_CASE("a worker that dies often: requests fail alone, by their third death") {
-    std::size_t completed = 0;
-    run_all<Fcfs>({.arrival = 15, .worker_loss = 25}, 4, completed);
-    CHECK(completed > 100);
+    const Totals totals = run_all<Fcfs>({.arrival = 15, .worker_loss = 25}, 4);
+    CHECK(totals.completed > 100);
 }
 
 TEST_CASE("a hostile policy changes no token and stops no run") {
-    std::size_t completed = 0;
-    const SchedulerStats stats = run_all<HostilePolicy>(everything, 6, completed);
-    CHECK(completed > 500);
-    CHECK(stats.num_rejected_decisions > 100);
-    CHECK(stats.num_preemptions > 100);
+    const Totals totals = run_all<HostilePolicy>(everything, 6);
+    CHECK(totals.completed > 500);
+    CHECK(totals.rejected_decisions > 100);
+    CHECK(totals.preemptions > 100);
 }
 
 TEST_CASE("a policy that runs in circles stops no run") {
-    std::size_t completed = 0;
-    const SchedulerStats stats = run_all<CirclingPolicy>({.arrival = 25}, 1, completed, 60);
-    CHECK(completed > 100);
-    CHECK(stats.num_rejected_decisions > 100);
+    const Totals totals = run_all<CirclingPolicy>({.arrival = 25}, 1, 60);
+    CHECK(totals.completed > 100);
+    CHECK(totals.rejected_decisions > 100);
 }
 
 TEST_CASE("the same events give the same actions") {

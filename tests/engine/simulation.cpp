@@ -49,6 +49,7 @@ void Simulation::operate() {
         return;
     }
     if (falls(d.stop)) return send_stop();
+    if (falls(d.deadline)) return reach_deadline();
     if (falls(d.worker_loss)) return lose_worker();
     if (falls(d.stale_result)) {
         if (!stale_.empty())
@@ -82,6 +83,7 @@ void Simulation::arrive() {
     spec.stop.max_tokens = 1 + upto(world_.max_tokens);
     spec.stop.ignore_eos = upto(2) == 0;
     if (upto(4) == 0) spec.stop.stop_token_ids = {static_cast<TokenId>(upto(vocabulary))};
+    if (world_.disturbance.deadline > 0 && upto(2) == 0) spec.deadline = now_ + 1 + upto(100);
     request.reference = run_alone(spec, world_.options.end_token_ids, world_.options.max_model_len);
     const SequenceSpec submitted = spec;
     requests_[spec.id] = std::move(request);
@@ -95,6 +97,16 @@ void Simulation::send_stop() {
     const std::uint32_t position = upto(static_cast<std::uint32_t>(request->received.size()));
     request->stop_after = position;
     handle(StopReached{now_, request->spec.id, epoch_, position});
+}
+
+// A shell's timer, which may come early, late or for one without a deadline: only a deadline that has passed
+// ends it.
+void Simulation::reach_deadline() {
+    Request* request = any_live();
+    if (request == nullptr) return;
+    handle(DeadlineReached{now_, request->spec.id});
+    const bool passed = request->spec.deadline != 0 && now_ >= request->spec.deadline;
+    expect(!passed || request->finished, "a deadline that has passed ends it at once");
 }
 
 // A request actor that lost its scheduler, or thinks so.
@@ -269,7 +281,15 @@ void Simulation::take(const Finish& action) {
     Request& request = requests_.at(action.sequence);
     expect(!request.finished, "it ends once");
     request.finished = true;
-    if (action.reason == FinishReason::failed) {
+    if (const auto* timer = std::get_if<DeadlineReached>(&events_.back())) {
+        expect(timer->sequence == action.sequence, "a timer ends its own sequence only");
+        expect(request.spec.deadline != 0 && timer->now >= request.spec.deadline, "it ends none too early");
+        expect(action.reason == FinishReason::failed && action.error &&
+                   action.error->code == ErrorCode::timed_out,
+               "and says that the time is over");
+        expect(action.num_generated == request.received.size(), "it keeps what it has");
+        ++timed_out_;
+    } else if (action.reason == FinishReason::failed) {
         expect(request.deaths == 3 && action.error && action.error->tag == "worker_crashed_on_request",
                "why it failed");
         ++crashed_;

@@ -21,6 +21,7 @@ struct Disturbance {
     int arrival = 25;
     int cancel = 0;
     int stop = 0;
+    int deadline = 0;
     int worker_loss = 0;
     int stale_result = 0;
     int resubmission = 0;
@@ -49,6 +50,7 @@ class Simulation {
         return completed_;
     }  // ended by themselves, with the tokens of a run alone
     std::size_t num_crashed() const { return crashed_; }  // ended by law 7
+    std::size_t num_timed_out() const { return timed_out_; }
 
   private:
     struct Request {
@@ -72,6 +74,7 @@ class Simulation {
     void operate();
     void arrive();
     void send_stop();
+    void reach_deadline();
     void resubmit();
     void step();
     void lose_worker();
@@ -108,6 +111,7 @@ class Simulation {
     TimeUs now_ = 0;
     std::size_t completed_ = 0;
     std::size_t crashed_ = 0;
+    std::size_t timed_out_ = 0;
 };
 
 }  // namespace troupe::test

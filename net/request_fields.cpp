@@ -2,10 +2,14 @@
 
 #include <array>
 
+#include "net/utf8.hpp"
+
 namespace troupe::net {
 namespace {
 
 constexpr std::size_t kMaxStops = 16, kMaxStopBytes = 1024, kMaxStopTokenIds = 128;
+constexpr std::size_t kMaxLabel = 512;  // bytes of a "user" or a message's "name"
+constexpr std::size_t kMaxEchoed = 60;  // bytes of a value that an error repeats
 constexpr std::size_t kMaxMetadata = 16, kMaxMetadataKey = 64, kMaxMetadataValue = 512;
 constexpr std::array<std::string_view, 4> kRoles = {"system", "developer", "user", "assistant"};
 
@@ -33,7 +37,7 @@ Result<std::string> read_part(const FieldValue& part, MessageStyle style) {
     if (type.empty())
         return invalid_argument(part.path + ".type is missing; it must be " + allowed, part.path + ".type");
     if (!is_text_part(type, style)) {
-        return not_supported(part.path + ".type", "content parts of type \"" + type +
+        return not_supported(part.path + ".type", "content parts of type \"" + shortened(type, kMaxEchoed) +
                                                       "\" are not supported; allowed is " + allowed);
     }
     if (!text)
@@ -69,17 +73,12 @@ Status read_member(Message& message, std::string_view name, const FieldValue& va
     if (name == "role") return assign(message.role, read_role(value));
     if (name == "content") return assign(message.content, read_content(value, style));
     if (value.json.is_null()) return {};
-    if (name == "name") {
-        auto text = read_string(value);
-        if (!text) return text.error();
-        message.name = *std::move(text);
-        return {};
-    }
+    if (name == "name") return read_label(message.name, value);
     if (name == "type" && style == MessageStyle::responses) {
         auto type = read_string(value);
         if (!type) return type.error();
         if (*type != "message") {
-            return not_supported(value.path, "input items of type \"" + *type +
+            return not_supported(value.path, "input items of type \"" + shortened(*type, kMaxEchoed) +
                                                  "\" are not supported; allowed is \"message\"");
         }
         return {};
@@ -150,6 +149,16 @@ Status read_stop_token_ids(RequestedSampling& sampling, const FieldValue& value)
         return wrong_value(value, "a list of at most " + std::to_string(kMaxStopTokenIds) + " token ids");
     }
     sampling.stop_token_ids = *std::move(ids);
+    return {};
+}
+
+Status read_label(std::optional<std::string>& target, const FieldValue& value) {
+    auto text = read_string(value);
+    if (!text) return text.error();
+    if (text->size() > kMaxLabel) {
+        return wrong_value(value, "a string of at most " + std::to_string(kMaxLabel) + " bytes");
+    }
+    target = *std::move(text);
     return {};
 }
 

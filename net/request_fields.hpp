@@ -12,6 +12,7 @@ Status read_top_p(std::optional<float>& target, const FieldValue& value);       
 Status read_top_k(std::optional<std::int32_t>& target, const FieldValue& value);  // -1 is 0: keep all
 Status read_stop(RequestedSampling& sampling, const FieldValue& value);
 Status read_stop_token_ids(RequestedSampling& sampling, const FieldValue& value);
+Status read_label(std::optional<std::string>& target, const FieldValue& value);  // a short string: "user"
 Status read_metadata(std::map<std::string, std::string>& metadata, const FieldValue& value);
 Status read_stream_options(CommonRequest& request, const FieldValue& value);
 Result<std::vector<TokenId>> read_token_ids(const FieldValue& value);

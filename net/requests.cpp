@@ -130,7 +130,7 @@ const Schema<ResponseRequest>& response_schema() {
          {"previous_response_id",
           [](R& r, const V& v) { return assign(r.previous_response_id.emplace(), read_string(v)); }},
          {"background", [](R& r, const V& v) { return assign(r.background, read_bool(v)); }},
-         {"user", [](R& r, const V& v) { return assign(r.user.emplace(), read_string(v)); }},
+         {"user", [](R& r, const V& v) { return read_label(r.user, v); }},
          {"max_output_tokens",
           [](R& r, const V& v) { return read_integer_into(r.sampling.max_tokens, v, 1, kMaxUint32); }}},
         {{"include", {"[]"}},

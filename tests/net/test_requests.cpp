@@ -202,6 +202,34 @@ TEST_CASE("Responses: input, background and their errors") {
     CHECK(bad.error().param == c.param);
 }
 
+TEST_CASE("What is kept with a response, or repeated in an error, is short") {
+    const auto quoted = [](std::size_t bytes) { return '"' + std::string(bytes, 'x') + '"'; };
+    const auto parse = [](const std::string& members) {
+        return parse_response("{\"input\":\"x\"," + members + "}", unknown);
+    };
+    CHECK(parse("\"user\":" + quoted(512)).ok());
+    const auto user = parse("\"user\":" + quoted(513));
+    REQUIRE_FALSE(user.ok());
+    CHECK(user.error().param == "user");
+    CHECK(has(user.error().message, "at most 512 bytes"));
+    const auto named = [&](std::size_t bytes) {
+        return parse_response(R"({"input":[{"role":"user","content":"x","name":)" + quoted(bytes) + "}]}",
+                              unknown);
+    };
+    CHECK(named(512).ok());
+    REQUIRE_FALSE(named(513).ok());
+    CHECK(named(513).error().param == "input[0].name");
+
+    const auto item = parse_response(R"({"input":[{"type":)" + quoted(100000) + "}]}", unknown);
+    const auto part =
+        parse_response(R"({"input":[{"role":"user","content":[{"type":)" + quoted(100000) + "}]}]}", unknown);
+    for (const auto& bad : {item, part}) {
+        REQUIRE_FALSE(bad.ok());
+        CHECK(bad.error().tag == "unsupported_parameter");
+        CHECK(bad.error().message.size() < 300);
+    }
+}
+
 TEST_CASE("A response's record survives its journey") {
     ResponseRecord record;
     record.id = "resp_1";

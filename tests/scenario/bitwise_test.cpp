@@ -213,6 +213,7 @@ class Scenario {
                 REQUIRE(std::holds_alternative<Preempted>(action));
             }
         }
+        REQUIRE_NOTHROW(scheduler_.check_invariants());
     }
 
     const Circumstances& around_;

@@ -1,5 +1,7 @@
 // `troupe logits`
 #include <CLI/CLI.hpp>
+#include <algorithm>
+#include <cmath>
 #include <cstdio>
 #include <memory>
 #include <numeric>
@@ -59,6 +61,10 @@ int logits(const LogitsFlags& flags) {
     ForwardOutput output;
     const auto backend = factory.make_backend(factory.make_pool());
     backend->execute(batch, output);
+
+    if (!std::all_of(output.logits, output.logits + spec.vocab_size,
+                     [](float x) { return std::isfinite(x); }))
+        return report(internal_error("The model produced logits that are not finite for these tokens."));
 
     net::JsonWriter json;
     json.begin_object().key("logits").begin_array();

@@ -11,4 +11,6 @@ using Epoch = std::uint64_t;   // incarnation of a replica's worker group, numbe
 using StepId = std::uint64_t;  // step of a replica, from 1, never reset
 using TimeUs = std::int64_t;   // microseconds on a monotonic clock; the pure rooms get it with each event
 
+inline constexpr TokenId no_token = -1;  // in a token's place: the logits were not finite, none was drawn
+
 }  // namespace troupe

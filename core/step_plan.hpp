@@ -67,7 +67,7 @@ struct StepPlan {
 
 struct SampledTokens {
     SequenceId id = 0;
-    std::vector<TokenId> tokens;  // one, or several with speculation
+    std::vector<TokenId> tokens;  // one, or several with speculation; or no_token
 
     bool operator==(const SampledTokens&) const = default;
 };

@@ -123,7 +123,8 @@ Result<StepResult> InputBatch::complete(std::span<const TokenId> sampled) {
     result.step = step_;
     result.sampled.reserve(sampled.size());
     for (std::size_t i = 0; i < sampled.size(); ++i) {
-        sequences_.at(sampling_[i]).tokens.push_back(sampled[i]);
+        // A step planned ahead may read the token that could not be drawn; its result is dropped.
+        sequences_.at(sampling_[i]).tokens.push_back(sampled[i] == no_token ? 0 : sampled[i]);
         result.sampled.push_back({sampling_[i], {sampled[i]}});
     }
     begun_ = false;

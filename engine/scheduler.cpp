@@ -75,6 +75,13 @@ void finish(SchedulerState& state, PolicyPort& policy, TimeUs now, Sequence& seq
     policy.on_event(policy_event(POLICY_EVENT_FINISHED, now, id));
 }
 
+Error no_finite_logits() {
+    return {ErrorCode::internal,
+            "The model produced no finite logits for this request.",
+            {},
+            "not_finite_logits"};
+}
+
 void check_result(const InFlightStep& step, const StepResult& result) {
     std::size_t next = 0;
     for (const InFlightRow& row : step.rows) {
@@ -218,6 +225,11 @@ void Scheduler::on(const StepCompleted& event, std::vector<Action>& actions) {
             sequence->num_scheduled_tokens -= row.num_new_tokens;
         }
         if (tokens == nullptr) continue;
+        if (tokens->tokens.front() == no_token) {
+            finish(state, policy_, event.now, *sequence, FinishReason::failed, num_generated(*sequence),
+                   actions, no_finite_logits());
+            continue;
+        }
         actions.emplace_back(EmitToken{row.id, state.epoch, num_generated(*sequence), tokens->tokens});
         sequence->spec.tokens.push_back(tokens->tokens.front());
         --sequence->num_pending_samples;

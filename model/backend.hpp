@@ -14,7 +14,7 @@
 namespace troupe {
 
 struct ForwardOutput {
-    std::vector<TokenId> tokens;    // [L] drawn for each of the batch's logits rows
+    std::vector<TokenId> tokens;    // [L] drawn for each of the batch's logits rows; see no_token
     const float* logits = nullptr;  // [L][vocab_size], valid until the next execute()
 };
 

@@ -88,7 +88,8 @@ double uniform_draw(std::uint64_t seed, std::uint32_t choice, std::uint32_t posi
 TokenId Sampler::sample(std::span<const float> logits, const SamplingRow& row) {
     const TokenId likeliest = greedy(logits);
     const float largest = logits[static_cast<std::size_t>(likeliest)];
-    if (!(row.params.temperature > 0.0F) || !std::isfinite(largest)) return likeliest;
+    if (!std::isfinite(largest)) return no_token;
+    if (!(row.params.temperature > 0.0F)) return likeliest;
     const std::span<const float> weights = filtered_weights(logits, row.params);
     const double u = uniform_draw(row.params.seed, row.params.choice, row.position, 0);
     return static_cast<TokenId>(index_of_sum(weights, u * sum_of(weights)));

@@ -26,6 +26,7 @@ double uniform_draw(std::uint64_t seed, std::uint32_t choice, std::uint32_t posi
 // Owns scratch memory; for one thread.
 class Sampler {
   public:
+    // no_token if the largest logit is not finite: all are NaN or minus infinity, or some is infinity.
     // Precondition: logits is not empty.
     TokenId sample(std::span<const float> logits, const SamplingRow& row);
 

@@ -123,6 +123,7 @@ struct TestRunner {
         batch.sampling.resize(batch.logits_rows.size());
         ForwardOutput output;
         backend.execute(batch, output);
+        tokens = output.tokens;
         std::vector<std::vector<float>> logits;
         for (std::size_t i = 0; i < batch.logits_rows.size(); ++i) {
             const float* row = output.logits + i * model->spec().vocab_size;
@@ -149,6 +150,7 @@ struct TestRunner {
     std::shared_ptr<CpuKvPool> cache;
     CpuBackend backend;
     BlockId next_block;
+    std::vector<TokenId> tokens;  // of the last step
 };
 
 inline std::vector<TokenId> random_ids(std::size_t count, unsigned seed) {

@@ -57,6 +57,19 @@ TEST_CASE("a mixed step is laid out flat, and sampled tokens become the next ste
     CHECK(batch->logits_rows == std::vector<std::int32_t>{0, 2});
 }
 
+TEST_CASE("a token that could not be drawn is reported, and no step planned ahead trips over it") {
+    InputBatch mirror(2, 8);
+    StepPlan first = plan_of(1, {{7, 2, RowKind::sample}});
+    first.added = {added(7, {10, 11}, {4, 1})};
+    REQUIRE(mirror.begin(first).ok());
+    const auto result = mirror.complete(std::vector<TokenId>{no_token});
+    REQUIRE(result.ok());
+    CHECK(result->sampled == std::vector<SampledTokens>{{7, {no_token}}});
+    const auto batch = mirror.begin(plan_of(2, {{7, 1, RowKind::sample}}));
+    REQUIRE(batch.ok());
+    CHECK(batch->input_ids.at(0) >= 0);  // a token of the vocabulary
+}
+
 TEST_CASE("a replaced last block takes the old one's place") {
     InputBatch mirror(4, 8);
     StepPlan first = plan_of(1, {{7, 3, RowKind::sample}});

@@ -320,6 +320,35 @@ TEST_CASE("the latest is preempted when blocks run out, recomputes with the same
     CHECK(bench.scheduler.stats().num_preemptions == 1);
 }
 
+TEST_CASE("a sequence whose logits were not finite fails alone") {
+    Bench bench;
+    bench.ready();
+    bench.send(RequestArrived{1, spec_of(7, 3)});
+    bench.send(RequestArrived{2, spec_of(8, 1)});
+    bench.complete(5);
+    bench.complete(5);
+    auto result_of = [](const StepPlan& plan) {
+        StepResult result{.epoch = plan.epoch, .step = plan.step, .sampled = {}};
+        for (const PlanRow& row : plan.rows) result.sampled.push_back({row.id, {row.id == 7 ? no_token : 6}});
+        return result;
+    };
+    const StepPlan plan = bench.plans.at(bench.answered++);
+    REQUIRE(plan.rows.size() == 2);
+    auto actions = bench.send(StepCompleted{200, result_of(plan)});
+    const auto finished = all<Finish>(actions);
+    REQUIRE(finished.size() == 1);
+    CHECK(finished[0].sequence == 7);
+    CHECK(finished[0].reason == FinishReason::failed);
+    CHECK(finished[0].num_generated == 2);
+    CHECK(finished[0].error->code == ErrorCode::internal);
+    CHECK(finished[0].error->tag == "not_finite_logits");
+    CHECK(all<EmitToken>(actions) == std::vector<EmitToken>{{8, 1, 0, {6}}});
+    actions = bench.complete(6);  // planned ahead, with a row for it
+    CHECK(all<EmitToken>(actions) == std::vector<EmitToken>{{8, 1, 1, {6}}});
+    CHECK(all<Finish>(actions).empty());
+    CHECK(bench.plans.back().rows == Rows{{8, 1, RowKind::sample}});
+}
+
 TEST_CASE("a deadline that passed fails the request, an early alarm does not") {
     Bench bench;
     bench.ready();

@@ -188,10 +188,10 @@ TEST_CASE("Extreme temperatures and broken logits give a token") {
     }
     for (TokenId id = 0; id < 3; ++id) CHECK(counts[id] == Approx(1000).margin(130));
     row.params.temperature = 1.0F;
-    CHECK(sampler.sample(std::vector<float>{nan, nan}, row) == 0);
-    CHECK(sampler.sample(std::vector<float>{-infinity, -infinity}, row) == 0);
+    CHECK(sampler.sample(std::vector<float>{nan, nan}, row) == no_token);
+    CHECK(sampler.sample(std::vector<float>{-infinity, -infinity}, row) == no_token);
     CHECK(sampler.sample(std::vector<float>{-infinity, 3.0F, nan}, row) == 1);
-    CHECK(sampler.sample(std::vector<float>{1.0F, infinity, infinity}, row) == 1);
+    CHECK(sampler.sample(std::vector<float>{1.0F, infinity, infinity}, row) == no_token);
     row.params.top_p = 0.5F;
     row.params.top_k = 2;
     row.params.min_p = 0.1F;

@@ -174,6 +174,9 @@ class ClientPort {
 
     // New requests are refused with `unavailable`; `done` is called when the running ones have ended.
     virtual void drain(std::function<void()> done) = 0;
+
+    // There will be no worker any more: all live requests fail with this error, new ones are refused with it.
+    virtual void abort(Error error) = 0;
 };
 
 }  // namespace troupe

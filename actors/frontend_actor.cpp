@@ -28,8 +28,12 @@ std::uint64_t draw_seed() {
 
 }  // namespace
 
-Frontend::Frontend(std::shared_ptr<const LoadedModel> model, std::uint32_t max_sequence_len)
-    : model_(std::move(model)), max_sequence_len_(max_sequence_len) {
+Frontend::Frontend(std::shared_ptr<const LoadedModel> model, SequenceLimits limits)
+    : model_(std::move(model)), limits_(limits) {
+    for (std::size_t id = 0; id < model_->tokenizer->vocab_size(); ++id) {
+        longest_token_ =
+            std::max(longest_token_, model_->tokenizer->token_bytes(static_cast<TokenId>(id)).size());
+    }
     if (model_->chat_template) {
         chat_template_ = ChatTemplate::parse(*model_->chat_template, model_->bos_token, model_->eos_token);
     }
@@ -42,21 +46,18 @@ PreparedRequest Frontend::prepare(const PrepareRequest& request) const {
         return prepared;
     };
     const auto* field = prompt_field(request.prompt);
+    if (const auto* text = std::get_if<TextPrompt>(&request.prompt)) {
+        if (auto status = check_length(text->text.size(), field); !status) return refuse(status.error());
+    }
     auto ids = tokenize(request.prompt);
     if (!ids) return refuse(ids.error());
     if (ids->empty())
         return refuse(invalid_argument("The prompt has no tokens; it must have at least one.", field));
     if (auto status = check_ids(request.sampling.stop_token_ids, "stop_token_ids"); !status)
         return refuse(status.error());
-    if (ids->size() >= max_sequence_len_) {
-        return refuse(
-            invalid_argument("The prompt has " + std::to_string(ids->size()) +
-                                 " tokens, but prompt and output together may have at most " +
-                                 std::to_string(max_sequence_len_) +
-                                 " here (the model's context, --max-model-len or --kv-blocks). Shorten it.",
-                             field, "context_length_exceeded"));
+    if (auto status = check_room(ids->size(), request.sampling.max_tokens, field); !status) {
+        return refuse(status.error());
     }
-
     const auto& wish = request.sampling;
     const auto& defaults = model_->generation;
     prepared.sampling.temperature = wish.temperature.value_or(defaults.temperature);
@@ -64,8 +65,8 @@ PreparedRequest Frontend::prepare(const PrepareRequest& request) const {
     prepared.sampling.min_p = wish.min_p.value_or(defaults.min_p);
     prepared.sampling.top_k = wish.top_k.value_or(defaults.top_k);
     prepared.sampling.seed = wish.seed ? *wish.seed : draw_seed();
-    auto room = max_sequence_len_ - static_cast<std::uint32_t>(ids->size());
-    prepared.stop.max_tokens = std::min(wish.max_tokens.value_or(room), room);
+    prepared.stop.max_tokens =
+        wish.max_tokens.value_or(limits_.tokens() - static_cast<std::uint32_t>(ids->size()));
     prepared.stop.ignore_eos = wish.ignore_eos;
     prepared.stop.stop_token_ids = wish.stop_token_ids;
     prepared.prompt_ids = *std::move(ids);
@@ -75,6 +76,36 @@ PreparedRequest Frontend::prepare(const PrepareRequest& request) const {
 
 Result<std::vector<TokenId>> Frontend::tokenize(const Prompt& prompt) const {
     return std::visit([this](const auto& p) { return tokenize(p); }, prompt);
+}
+
+Status Frontend::check_room(std::size_t prompt, std::optional<std::uint32_t> max_tokens,
+                            const char* field) const {
+    std::size_t most = limits_.tokens();
+    auto limit = std::to_string(most) + " tokens (" + limits_.flag() + ")";
+    auto have = "The prompt has " + std::to_string(prompt) + " tokens";
+    if (prompt >= most) {
+        return invalid_argument(
+            have + ", but prompt and output together may have at most " + limit + ". Shorten it.", field,
+            "context_length_exceeded");
+    }
+    if (max_tokens && *max_tokens > most - prompt) {
+        return invalid_argument(have + " and max_tokens is " + std::to_string(*max_tokens) +
+                                    ", but together they may have at most " + limit + ": ask for at most " +
+                                    std::to_string(most - prompt) + ".",
+                                "max_tokens", "context_length_exceeded");
+    }
+    return {};
+}
+
+// Refuses what cannot fit before the time is spent to find out: nobody else should wait for that.
+// Normalization makes texts shorter, composing three bytes into one character at the most.
+Status Frontend::check_length(std::size_t bytes, const char* field) const {
+    constexpr std::size_t shrinkage = 3;
+    auto most = std::size_t{limits_.tokens()} * longest_token_ * shrinkage;
+    if (bytes <= most) return {};
+    return invalid_argument("The prompt has " + std::to_string(bytes) + " bytes, more than " +
+                                std::to_string(limits_.tokens()) + " tokens can hold. Shorten it.",
+                            field, "context_length_exceeded");
 }
 
 Result<std::vector<TokenId>> Frontend::tokenize(const TextPrompt& prompt) const {
@@ -95,6 +126,7 @@ Result<std::vector<TokenId>> Frontend::tokenize(const ChatPrompt& prompt) const 
     if (!*chat_template_) return chat_template_->error();
     auto text = chat_template_->value().render(prompt.variables, local_time());
     if (!text) return text.error();
+    if (auto status = check_length(text->size(), "messages"); !status) return status.error();
     return model_->tokenizer->encode(*text, {.parse_special = true, .add_special = false});
 }
 
@@ -116,9 +148,9 @@ Status Frontend::check_ids(const std::vector<TokenId>& ids, const char* field) c
 }
 
 FrontendActor::behavior_type frontend(FrontendActor::pointer self, std::shared_ptr<const LoadedModel> model,
-                                      std::uint32_t max_sequence_len) {
+                                      SequenceLimits limits) {
     exit_with_exceptions(self);
-    auto state = std::make_shared<const Frontend>(std::move(model), max_sequence_len);
+    auto state = std::make_shared<const Frontend>(std::move(model), limits);
     return {
         [state](const PrepareRequest& message) { return state->prepare(message); },
         [state](const TokenizeText& message, const IdsReply& reply) {

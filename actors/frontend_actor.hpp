@@ -2,6 +2,7 @@
 // wishes into resolved parameters. Immutable but for the seeds it draws; one detached actor per frontend
 // thread.
 #pragma once
+#include <algorithm>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -13,10 +14,17 @@
 
 namespace troupe {
 
+// Prompt and generated tokens together, at the most.
+struct SequenceLimits {
+    std::uint32_t context = 0;  // --max-model-len, or the model's own
+    std::uint32_t pool = 0;     // what the KV pool can hold
+    std::uint32_t tokens() const { return std::min(context, pool); }
+    const char* flag() const { return context <= pool ? "--max-model-len" : "--kv-blocks"; }
+};
+
 class Frontend {
   public:
-    // max_sequence_len: prompt and generated tokens together.
-    Frontend(std::shared_ptr<const LoadedModel> model, std::uint32_t max_sequence_len);
+    Frontend(std::shared_ptr<const LoadedModel> model, SequenceLimits limits);
 
     PreparedRequest prepare(const PrepareRequest& request) const;
     Result<std::vector<TokenId>> tokenize(const Prompt& prompt) const;
@@ -26,14 +34,17 @@ class Frontend {
     Result<std::vector<TokenId>> tokenize(const TextPrompt& prompt) const;
     Result<std::vector<TokenId>> tokenize(const TokenPrompt& prompt) const;
     Result<std::vector<TokenId>> tokenize(const ChatPrompt& prompt) const;
+    Status check_room(std::size_t prompt, std::optional<std::uint32_t> max_tokens, const char* field) const;
+    Status check_length(std::size_t bytes, const char* field) const;
     Status check_ids(const std::vector<TokenId>& ids, const char* field) const;
 
     std::shared_ptr<const LoadedModel> model_;
-    std::uint32_t max_sequence_len_;
+    SequenceLimits limits_;
+    std::size_t longest_token_ = 1;                      // bytes of text that one token can stand for
     std::optional<Result<ChatTemplate>> chat_template_;  // absent: the model has none
 };
 
 FrontendActor::behavior_type frontend(FrontendActor::pointer self, std::shared_ptr<const LoadedModel> model,
-                                      std::uint32_t max_sequence_len);
+                                      SequenceLimits limits);
 
 }  // namespace troupe

@@ -1,45 +1,46 @@
 // Who sends what to whom. The typed handles at the end make the compiler check this table: an actor accepts
 // exactly what stands here, and nobody can send anything else.
 //
-// | Message                       | From               | To             | Nodes | Meaning |
-// |-------------------------------|--------------------|----------------|-------|-----------------------------------------------|
-// | GenerationRequest, SinkHandle | client port        | router         | no    | start a generation | |
-// AttachReader, SinkHandle, ... | port, then router  | router, request| no    | read a generation from some
-// text on           | | DetachReader, SinkHandle      | port, then router  | router, request| no    | the
-// reader went away                          | | CancelRequest, SnapshotReply  | port, then router  | router,
-// request| no    | end it as cancelled                           | | LookupRequest, SnapshotReply  | port,
-// then router  | router, request| no    | its state now                                 | | TokenizeText,
-// IdsReply        | port, then router  | frontend       | no    | /tokenize | | DetokenizeIds, TextReply |
-// port, then router  | frontend       | no    | /detokenize                                   | | Drain,
-// DoneReply              | client port        | router         | no    | refuse new requests, say when the
-// last ended  | | PrepareRequest                | request            | frontend       | no    | template,
-// tokens, defaults, length check      | |   -> PreparedRequest | Refused | frontend          | request | no
-// | the answer                                    | | SequenceSpec, RequestActor    | request            |
-// scheduler      | yes   | run this sequence, or go on with it           | | CancelSequence                |
-// request            | scheduler      | yes   | forget it                                     | |
-// StopSequence                  | request            | scheduler      | yes   | a stop string completed at
-// this position      | | DeadlineDue                   | request            | scheduler      | yes   | its
-// deadline passed                           | | TokensEmitted                 | scheduler          | request
-// | yes   | the next tokens                               | | SequenceEnded                 | scheduler |
-// request        | yes   | no more tokens, and why                       | | SequencePreempted             |
-// scheduler          | request        | yes   | a pause: its KV was given up                  | |
-// RequestEnded, RequestExpired  | request            | router         | no    | frees its place; frees its
-// name               | | StepPlan                      | scheduler          | worker         | yes   |
-// execute                                       | | StepResult                    | worker             |
-// scheduler      | yes   | executed: the sampled tokens                  | | CreatePool                    |
-// supervisor         | memory manager | yes   | make an empty KV pool for this epoch          | | PoolReady,
-// PoolHandle         | memory manager     | supervisor     | no    | here it is | | WorkerStarted | worker |
-// supervisor     | yes   | backend is up; its numerics                   | | WorkerUp, WorkerActor         |
-// supervisor         | scheduler      | yes   | plan for this worker                          | | WorkerDown
-// | supervisor         | scheduler      | yes   | this epoch is over                            | |
-// ForgiveRestarts               | scheduler          | supervisor     | yes   | a request was to blame, not
-// the worker        | | SchedulerUp, SchedulerActor   | supervisor, router | router, request| yes   | submit
-// (again) here                           | | FrontendUp, FrontendActor     | supervisor         | router | no
-// | a frontend (re)started                        | | StartReplica, GraceOver, ...  | self               |
-// self           | no    | timers; stale ones carry an old generation    |
+// clang-format off
+// | Message                           | From              | To              | Nodes | Meaning                                      |
+// |-----------------------------------|-------------------|-----------------|-------|----------------------------------------------|
+// | GenerationRequest, SinkHandle     | client port       | router          | no    | start a generation                           |
+// | AttachReader, SinkHandle, StatusReply | port, router  | router, request | no    | read a generation from some text on          |
+// | DetachReader, SinkHandle          | port, router      | router, request | no    | the reader went away                         |
+// | CancelRequest, SnapshotReply      | port, router      | router, request | no    | end it as cancelled                          |
+// | LookupRequest, SnapshotReply      | port, router      | router, request | no    | its state now                                |
+// | AbortRequests                     | port, router      | router, request | no    | fail what lives: there will be no worker     |
+// | TokenizeText, IdsReply            | port, router      | router, frontend| no    | /tokenize                                    |
+// | DetokenizeIds, TextReply          | port, router      | router, frontend| no    | /detokenize                                  |
+// | Drain, DoneReply                  | client port       | router          | no    | refuse new requests, say when the last ended |
+// | PrepareRequest -> PreparedRequest | request           | frontend        | no    | template, tokens, defaults, length check     |
+// | FrontendNeeded                    | request           | router          | no    | mine died with my prompt in its queue        |
+// | SequenceSpec, TokenReceiver       | request           | scheduler       | yes   | run this sequence, or go on with it          |
+// | CancelSequence                    | request           | scheduler       | yes   | forget it                                    |
+// | StopSequence                      | request           | scheduler       | yes   | a stop string completed at this position     |
+// | DeadlineDue                       | request           | scheduler       | yes   | its deadline passed                          |
+// | TokensEmitted                     | scheduler         | request         | yes   | the next tokens                              |
+// | SequenceEnded                     | scheduler         | request         | yes   | no more tokens, and why                      |
+// | SequencePreempted                 | scheduler         | request         | yes   | a pause: its KV was given up                 |
+// | RequestEnded                      | request           | router          | no    | its place is free, its result is retained    |
+// | RequestExpired                    | request           | router          | no    | its name is free                             |
+// | StepPlan                          | scheduler         | worker          | yes   | execute                                      |
+// | StepResult                        | worker            | scheduler       | yes   | executed: the sampled tokens                 |
+// | CreatePool                        | supervisor        | memory manager  | yes   | make an empty KV pool for this epoch         |
+// | PoolReady, PoolHandle             | memory manager    | supervisor      | no    | here it is                                   |
+// | WorkerStarted                     | worker            | supervisor      | yes   | the backend is up; its numerics              |
+// | WorkerUp, WorkerActor             | supervisor        | scheduler       | yes   | plan for this worker                         |
+// | WorkerDown                        | supervisor        | scheduler       | yes   | this epoch is over                           |
+// | LossHandled                       | scheduler         | supervisor      | yes   | and whether a request is to blame            |
+// | SchedulerUp, SchedulerActor       | supervisor, router| router, request | yes   | submit (again) here                          |
+// | FrontendUp, FrontendActor         | supervisor, router| router, request | no    | a frontend (re)started; take this one        |
+// | StartReplica                      | self              | supervisor      | no    | the back-off is over                         |
+// | Alarm                             | self              | request         | no    | a deadline, grace or retention may be over   |
 //
 // "Nodes": may cross nodes. What does not, may carry handles into this process (sinks, callbacks, pools).
+// clang-format on
 #pragma once
+#include <atomic>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -73,6 +74,10 @@ struct CancelRequest {
 struct LookupRequest {
     std::string id;
     bool operator==(const LookupRequest&) const = default;
+};
+struct AbortRequests {
+    Error error;
+    bool operator==(const AbortRequests&) const = default;
 };
 struct TokenizeText {
     Prompt prompt;
@@ -124,6 +129,7 @@ struct TokensEmitted {
     Epoch epoch = 0;
     std::uint32_t position = 0;  // of tokens[0]; the request actor accepts only its own count
     std::vector<TokenId> tokens;
+    bool last = false;  // SequenceEnded follows at once
     bool operator==(const TokensEmitted&) const = default;
 };
 struct SequenceEnded {
@@ -142,7 +148,12 @@ struct SequencePreempted {
 
 struct RequestEnded {
     std::string id;
+    std::uint64_t retained_bytes = 0;  // what its result holds until it expires
     bool operator==(const RequestEnded&) const = default;
+};
+struct FrontendNeeded {
+    std::string id;
+    bool operator==(const FrontendNeeded&) const = default;
 };
 struct RequestExpired {
     std::string id;
@@ -172,9 +183,10 @@ struct WorkerDown {
     Epoch epoch = 0;
     bool operator==(const WorkerDown&) const = default;
 };
-struct ForgiveRestarts {
-    std::uint32_t count = 0;
-    bool operator==(const ForgiveRestarts&) const = default;
+struct LossHandled {
+    Epoch epoch = 0;
+    bool request_to_blame = false;  // one was in its third death without a token, and has failed
+    bool operator==(const LossHandled&) const = default;
 };
 struct SchedulerUp {
     bool operator==(const SchedulerUp&) const = default;
@@ -190,15 +202,8 @@ struct StartReplica {
     std::uint64_t generation = 0;
     bool operator==(const StartReplica&) const = default;
 };
-struct GraceOver {  // nobody came back to read
-    std::uint64_t generation = 0;
-    bool operator==(const GraceOver&) const = default;
-};
-struct RetentionOver {
-    bool operator==(const RetentionOver&) const = default;
-};
-struct DeadlinePassed {
-    bool operator==(const DeadlinePassed&) const = default;
+struct Alarm {
+    bool operator==(const Alarm&) const = default;
 };
 
 // ---- payloads that stay in this process
@@ -206,18 +211,35 @@ struct DeadlinePassed {
 struct SinkHandle {
     std::weak_ptr<GenerationSink> sink;
 };
-struct StatusReply {
-    std::function<void(Status)> done;
+// A callback of the port that is called exactly once: with an answer, or with an error when the message that
+// carries it is lost together with the actor it was for.
+template <class T>
+class Reply {
+  public:
+    Reply() = default;  // nobody asked
+    Reply(std::function<void(T)> done) : state_(std::make_shared<State>(std::move(done))) {}
+
+    void done(T value) const {
+        if (state_ && !state_->answered.exchange(true)) state_->done(std::move(value));
+    }
+
+  private:
+    struct State {
+        explicit State(std::function<void(T)> callback) : done(std::move(callback)) {}
+        ~State() {
+            if (!answered)
+                done(Error(not_found("It ended or expired just now; nothing is retained of it.", "id")));
+        }
+        std::function<void(T)> done;
+        std::atomic<bool> answered{false};
+    };
+    std::shared_ptr<State> state_;
 };
-struct SnapshotReply {
-    std::function<void(Result<GenerationSnapshot>)> done;
-};
-struct IdsReply {
-    std::function<void(Result<std::vector<TokenId>>)> done;
-};
-struct TextReply {
-    std::function<void(Result<std::string>)> done;
-};
+
+using StatusReply = Reply<Status>;
+using SnapshotReply = Reply<Result<GenerationSnapshot>>;
+using IdsReply = Reply<Result<std::vector<TokenId>>>;
+using TextReply = Reply<Result<std::string>>;
 struct DoneReply {
     std::function<void()> done;
 };
@@ -240,23 +262,23 @@ template <class I> typename I::result_type inspect(I& f, PreparedRequest& x) { a
 template <class I> typename I::result_type inspect(I& f, CancelSequence& x) { return f(caf::meta::type_name("CancelSequence"), x.id); }
 template <class I> typename I::result_type inspect(I& f, StopSequence& x) { return f(caf::meta::type_name("StopSequence"), x.id, x.epoch, x.position); }
 template <class I> typename I::result_type inspect(I& f, DeadlineDue& x) { return f(caf::meta::type_name("DeadlineDue"), x.id); }
-template <class I> typename I::result_type inspect(I& f, TokensEmitted& x) { auto ids = wire::run(x.tokens); return f(caf::meta::type_name("TokensEmitted"), x.id, x.epoch, x.position, ids); }
+template <class I> typename I::result_type inspect(I& f, TokensEmitted& x) { auto ids = wire::run(x.tokens); return f(caf::meta::type_name("TokensEmitted"), x.id, x.epoch, x.position, ids, x.last); }
 template <class I> typename I::result_type inspect(I& f, SequenceEnded& x) { auto reason = wire::enumerated(x.reason, FinishReason::failed); return f(caf::meta::type_name("SequenceEnded"), x.id, reason, x.num_generated, x.error); }
 template <class I> typename I::result_type inspect(I& f, SequencePreempted& x) { return f(caf::meta::type_name("SequencePreempted"), x.id); }
-template <class I> typename I::result_type inspect(I& f, RequestEnded& x) { return f(caf::meta::type_name("RequestEnded"), x.id); }
+template <class I> typename I::result_type inspect(I& f, RequestEnded& x) { return f(caf::meta::type_name("RequestEnded"), x.id, x.retained_bytes); }
 template <class I> typename I::result_type inspect(I& f, RequestExpired& x) { return f(caf::meta::type_name("RequestExpired"), x.id); }
 template <class I> typename I::result_type inspect(I& f, CreatePool& x) { return f(caf::meta::type_name("CreatePool"), x.epoch); }
 template <class I> typename I::result_type inspect(I& f, PoolReady& x) { return f(caf::meta::type_name("PoolReady"), x.epoch); }
 template <class I> typename I::result_type inspect(I& f, WorkerStarted& x) { return f(caf::meta::type_name("WorkerStarted"), x.epoch, x.numerics); }
 template <class I> typename I::result_type inspect(I& f, WorkerUp& x) { return f(caf::meta::type_name("WorkerUp"), x.epoch); }
 template <class I> typename I::result_type inspect(I& f, WorkerDown& x) { return f(caf::meta::type_name("WorkerDown"), x.epoch); }
-template <class I> typename I::result_type inspect(I& f, ForgiveRestarts& x) { return f(caf::meta::type_name("ForgiveRestarts"), x.count); }
+template <class I> typename I::result_type inspect(I& f, LossHandled& x) { return f(caf::meta::type_name("LossHandled"), x.epoch, x.request_to_blame); }
+template <class I> typename I::result_type inspect(I& f, AbortRequests& x) { return f(caf::meta::type_name("AbortRequests"), x.error); }
+template <class I> typename I::result_type inspect(I& f, FrontendNeeded& x) { return f(caf::meta::type_name("FrontendNeeded"), x.id); }
+template <class I> typename I::result_type inspect(I& f, Alarm&) { return f(caf::meta::type_name("Alarm")); }
 template <class I> typename I::result_type inspect(I& f, SchedulerUp&) { return f(caf::meta::type_name("SchedulerUp")); }
 template <class I> typename I::result_type inspect(I& f, FrontendUp& x) { return f(caf::meta::type_name("FrontendUp"), x.index); }
 template <class I> typename I::result_type inspect(I& f, StartReplica& x) { return f(caf::meta::type_name("StartReplica"), x.generation); }
-template <class I> typename I::result_type inspect(I& f, GraceOver& x) { return f(caf::meta::type_name("GraceOver"), x.generation); }
-template <class I> typename I::result_type inspect(I& f, RetentionOver&) { return f(caf::meta::type_name("RetentionOver")); }
-template <class I> typename I::result_type inspect(I& f, DeadlinePassed&) { return f(caf::meta::type_name("DeadlinePassed")); }
 // clang-format on
 
 // ---- the actors' interfaces. Small ones first: they say what a peer needs to know of an actor.
@@ -269,8 +291,8 @@ using WorkerActor = caf::typed_actor<On<StepPlan>>;
 using WorkerOwner = caf::typed_actor<On<WorkerStarted>>;
 using StepReceiver = caf::typed_actor<On<StepResult>>;
 using PoolOwner = caf::typed_actor<On<PoolReady, PoolHandle>>;
-using Forgiver = caf::typed_actor<On<ForgiveRestarts>>;
-using RequestOwner = caf::typed_actor<On<RequestEnded>, On<RequestExpired>>;
+using RequestOwner = caf::typed_actor<On<RequestEnded>, On<RequestExpired>, On<FrontendNeeded>>;
+using LossReceiver = caf::typed_actor<On<LossHandled>>;
 
 using MemoryManagerActor = caf::typed_actor<On<CreatePool>>;
 using SchedulerActor =
@@ -281,16 +303,16 @@ using FrontendActor = caf::typed_actor<caf::replies_to<PrepareRequest>::with<Pre
 using RequestActor =
     TokenReceiver::extend<On<SchedulerUp, SchedulerActor>, On<AttachReader, SinkHandle, StatusReply>,
                           On<DetachReader, SinkHandle>, On<CancelRequest, SnapshotReply>,
-                          On<LookupRequest, SnapshotReply>, On<GraceOver>, On<RetentionOver>,
-                          On<DeadlinePassed>>;
+                          On<LookupRequest, SnapshotReply>, On<AbortRequests>, On<FrontendUp, FrontendActor>,
+                          On<Alarm>>;
 using RouterActor =
     RequestOwner::extend<On<GenerationRequest, SinkHandle>, On<AttachReader, SinkHandle, StatusReply>,
                          On<DetachReader, SinkHandle>, On<CancelRequest, SnapshotReply>,
                          On<LookupRequest, SnapshotReply>, On<TokenizeText, IdsReply>,
-                         On<DetokenizeIds, TextReply>, On<Drain, DoneReply>, On<SchedulerUp, SchedulerActor>,
-                         On<FrontendUp, FrontendActor>>;
+                         On<DetokenizeIds, TextReply>, On<Drain, DoneReply>, On<AbortRequests>,
+                         On<SchedulerUp, SchedulerActor>, On<FrontendUp, FrontendActor>>;
 using SupervisorActor =
-    caf::typed_actor<On<PoolReady, PoolHandle>, On<WorkerStarted>, On<ForgiveRestarts>, On<StartReplica>>;
+    caf::typed_actor<On<PoolReady, PoolHandle>, On<WorkerStarted>, On<LossHandled>, On<StartReplica>>;
 
 }  // namespace troupe
 
@@ -321,6 +343,10 @@ CAF_ADD_TYPE_ID(troupe, (troupe::TokensEmitted))
 CAF_ADD_TYPE_ID(troupe, (troupe::SequenceEnded))
 CAF_ADD_TYPE_ID(troupe, (troupe::SequencePreempted))
 CAF_ADD_TYPE_ID(troupe, (troupe::RequestEnded))
+CAF_ADD_TYPE_ID(troupe, (troupe::AbortRequests))
+CAF_ADD_TYPE_ID(troupe, (troupe::FrontendNeeded))
+CAF_ADD_TYPE_ID(troupe, (troupe::LossHandled))
+CAF_ADD_TYPE_ID(troupe, (troupe::Alarm))
 CAF_ADD_TYPE_ID(troupe, (troupe::RequestExpired))
 CAF_ADD_TYPE_ID(troupe, (troupe::StepPlan))
 CAF_ADD_TYPE_ID(troupe, (troupe::StepResult))
@@ -329,13 +355,9 @@ CAF_ADD_TYPE_ID(troupe, (troupe::PoolReady))
 CAF_ADD_TYPE_ID(troupe, (troupe::WorkerStarted))
 CAF_ADD_TYPE_ID(troupe, (troupe::WorkerUp))
 CAF_ADD_TYPE_ID(troupe, (troupe::WorkerDown))
-CAF_ADD_TYPE_ID(troupe, (troupe::ForgiveRestarts))
 CAF_ADD_TYPE_ID(troupe, (troupe::SchedulerUp))
 CAF_ADD_TYPE_ID(troupe, (troupe::FrontendUp))
 CAF_ADD_TYPE_ID(troupe, (troupe::StartReplica))
-CAF_ADD_TYPE_ID(troupe, (troupe::GraceOver))
-CAF_ADD_TYPE_ID(troupe, (troupe::RetentionOver))
-CAF_ADD_TYPE_ID(troupe, (troupe::DeadlinePassed))
 CAF_ADD_TYPE_ID(troupe, (troupe::TokenReceiver))
 CAF_ADD_TYPE_ID(troupe, (troupe::WorkerActor))
 CAF_ADD_TYPE_ID(troupe, (troupe::SchedulerActor))

@@ -37,6 +37,13 @@ GenerationStatus status_after(FinishReason reason) {
     return GenerationStatus::failed;
 }
 
+constexpr TimeUs second = 1000000;
+// CAF keeps a dead actor's memory until its last timer has fired: long waits are cut into short ones.
+constexpr TimeUs longest_alarm = 10 * second;
+// Frontends that may die of others' prompts before this one is given up, and the time to replace one.
+constexpr std::uint32_t frontends_to_lose = 5;
+constexpr auto frontend_pause = std::chrono::milliseconds(20);
+
 constexpr double seconds(TimeUs us) { return static_cast<double>(us) * 1e-6; }
 
 }  // namespace
@@ -55,12 +62,24 @@ void RequestState::start(const GenerationRequest& request, SequenceId sequence, 
     spec_.arrival = now();
     if (request.deadline_ms) {
         spec_.deadline = spec_.arrival + TimeUs{*request.deadline_ms} * 1000;
-        self_->delayed_send(self_, std::chrono::milliseconds(*request.deadline_ms), DeadlinePassed{});
+        deadline_due_ = spec_.deadline;
+        arm();
     }
-    self_->request(frontend, caf::infinite, PrepareRequest{request.prompt, request.sampling})
+    prepare(frontend);
+}
+
+void RequestState::prepare(const FrontendActor& frontend) {
+    self_->request(frontend, caf::infinite, PrepareRequest{request_.prompt, request_.sampling})
         .then([this](const PreparedRequest& message) { prepared(message); },
-              [this](const caf::error&) {
-                  finish(FinishReason::failed, internal_error("The frontend died on this request's prompt."));
+              [this](const caf::error& error) {
+                  // It threw on this very prompt, or died of another one with this in its queue.
+                  bool culprit = error == caf::sec::runtime_error;
+                  if (culprit || ++frontends_lost_ > frontends_to_lose) {
+                      finish(FinishReason::failed,
+                             internal_error("The server failed on this request's prompt."));
+                  } else {
+                      self_->delayed_send(owner_, frontend_pause, FrontendNeeded{request_.id});
+                  }
               });
 }
 
@@ -78,6 +97,7 @@ TimeUs RequestState::now() const {
 void RequestState::prepared(const PreparedRequest& message) {
     if (finished_) return;
     if (!message.ok) return finish(FinishReason::failed, message.error);
+    request_.prompt = {};  // its tokens are what counts from here on
     spec_.tokens = message.prompt_ids;
     spec_.num_prompt_tokens = static_cast<std::uint32_t>(message.prompt_ids.size());
     spec_.sampling = message.sampling;
@@ -97,6 +117,7 @@ void RequestState::scheduler_up(const SchedulerActor& scheduler) {
     scheduler_ = scheduler;
     if (finished_ || spec_.num_prompt_tokens == 0) return;
     submit();
+    if (spec_.deadline != 0 && now() >= spec_.deadline) self_->send(scheduler_, DeadlineDue{spec_.id});
 }
 
 void RequestState::tokens(const TokensEmitted& message) {
@@ -115,7 +136,7 @@ void RequestState::tokens(const TokensEmitted& message) {
         accept(id, message.epoch);
         if (finished_) return;
     }
-    deliver_new_events();
+    if (!message.last) deliver_new_events();  // the last text travels with the end
 }
 
 void RequestState::accept(TokenId id, Epoch epoch) {
@@ -150,8 +171,10 @@ void RequestState::finish(FinishReason reason, std::optional<Error> error) {
     // A request refused before it began leaves nothing to come back to.
     bool retain = request_.retention != Retention::none && output_;
     if (!retain) return expire();
-    self_->send(owner_, RequestEnded{request_.id});
-    self_->delayed_send(self_, std::chrono::milliseconds(context_->retention_ms), RetentionOver{});
+    auto bytes = request_.record.size() + output_->text().size() + spec_.tokens.size() * sizeof(TokenId);
+    self_->send(owner_, RequestEnded{request_.id, bytes});
+    retention_due_ = now() + TimeUs{context_->retention_ms} * 1000;
+    arm();
 }
 
 void RequestState::observe_end() {
@@ -169,7 +192,11 @@ void RequestState::expire() {
 }
 
 void RequestState::deliver_new_events() {
-    while (reading_ && delivered_ < output_->num_events()) deliver(output_->event(delivered_++));
+    while (reading_ && delivered_ < output_->num_events()) {
+        auto event = output_->event(delivered_++);
+        event.last = finished_ && delivered_ == output_->num_events();
+        deliver(event);
+    }
 }
 
 void RequestState::deliver(const GenerationEvent& event) {
@@ -195,7 +222,7 @@ void RequestState::attach(const AttachReader& message, const SinkHandle& sink, c
     sink_ = sink.sink;
     reading_ = true;
     delivered_ = message.first;
-    ++grace_;
+    grace_due_ = 0;
     if (!output_) return;
     deliver_new_events();
     if (finished_) deliver(*finished_);
@@ -214,12 +241,38 @@ void RequestState::reader_gone() {
     if (request_.retention == Retention::none) {
         cancel({});
     } else if (request_.retention == Retention::stored) {
-        self_->delayed_send(self_, std::chrono::milliseconds(context_->resume_grace_ms), GraceOver{++grace_});
+        grace_due_ = now() + TimeUs{context_->resume_grace_ms} * 1000;
+        arm();
     }
 }
 
-void RequestState::grace_over(const GraceOver& message) {
-    if (message.generation == grace_ && !reading_ && !finished_) cancel({});
+void RequestState::arm() {
+    TimeUs due = 0;
+    for (auto time : {deadline_due_, grace_due_, retention_due_}) {
+        if (time != 0 && (due == 0 || time < due)) due = time;
+    }
+    if (due == 0) return;
+    auto at = std::clamp(due, now(), now() + longest_alarm);
+    if (alarm_at_ != 0 && alarm_at_ <= at) return;
+    alarm_at_ = at;
+    self_->delayed_send(self_, std::chrono::microseconds(at - now()), Alarm{});
+}
+
+void RequestState::alarm() {
+    alarm_at_ = 0;
+    auto is_due = [time = now()](TimeUs& due) {
+        if (due == 0 || due > time) return false;
+        due = 0;
+        return true;
+    };
+    if (is_due(deadline_due_)) deadline_passed();
+    if (is_due(grace_due_) && !reading_ && !finished_) cancel({});
+    if (is_due(retention_due_)) return expire();
+    arm();
+}
+
+void RequestState::abort(const Error& error) {
+    if (!finished_) finish(FinishReason::failed, error);
 }
 
 void RequestState::deadline_passed() {
@@ -234,7 +287,7 @@ void RequestState::cancel(const SnapshotReply& reply) {
         self_->send(scheduler_, CancelSequence{spec_.id});
         finish(FinishReason::cancelled);
     }
-    if (reply.done) reply.done(snapshot());
+    reply.done(snapshot());
 }
 
 void RequestState::lookup(const SnapshotReply& reply) const { reply.done(snapshot()); }
@@ -276,9 +329,9 @@ RequestActor::behavior_type request_actor(RequestActor::stateful_pointer<Request
         [&state](const DetachReader&, const SinkHandle& s) { state.detach(s); },
         [&state](const CancelRequest&, const SnapshotReply& r) { state.cancel(r); },
         [&state](const LookupRequest&, const SnapshotReply& r) { state.lookup(r); },
-        [&state](const GraceOver& m) { state.grace_over(m); },
-        [&state](const RetentionOver&) { state.expire(); },
-        [&state](const DeadlinePassed&) { state.deadline_passed(); },
+        [&state](const AbortRequests& m) { state.abort(m.error); },
+        [&state](const FrontendUp&, const FrontendActor& other) { state.prepare(other); },
+        [&state](const Alarm&) { state.alarm(); },
     };
 }
 

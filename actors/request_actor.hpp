@@ -36,9 +36,9 @@ struct RequestState {
     void detach(const SinkHandle& sink);
     void cancel(const SnapshotReply& reply);
     void lookup(const SnapshotReply& reply) const;
-    void grace_over(const GraceOver& message);
-    void deadline_passed();
-    void expire();
+    void abort(const Error& error);
+    void prepare(const FrontendActor& frontend);
+    void alarm();
 
     static inline const char* name = "request";
 
@@ -50,6 +50,9 @@ struct RequestState {
     void deliver_new_events();
     void deliver(const GenerationEvent& event);
     void reader_gone();
+    void deadline_passed();
+    void expire();
+    void arm();
     void observe_end();
     GenerationSnapshot snapshot() const;
     TimeUs now() const;
@@ -70,8 +73,12 @@ struct RequestState {
     std::weak_ptr<GenerationSink> sink_;
     bool reading_ = true;
     std::uint64_t delivered_ = 0;  // texts sent to this reader, counted from the first of the log
-    std::uint64_t grace_ = 0;      // generation of the grace timer
 
+    // When something is due, 0: not at all. One alarm looks after all of them.
+    TimeUs deadline_due_ = 0, grace_due_ = 0, retention_due_ = 0;
+    TimeUs alarm_at_ = 0;  // 0: none is set
+
+    std::uint32_t frontends_lost_ = 0;         // that had this prompt to prepare
     TimeUs first_token_ = 0, last_token_ = 0;  // for the metrics
 };
 

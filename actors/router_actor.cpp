@@ -2,6 +2,8 @@
 
 #include <spdlog/spdlog.h>
 
+#include <algorithm>
+
 namespace troupe {
 
 namespace {
@@ -12,7 +14,12 @@ Error unknown_request(const std::string& id) {
 
 Error still_loading() { return {ErrorCode::unavailable, "The server is loading; try again later.", {}, {}}; }
 
-void refuse(const SinkHandle& handle, Error error) {
+}  // namespace
+
+void RouterState::start(RouterOptions options) { options_ = std::move(options); }
+
+void RouterState::refuse(const SinkHandle& handle, Error error) {
+    options_.status->metrics.count("requests_refused_total");
     if (auto sink = handle.sink.lock()) {
         FinishedEvent event;
         event.reason = FinishReason::failed;
@@ -21,11 +28,8 @@ void refuse(const SinkHandle& handle, Error error) {
     }
 }
 
-}  // namespace
-
-void RouterState::start(RouterOptions options) { options_ = std::move(options); }
-
 void RouterState::submit(const GenerationRequest& request, const SinkHandle& sink) {
+    if (aborted_) return refuse(sink, *aborted_);
     if (options_.status->draining) {
         return refuse(sink,
                       {ErrorCode::unavailable, "The server is shutting down; try another one.", {}, {}});
@@ -74,18 +78,30 @@ void RouterState::lookup(const LookupRequest& message, const SnapshotReply& repl
 
 void RouterState::tokenize(const TokenizeText& message, const IdsReply& reply) {
     if (frontends_.empty()) return reply.done(still_loading());
-    self_->send(next_frontend(), message, reply);
+    self_->send(frontends_.back(), message, reply);
 }
 
 void RouterState::detokenize(const DetokenizeIds& message, const TextReply& reply) {
     if (frontends_.empty()) return reply.done(still_loading());
-    self_->send(next_frontend(), message, reply);
+    self_->send(frontends_.back(), message, reply);
 }
 
 void RouterState::drain(const DoneReply& reply) {
     options_.status->draining = true;
     if (live_ == 0) return reply.done();
     drained_.push_back(reply.done);
+}
+
+void RouterState::abort(const Error& error) {
+    aborted_ = error;
+    for (auto& [id, entry] : requests_) {
+        if (entry.live) self_->send(entry.actor, AbortRequests{error});
+    }
+}
+
+void RouterState::frontend_needed(const std::string& id) {
+    auto found = requests_.find(id);
+    if (found != requests_.end()) self_->send(found->second.actor, FrontendUp{}, next_frontend());
 }
 
 void RouterState::scheduler_up(const SchedulerActor& scheduler) {
@@ -100,7 +116,10 @@ void RouterState::frontend_up(std::uint32_t index, const FrontendActor& frontend
     frontends_[index] = frontend;
 }
 
-FrontendActor RouterState::next_frontend() { return frontends_[next_frontend_++ % frontends_.size()]; }
+// The last frontend is kept for /tokenize and /detokenize: long texts there delay no request.
+FrontendActor RouterState::next_frontend() {
+    return frontends_[next_frontend_++ % std::max<std::size_t>(frontends_.size() - 1, 1)];
+}
 
 void RouterState::leave_live(Entry& entry) {
     if (!entry.live) return;
@@ -110,18 +129,28 @@ void RouterState::leave_live(Entry& entry) {
     drained_.clear();
 }
 
-void RouterState::ended(const std::string& id) {
-    auto found = requests_.find(id);
+void RouterState::ended(const RequestEnded& message) {
+    auto found = requests_.find(message.id);
     if (found == requests_.end()) return;
     leave_live(found->second);
-    retained_.push_back(id);
-    while (retained_.size() > options_.max_retained) {
+    found->second.retained_bytes = message.retained_bytes;
+    retained_.push_back(message.id);
+    ++num_retained_;
+    retained_bytes_ += message.retained_bytes;
+    while (num_retained_ > options_.max_retained || retained_bytes_ > options_.max_retained_bytes) {
         auto oldest = requests_.find(retained_.front());
-        if (oldest != requests_.end())
+        if (oldest != requests_.end()) {
             self_->send_exit(oldest->second.actor, caf::exit_reason::user_shutdown);
-        forget(retained_.front());
+            forget(retained_.front());
+        }
         retained_.pop_front();
     }
+    publish_retained();
+}
+
+void RouterState::publish_retained() {
+    options_.status->metrics.set("responses_retained", static_cast<double>(num_retained_));
+    options_.status->metrics.set("responses_retained_bytes", static_cast<double>(retained_bytes_));
 }
 
 void RouterState::stop() {
@@ -133,8 +162,14 @@ void RouterState::expired(const std::string& id) { forget(id); }
 void RouterState::forget(const std::string& id) {
     auto found = requests_.find(id);
     if (found == requests_.end()) return;
-    leave_live(found->second);
-    ids_.erase(found->second.actor.address());
+    auto& entry = found->second;
+    if (!entry.live) {
+        --num_retained_;
+        retained_bytes_ -= entry.retained_bytes;
+        publish_retained();
+    }
+    leave_live(entry);
+    ids_.erase(entry.actor.address());
     requests_.erase(found);
 }
 
@@ -155,7 +190,7 @@ RouterActor::behavior_type router(RouterActor::stateful_pointer<RouterState> sel
         self->quit(message.reason);
     });
     return {
-        [&state](const RequestEnded& m) { state.ended(m.id); },
+        [&state](const RequestEnded& m) { state.ended(m); },
         [&state](const RequestExpired& m) { state.expired(m.id); },
         [&state](const GenerationRequest& m, const SinkHandle& sink) { state.submit(m, sink); },
         [&state](const AttachReader& m, const SinkHandle& s, const StatusReply& r) { state.attach(m, s, r); },
@@ -165,6 +200,8 @@ RouterActor::behavior_type router(RouterActor::stateful_pointer<RouterState> sel
         [&state](const TokenizeText& m, const IdsReply& r) { state.tokenize(m, r); },
         [&state](const DetokenizeIds& m, const TextReply& r) { state.detokenize(m, r); },
         [&state](const Drain&, const DoneReply& r) { state.drain(r); },
+        [&state](const AbortRequests& m) { state.abort(m.error); },
+        [&state](const FrontendNeeded& m) { state.frontend_needed(m.id); },
         [&state](const SchedulerUp&, const SchedulerActor& a) { state.scheduler_up(a); },
         [&state](const FrontendUp& m, const FrontendActor& a) { state.frontend_up(m.index, a); },
     };

@@ -5,6 +5,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -15,8 +16,9 @@
 namespace troupe {
 
 struct RouterOptions {
-    std::uint32_t max_live = 0;      // running and waiting requests; one more is refused with 429
-    std::uint32_t max_retained = 0;  // finished requests that can still be read; the oldest go first
+    std::uint32_t max_live = 0;            // running and waiting requests; one more is refused with 429
+    std::uint32_t max_retained = 0;        // finished requests that can still be read; the oldest go first
+    std::uint64_t max_retained_bytes = 0;  // what they may hold together
     std::shared_ptr<const RequestContext> context;
     std::shared_ptr<SharedStatus> status;
 };
@@ -33,10 +35,12 @@ struct RouterState {
     void tokenize(const TokenizeText& message, const IdsReply& reply);
     void detokenize(const DetokenizeIds& message, const TextReply& reply);
     void drain(const DoneReply& reply);
+    void abort(const Error& error);
+    void frontend_needed(const std::string& id);
     void scheduler_up(const SchedulerActor& scheduler);
     void frontend_up(std::uint32_t index, const FrontendActor& frontend);
-    void ended(const std::string& id);    // its place is free, its result may be retained
-    void expired(const std::string& id);  // its result is gone
+    void ended(const RequestEnded& message);  // its place is free, its result is retained
+    void expired(const std::string& id);      // its result is gone
     void down(const caf::down_msg& message);
     void stop();  // all requests, before the router itself ends
     const SchedulerActor& scheduler() const { return scheduler_; }              // for tests
@@ -48,10 +52,13 @@ struct RouterState {
     struct Entry {
         RequestActor actor;
         bool live = true;
+        std::uint64_t retained_bytes = 0;
     };
 
     FrontendActor next_frontend();
+    void refuse(const SinkHandle& sink, Error error);
     void forget(const std::string& id);
+    void publish_retained();
     void leave_live(Entry& entry);
 
     RouterActor::pointer self_;
@@ -62,9 +69,12 @@ struct RouterState {
     SequenceId last_sequence_ = 0;
     std::map<std::string, Entry> requests_;
     std::map<caf::actor_addr, std::string> ids_;  // of live and retained request actors
-    std::deque<std::string> retained_;            // finished first; may hold ids that expired since
+    std::deque<std::string> retained_;  // in the order they finished; may hold ids that expired since
+    std::size_t num_retained_ = 0;
+    std::uint64_t retained_bytes_ = 0;
     std::size_t live_ = 0;
     std::vector<std::function<void()>> drained_;
+    std::optional<Error> aborted_;  // what every new request is refused with
 };
 
 RouterActor::behavior_type router(RouterActor::stateful_pointer<RouterState> self, RouterOptions options);

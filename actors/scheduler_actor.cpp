@@ -12,17 +12,16 @@ namespace {
 
 constexpr double seconds(TimeUs us) { return static_cast<double>(us) * 1e-6; }
 
-// As many deaths as the machine needs to blame a sequence (design, law 7).
-constexpr std::uint32_t deaths_of_a_culprit = 3;
-
 }  // namespace
 
 void SchedulerShell::start(const SchedulerOptions& options, std::shared_ptr<SharedStatus> status,
-                           Forgiver supervisor) {
+                           LossReceiver supervisor) {
     status_ = std::move(status);
     supervisor_ = std::move(supervisor);
     policy_ = std::make_unique<TablePolicyPort>(fcfs_policy());
-    machine_ = std::make_unique<Scheduler>(options, *policy_);
+    auto continued = options;
+    continued.first_step = status_->last_step + 1;  // a predecessor may have numbered steps already
+    machine_ = std::make_unique<Scheduler>(continued, *policy_);
 }
 
 TimeUs SchedulerShell::now() const {
@@ -44,6 +43,12 @@ void SchedulerShell::worker_up(Epoch epoch, const WorkerActor& worker) {
     handle(WorkerReady{now(), epoch});
 }
 
+void SchedulerShell::worker_down(Epoch epoch) {
+    request_to_blame_ = false;
+    handle(WorkerLost{now(), epoch});
+    self_->send(supervisor_, LossHandled{epoch, request_to_blame_});
+}
+
 void SchedulerShell::step_done(const StepResult& result) {
     if (result.idle_us > 0) status_->metrics.observe("worker_idle_seconds", seconds(result.idle_us));
     handle(StepCompleted{now(), result});
@@ -55,9 +60,11 @@ void SchedulerShell::receiver_down(const caf::actor_addr& source) {
 }
 
 void SchedulerShell::handle(const Event& event) {
-    for (auto& action : machine_->handle(event)) {
-        std::visit([this](auto& a) { carry_out(a); }, action);
+    auto actions = machine_->handle(event);
+    for (const auto& action : actions) {
+        if (const auto* finish = std::get_if<Finish>(&action)) live_.at(finish->sequence).ending = true;
     }
+    for (auto& action : actions) std::visit([this](auto& a) { carry_out(a); }, action);
     publish();
 }
 
@@ -71,6 +78,7 @@ void SchedulerShell::carry_out(Execute& action) {
             status_->metrics.observe("request_queue_time_seconds", seconds(live.started - live.arrival));
         }
     }
+    status_->last_step = action.plan.step;
     status_->metrics.observe("iteration_tokens_total", static_cast<double>(tokens));
     self_->send(worker_, std::move(action.plan));
 }
@@ -81,15 +89,15 @@ void SchedulerShell::carry_out(EmitToken& action) {
         live.emitted = true;
         status_->metrics.observe("request_prefill_time_seconds", seconds(now() - live.started));
     }
-    self_->send(live.receiver,
-                TokensEmitted{action.sequence, action.epoch, action.position, std::move(action.tokens)});
+    self_->send(live.receiver, TokensEmitted{action.sequence, action.epoch, action.position,
+                                             std::move(action.tokens), live.ending});
 }
 
 void SchedulerShell::carry_out(Finish& action) {
     auto error = action.error.value_or(Error{});
     if (error.tag == "worker_crashed_on_request") {
         spdlog::error("sequence {}: {}", action.sequence, error.message);
-        self_->send(supervisor_, ForgiveRestarts{deaths_of_a_culprit});
+        request_to_blame_ = true;
     }
     end(action.sequence, action.reason, action.num_generated, std::move(error));
 }
@@ -137,7 +145,7 @@ void SchedulerShell::publish() {
 
 SchedulerActor::behavior_type scheduler(SchedulerActor::stateful_pointer<SchedulerShell> self,
                                         SchedulerOptions options, std::shared_ptr<SharedStatus> status,
-                                        Forgiver supervisor) {
+                                        LossReceiver supervisor) {
     exit_with_exceptions(self);
     auto& shell = self->state;
     shell.start(options, std::move(status), std::move(supervisor));
@@ -155,9 +163,7 @@ SchedulerActor::behavior_type scheduler(SchedulerActor::stateful_pointer<Schedul
             shell.handle(DeadlineReached{shell.now(), m.id});
         },
         [&shell](const WorkerUp& m, const WorkerActor& worker) { shell.worker_up(m.epoch, worker); },
-        [&shell](const WorkerDown& m) {
-            shell.handle(WorkerLost{shell.now(), m.epoch});
-        },
+        [&shell](const WorkerDown& m) { shell.worker_down(m.epoch); },
     };
 }
 

@@ -14,9 +14,11 @@ namespace troupe {
 struct SchedulerShell {
     explicit SchedulerShell(SchedulerActor::pointer self) : self_(self) {}
 
-    void start(const SchedulerOptions& options, std::shared_ptr<SharedStatus> status, Forgiver supervisor);
+    void start(const SchedulerOptions& options, std::shared_ptr<SharedStatus> status,
+               LossReceiver supervisor);
     void submit(const SequenceSpec& spec, const TokenReceiver& receiver);
     void worker_up(Epoch epoch, const WorkerActor& worker);
+    void worker_down(Epoch epoch);
     void step_done(const StepResult& result);
     void receiver_down(const caf::actor_addr& source);
     void handle(const Event& event);
@@ -31,6 +33,7 @@ struct SchedulerShell {
         TimeUs arrival = 0;
         TimeUs started = 0;  // first time in a plan; 0: not yet
         bool emitted = false;
+        bool ending = false;  // among the actions being carried out is its Finish
     };
 
     void carry_out(Execute& action);
@@ -44,18 +47,19 @@ struct SchedulerShell {
 
     SchedulerActor::pointer self_;
     std::shared_ptr<SharedStatus> status_;
-    Forgiver supervisor_;
+    LossReceiver supervisor_;
     WorkerActor worker_;
     std::unique_ptr<PolicyPort> policy_;
     std::unique_ptr<Scheduler> machine_;
     std::map<SequenceId, Live> live_;
     std::map<caf::actor_addr, SequenceId> sequences_;  // by receiver
     SchedulerStats published_;
+    bool request_to_blame_ = false;  // for the worker's loss being handled
 };
 
 // Detached: a step's plan must not wait for anybody's turn in the shared pool.
 SchedulerActor::behavior_type scheduler(SchedulerActor::stateful_pointer<SchedulerShell> self,
                                         SchedulerOptions options, std::shared_ptr<SharedStatus> status,
-                                        Forgiver supervisor);
+                                        LossReceiver supervisor);
 
 }  // namespace troupe

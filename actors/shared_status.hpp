@@ -12,6 +12,7 @@ struct SharedStatus {
     std::atomic<bool> worker_lives{false};
     std::atomic<bool> ever_ready{false};
     std::atomic<bool> draining{false};
+    std::atomic<StepId> last_step{0};  // planned by the replica's schedulers, one after another
     Metrics metrics;
 
     ServerState state() const {

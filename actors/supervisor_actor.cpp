@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <limits>
 
 #include "actors/frontend_actor.hpp"
 #include "actors/memory_manager_actor.hpp"
@@ -21,27 +22,33 @@ auto spawn_child(Self* self, bool own_thread, F fun, Args&&... args) {
                       : self->template spawn<caf::monitored>(fun, std::forward<Args>(args)...);
 }
 
+SequenceLimits limits_of(const SchedulerOptions& options) {
+    auto any_context = options;
+    any_context.max_model_len = std::numeric_limits<std::uint32_t>::max();
+    return {options.max_model_len, max_sequence_len(any_context)};
+}
+
 }  // namespace
 
 void SupervisorState::start(ReplicaOptions options, RouterActor router) {
     options_ = std::move(options);
     router_ = std::move(router);
     self_->link_to(router_);
-    frontends_.resize(options_.frontends);
-    for (std::uint32_t i = 0; i < options_.frontends; ++i) spawn_frontend(i);
+    frontends_.resize(options_.frontends + 1);  // one more for /tokenize and /detokenize
+    for (std::uint32_t i = 0; i < frontends_.size(); ++i) spawn_frontend(i);
     spawn_scheduler();
     start_epoch(generation_);
 }
 
 void SupervisorState::spawn_scheduler() {
     scheduler_ = spawn_child(self_, options_.own_threads, scheduler, options_.scheduler, options_.status,
-                             caf::actor_cast<Forgiver>(self_));
+                             caf::actor_cast<LossReceiver>(self_));
     self_->send(router_, SchedulerUp{}, scheduler_);
 }
 
 void SupervisorState::spawn_frontend(std::uint32_t index) {
-    frontends_[index] = spawn_child(self_, options_.own_threads, frontend, options_.model,
-                                    max_sequence_len(options_.scheduler));
+    frontends_[index] =
+        spawn_child(self_, options_.own_threads, frontend, options_.model, limits_of(options_.scheduler));
     self_->send(router_, FrontendUp{index}, frontends_[index]);
 }
 
@@ -90,6 +97,7 @@ void SupervisorState::down(const caf::down_msg& message) {
         spdlog::error("scheduler died ({}); restarting the replica", reason);
         stop_worker_group();
         spawn_scheduler();
+        restarts_.push_back(now_ms());
         plan_restart();
     } else if (message.source == worker_) {
         end_epoch("worker died (" + reason + ")");
@@ -106,9 +114,9 @@ void SupervisorState::stop() {
 
 void SupervisorState::end_epoch(const std::string& why) {
     spdlog::warn("{}; epoch {} ends", why, epoch_);
-    self_->send(scheduler_, WorkerDown{epoch_});
     stop_worker_group();
-    plan_restart();
+    loss_pending_ = true;
+    self_->send(scheduler_, WorkerDown{epoch_});
 }
 
 void SupervisorState::stop_worker_group() {
@@ -122,17 +130,17 @@ void SupervisorState::stop_worker_group() {
 }
 
 void SupervisorState::plan_restart() {
+    loss_pending_ = false;
     const auto& limits = options_.supervision;
     auto now = now_ms();
     while (!restarts_.empty() && restarts_.front() <= now - limits.restart_window_ms) restarts_.pop_front();
-    restarts_.push_back(now);
     if (restarts_.size() > limits.restart_budget) {
         options_.give_up("The worker died " + std::to_string(restarts_.size()) + " times within " +
                          std::to_string(limits.restart_window_ms / 1000) +
                          " s, more than --restart-budget allows. The log above says why it died.");
         return;
     }
-    auto doublings = std::min<std::size_t>(restarts_.size() - 1, 20);
+    auto doublings = std::min<std::size_t>(std::max<std::size_t>(restarts_.size(), 1) - 1, 20);
     auto wait = std::min<std::uint64_t>(std::uint64_t{limits.restart_backoff_ms} << doublings,
                                         limits.restart_backoff_max_ms);
     options_.status->metrics.count("worker_restarts_total");
@@ -140,8 +148,16 @@ void SupervisorState::plan_restart() {
     self_->delayed_send(self_, std::chrono::milliseconds(wait), StartReplica{++generation_});
 }
 
-void SupervisorState::forgive(std::uint32_t count) {
-    for (; count > 0 && !restarts_.empty(); --count) restarts_.pop_back();
+// The scheduler has said whose fault it was. A culprit's deaths, this one and the two before it, do not
+// count.
+void SupervisorState::loss_handled(const LossHandled& message) {
+    if (message.epoch != epoch_ || !loss_pending_) return;
+    if (message.request_to_blame) {
+        for (int i = 0; i < 2 && !restarts_.empty(); ++i) restarts_.pop_back();
+    } else {
+        restarts_.push_back(now_ms());
+    }
+    plan_restart();
 }
 
 std::int64_t SupervisorState::now_ms() const {
@@ -162,7 +178,7 @@ SupervisorActor::behavior_type supervisor(SupervisorActor::stateful_pointer<Supe
             self->state.pool_ready(message.epoch, handle.pool);
         },
         [self](const WorkerStarted& message) { self->state.worker_started(message); },
-        [self](const ForgiveRestarts& message) { self->state.forgive(message.count); },
+        [self](const LossHandled& message) { self->state.loss_handled(message); },
         [self](const StartReplica& message) { self->state.start_epoch(message.generation); },
     };
 }

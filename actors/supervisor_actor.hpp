@@ -20,7 +20,7 @@ struct SupervisorState {
     void start(ReplicaOptions options, RouterActor router);
     void pool_ready(Epoch epoch, std::shared_ptr<KvPool> pool);
     void worker_started(const WorkerStarted& message);
-    void forgive(std::uint32_t count);
+    void loss_handled(const LossHandled& message);
     void start_epoch(std::uint64_t generation);
     void down(const caf::down_msg& message);
     void stop();  // all children, before the supervisor itself ends
@@ -44,6 +44,7 @@ struct SupervisorState {
     std::vector<FrontendActor> frontends_;
     Epoch epoch_ = 0;
     std::string numerics_;               // of the first worker; a later one must equal it
+    bool loss_pending_ = false;          // the scheduler has yet to say whose fault a death was
     std::uint64_t generation_ = 0;       // of planned restarts: an older timer is stale
     std::deque<std::int64_t> restarts_;  // times of those in the window, ms
 };

@@ -57,6 +57,7 @@ class Port final : public ClientPort {
         status_->draining = true;  // seen at once by /ready
         caf::anon_send(router_, Drain{}, DoneReply{std::move(done)});
     }
+    void abort(Error error) override { caf::anon_send(router_, AbortRequests{std::move(error)}); }
 
   private:
     RouterActor router_;
@@ -102,6 +103,7 @@ Result<std::unique_ptr<TroupeSystem>> TroupeSystem::start(TroupeOptions options)
 
     RequestContext context{options.model, status, server.resume_grace_ms, server.retention_ms};
     RouterOptions routing{options.config.engine.max_num_seqs + server.max_waiting, server.max_retained,
+                          server.max_retained_bytes,
                           std::make_shared<const RequestContext>(std::move(context)), status};
     ReplicaOptions replica;
     replica.scheduler = *scheduler;

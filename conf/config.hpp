@@ -51,13 +51,14 @@ struct ServerConfig {
     std::uint32_t max_waiting = 1024;  // admitted requests that have not begun to run
     std::uint32_t max_connections = 4096;
     std::uint32_t max_body_bytes = 8U << 20;
-    std::uint32_t read_timeout_ms = 30000;   // for a request's header and body to arrive
-    std::uint32_t idle_timeout_ms = 120000;  // a keep-alive connection without a request
-    std::uint32_t keepalive_ms = 15000;      // SSE comments on a silent stream
-    std::uint32_t resume_grace_ms = 30000;   // a stored response without a reader runs on that long
-    std::uint32_t retention_ms = 600000;     // a finished stored response can be read that long
-    std::uint32_t max_retained = 4096;       // stored responses; the oldest finished go first
-    std::uint32_t drain_timeout_ms = 60000;  // SIGTERM: running requests get that long
+    std::uint32_t read_timeout_ms = 30000;          // for a request's header and body to arrive
+    std::uint32_t idle_timeout_ms = 120000;         // a keep-alive connection without a request
+    std::uint32_t keepalive_ms = 15000;             // SSE comments on a silent stream
+    std::uint32_t resume_grace_ms = 30000;          // a stored response without a reader runs on that long
+    std::uint32_t retention_ms = 600000;            // a finished stored response can be read that long
+    std::uint32_t max_retained = 4096;              // stored responses; the oldest finished go first
+    std::uint64_t max_retained_bytes = 256U << 20;  // what they may hold together
+    std::uint32_t drain_timeout_ms = 60000;         // SIGTERM: running requests get that long
     std::uint32_t io_threads = 1;
 };
 

@@ -3,6 +3,7 @@
 #include <toml++/toml.h>
 
 #include <algorithm>
+#include <filesystem>
 #include <sstream>
 #include <vector>
 
@@ -90,6 +91,9 @@ Status read_table(const std::string& file, const std::string& section, const tom
 }
 
 Result<Layer> read_file(const std::string& file) {
+    if (std::filesystem::is_directory(file)) {  // would read as an empty file
+        return invalid_argument(file + " is a directory; --config names a TOML file", "--config");
+    }
     toml::table root;
     try {
         root = toml::parse_file(file);

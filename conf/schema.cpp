@@ -229,6 +229,9 @@ void add_server_options(std::vector<Option>& all) {
                            "A finished stored response can be read and continued that long."));
     all.push_back(integer(name("--max-retained", "max_retained"), at(&Config::server, &S::max_retained), 1,
                           1 << 20, "Stored responses kept at the most; the oldest finished ones go first."));
+    all.push_back(size(name("--max-retained-memory", "max_retained_memory"),
+                       at(&Config::server, &S::max_retained_bytes), 1U << 20, std::uint64_t{1} << 40,
+                       "Memory of stored responses that have finished; the oldest go first."));
     all.push_back(duration(name("--drain-timeout", "drain_timeout"),
                            at(&Config::server, &S::drain_timeout_ms), 0,
                            "After SIGTERM running requests get that long to finish."));

@@ -37,6 +37,7 @@ struct SchedulerOptions {
     std::uint32_t num_blocks = 1024;             // of the pool
     std::uint32_t max_steps_in_flight = 2;       // 1: no run-ahead
     std::vector<TokenId> end_token_ids;          // the model's own; stop.ignore_eos turns them off
+    StepId first_step = 1;  // number of the first step; a scheduler that replaces another goes on counting
 };
 
 // Checks what the constructor takes for granted; the message names the flag at fault.

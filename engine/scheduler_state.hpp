@@ -35,7 +35,9 @@ struct InFlightStep {
 
 struct SchedulerState {
     explicit SchedulerState(SchedulerOptions frozen)
-        : options(std::move(frozen)), kv({options.num_blocks, options.block_size}) {}
+        : options(std::move(frozen)),
+          kv({options.num_blocks, options.block_size}),
+          last_step(options.first_step - 1) {}
 
     Sequence* find(SequenceId id);
     Sequence& insert(SequenceSpec spec);
@@ -60,7 +62,7 @@ struct SchedulerState {
     CostModel cost_model;
     Epoch epoch = 0;
     bool worker_ready = false;
-    StepId last_step = 0;                   // planned
+    StepId last_step;                       // planned
     std::uint64_t plans_without_token = 0;  // in a row
     SchedulerStats totals;                  // its counters only
     std::string last_rejection;

@@ -1,5 +1,6 @@
 // Every message that may cross a node survives CAF's binary serializer, awkward floats and empty fields
 // included.
+#include <fstream>
 #include <limits>
 
 #include "actors/messages.hpp"
@@ -72,11 +73,11 @@ TEST_CASE("messages survive the wire") {
     check(CancelSequence{~0ULL});
     check(StopSequence{1, 2, 3});
     check(DeadlineDue{4});
-    check(TokensEmitted{1, 2, 3, {4, 5}});
+    check(TokensEmitted{1, 2, 3, {4, 5}, true});
     check(TokensEmitted{});
     check(SequenceEnded{1, FinishReason::failed, 2, error});
     check(SequencePreempted{1});
-    check(RequestEnded{"a"});
+    check(RequestEnded{"a", 1ULL << 40});
     check(RequestExpired{"a"});
     check(StepPlan{});
     check(StepPlan{1,
@@ -92,13 +93,13 @@ TEST_CASE("messages survive the wire") {
     check(WorkerStarted{1, "cpu/f32"});
     check(WorkerUp{1});
     check(WorkerDown{1});
-    check(ForgiveRestarts{3});
+    check(LossHandled{3, true});
+    check(AbortRequests{error});
+    check(FrontendNeeded{"a"});
+    check(Alarm{});
     check(SchedulerUp{});
     check(FrontendUp{1});
     check(StartReplica{1});
-    check(GraceOver{2});
-    check(RetentionOver{});
-    check(DeadlinePassed{});
 }
 
 TEST_CASE("floats keep their bits") {
@@ -131,4 +132,20 @@ TEST_CASE("a truncated message is an error") {
         caf::binary_deserializer source{system, part};
         CHECK(source(back));
     }
+}
+
+TEST_CASE("the table at the top of messages.hpp names every message") {
+    std::ifstream file(TROUPE_TEST_DATA "/../../actors/messages.hpp");
+    std::string text((std::istreambuf_iterator<char>(file)), {});
+    auto table = text.substr(0, text.find("#pragma once"));
+    const std::string macro = "CAF_ADD_TYPE_ID(troupe, (troupe::";
+    int names = 0;
+    for (auto at = text.find(macro); at != std::string::npos; at = text.find(macro, at + 1)) {
+        auto begin = at + macro.size();
+        auto name = text.substr(begin, text.find(')', begin) - begin);
+        CAPTURE(name);
+        CHECK(table.find(name) != std::string::npos);
+        ++names;
+    }
+    CHECK(names > 30);
 }

@@ -199,6 +199,55 @@ TEST_CASE("unknown ids are not found") {
     CHECK(answers == 3);
 }
 
+TEST_CASE("a question to a request that ends meanwhile is answered all the same") {
+    TroupeFixture troupe;
+    troupe.start();
+    auto answers = std::make_shared<int>(0);
+    int asked = 0;
+    auto reader = troupe.submit(TroupeFixture::request("r", prompt, 3));
+    for (; asked < 300; ++asked) {  // at every moment of its life, and after it
+        caf::anon_send(troupe.router_actor, LookupRequest{"r"},
+                       SnapshotReply{[answers](Result<GenerationSnapshot>) { ++*answers; }});
+        for (int i = 0; i < 3; ++i) troupe.simulation.step();
+    }
+    troupe.stop();
+    CHECK(reader->finished);
+    CHECK(*answers == asked);
+}
+
+TEST_CASE("when there will be no worker any more, every request is told") {
+    TroupeFixture troupe;
+    troupe.start();
+    auto running = troupe.submit(TroupeFixture::request("1", prompt, 200));
+    while (running->next < 3) REQUIRE(troupe.simulation.step());
+    caf::anon_send(troupe.router_actor, AbortRequests{Error{ErrorCode::unavailable, "no worker", {}, {}}});
+    auto late = troupe.submit(TroupeFixture::request("2", prompt, 4));
+    troupe.simulation.run();
+    REQUIRE(running->finished);
+    REQUIRE(late->finished);
+    CHECK(running->finished->error->message == "no worker");
+    CHECK(late->finished->error->message == "no worker");
+    CHECK(troupe.counter("requests_refused_total") == 1);
+}
+
+TEST_CASE("an explicit max_tokens that cannot fit is refused, an absent one takes the rest") {
+    TroupeFixture troupe;
+    troupe.options.scheduler.num_blocks = 8;  // 33 tokens: the last needs no KV
+    troupe.options.backend = fake_backend(8);
+    troupe.start();
+    auto too_much = troupe.submit(TroupeFixture::request("1", prompt, 29));
+    auto all = troupe.submit(TroupeFixture::request("2", prompt, 28));
+    auto absent = TroupeFixture::request("3", prompt, 0);
+    absent.sampling.max_tokens.reset();
+    auto rest = troupe.submit(absent);
+    troupe.simulation.run();
+    REQUIRE(too_much->finished->error);
+    CHECK(too_much->finished->error->param == "max_tokens");
+    CHECK(too_much->finished->error->message.find("--kv-blocks") != std::string::npos);
+    CHECK(all->finished->ids.size() == 28);
+    CHECK(rest->finished->ids.size() == 28);
+}
+
 TEST_CASE("cancelling ends a request at once, and answers with what there is") {
     TroupeFixture troupe;
     troupe.start();
@@ -230,6 +279,39 @@ TEST_CASE("the oldest retained results make room") {
     }
     CHECK(troupe.lookup("r1").id.empty());
     for (int i = 2; i < 6; ++i) CHECK(troupe.lookup("r" + std::to_string(i)).id == "r" + std::to_string(i));
+}
+
+TEST_CASE("retained results are bounded in bytes, too") {
+    TroupeFixture troupe;
+    troupe.max_retained_bytes = 2500;
+    troupe.start();
+    for (int i = 0; i < 4; ++i) {
+        auto request = TroupeFixture::request("r" + std::to_string(i), prompt, 2);
+        request.retention = Retention::stored;
+        request.record = std::string(1000, 'x');
+        auto reader = troupe.submit(request);
+        troupe.simulation.run();
+        CHECK(reader->finished);
+        CHECK(troupe.gauge("responses_retained") == std::min(i + 1, 2));
+        CHECK(troupe.gauge("responses_retained_bytes") <= 2500);
+    }
+    CHECK(troupe.lookup("r1").id.empty());
+    CHECK(troupe.lookup("r2").id == "r2");
+    troupe.simulation.advance(601s);
+    CHECK(troupe.gauge("responses_retained") == 0);
+    CHECK(troupe.gauge("responses_retained_bytes") == 0);
+}
+
+TEST_CASE("a text that cannot fit the context is refused before it is tokenized") {
+    TroupeFixture troupe;
+    troupe.start();
+    auto request = TroupeFixture::request("1", {}, 2);
+    request.prompt = TextPrompt{std::string(1U << 20, 'a')};
+    auto reader = troupe.submit(request);
+    troupe.simulation.run();
+    REQUIRE(reader->finished);
+    CHECK(reader->finished->error->tag == "context_length_exceeded");
+    CHECK(reader->finished->error->message.find("bytes") != std::string::npos);
 }
 
 TEST_CASE("a deadline that passes before the first token fails the request alone") {

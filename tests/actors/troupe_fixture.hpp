@@ -16,14 +16,23 @@ struct Reader final : GenerationSink {
         if (const auto* text_event = std::get_if<TextEvent>(&event)) {
             CHECK(text_event->index == next);
             ++next;
+            text_tokens = text_event->completion_tokens;
             text += text_event->text;
+            CHECK_FALSE(last);
+            last = text_event->last;
         } else if (const auto* end = std::get_if<FinishedEvent>(&event)) {
             finished = *end;
+            if (text_tokens != 0 && text_tokens == end->usage.completion_tokens &&
+                end->ids.size() == text_tokens && end->reason != FinishReason::cancelled &&
+                end->reason != FinishReason::failed) {
+                CHECK(last);
+            }
         } else {
             started = true;
         }
     }
-    bool started = false;
+    bool started = false, last = false;
+    std::uint32_t text_tokens = 0;
     std::uint64_t next = 0;
     std::string text;
     std::optional<FinishedEvent> finished;
@@ -58,8 +67,8 @@ struct TroupeFixture {
 
     void start() {
         RequestContext context{options.model, options.status, 30000, 600000};
-        RouterOptions routing{max_live, max_retained, std::make_shared<const RequestContext>(context),
-                              options.status};
+        RouterOptions routing{max_live, max_retained, max_retained_bytes,
+                              std::make_shared<const RequestContext>(context), options.status};
         router_actor = simulation.system.spawn(router, routing);
         supervisor_actor = simulation.system.spawn(supervisor, options, router_actor);
         simulation.run();
@@ -121,6 +130,7 @@ struct TroupeFixture {
     Simulation simulation;
     ReplicaOptions options;
     std::uint32_t max_live = 16, max_retained = 4;
+    std::uint64_t max_retained_bytes = 1U << 20;
     RouterActor router_actor;
     SupervisorActor supervisor_actor;
     std::string gave_up;

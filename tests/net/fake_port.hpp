@@ -51,6 +51,7 @@ class FakePort final : public ClientPort {
     std::vector<ModelCard> models() const override;
     MetricsSnapshot metrics() const override;
     void drain(std::function<void()> done) override;
+    void abort(Error) override {}
 
   private:
     void deliver(const Generation& generation, const GenerationEvent& event) const;

@@ -1,5 +1,7 @@
 #include "model/loader.hpp"
 
+#include <algorithm>
+
 #include "model/gguf_loader.hpp"
 #include "model/hf_loader.hpp"
 
@@ -17,6 +19,9 @@ Result<LoadedModel> load_model(const std::filesystem::path& path) {
     if (model->tokenizer) {
         model->bos_token = model->tokenizer->bos_token();
         model->eos_token = model->tokenizer->eos_token();
+        auto& ends = model->generation.end_token_ids;
+        const auto eos = model->tokenizer->eos_id();
+        if (eos && std::find(ends.begin(), ends.end(), *eos) == ends.end()) ends.push_back(*eos);
         if (model->tokenizer->vocab_size() > model->spec.vocab_size) {
             return invalid_argument(
                 path.string() + ": the tokenizer has " + std::to_string(model->tokenizer->vocab_size()) +

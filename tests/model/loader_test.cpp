@@ -297,6 +297,12 @@ TEST_CASE("Hugging Face directories: templates, end tokens and what is missing")
         folder.write("generation_config.json", R"({"temperature": -1})");
         CHECK(contains(load().error().message, "temperature"));
     }
+    SECTION("the tokenizer's end token ends a generation, too") {
+        folder.write("generation_config.json", R"({"eos_token_id": 7})");
+        CHECK(load()->generation.end_token_ids == std::vector<TokenId>{7, 2});
+        folder.write("generation_config.json", R"({"eos_token_id": [2, 7]})");
+        CHECK(load()->generation.end_token_ids == std::vector<TokenId>{2, 7});
+    }
     SECTION("no weights") {
         fs::remove(folder.path / "model.safetensors");
         CHECK(!load().ok());

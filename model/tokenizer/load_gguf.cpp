@@ -134,6 +134,11 @@ class GgufLoader {
         parts_.normalizer = Normalizer(std::move(steps));
         parts_.leading_spaces_dropped = *add_space_prefix ? 1 : 0;
         add_bos_ = true;
+        // What SentencePiece numbers them, unless the file says otherwise.
+        if (bpe_.vocab_size > 2) {
+            parts_.bos = 1;
+            parts_.eos = 2;
+        }
         bpe_.fuse_unknown = true;
         for (std::size_t i = 0; i < types_.size(); ++i) {
             VocabularyToken& token = parts_.vocabulary[i];

@@ -49,7 +49,6 @@ GgufBuilder sentencepiece_file(const std::vector<std::pair<std::string, float>>&
     GgufBuilder file;
     file.string("tokenizer.ggml.model", "llama").array("tokenizer.ggml.tokens", 8, count, texts);
     file.array("tokenizer.ggml.scores", 6, count, scores).array("tokenizer.ggml.token_type", 5, count, types);
-    file.value<std::uint32_t>("tokenizer.ggml.bos_token_id", 4, 1);
     return file;
 }
 
@@ -169,6 +168,10 @@ TEST_CASE("SentencePiece merges by score, through characters outside of the voca
           std::vector<TokenId>{first + 7, 3 + 0xF0, 3 + 0x9F, 3 + 0x99, 3 + 0x82});
     CHECK(tokenizer->decode(encode(*tokenizer, "🙂 é x")) == "🙂 é x");
     CHECK(encode(*tokenizer, "a</s>", {.parse_special = true}) == std::vector<TokenId>{first + 7, first, 2});
+    CHECK(tokenizer->eos_id() == 2);  // as bos above, unless the file says otherwise
+    auto other = file;
+    other.value<std::uint32_t>("tokenizer.ggml.bos_token_id", 4, 2);
+    CHECK(load_or_fail(directory.write("other.gguf", other.bytes()))->bos_id() == 2);
 }
 
 TEST_CASE("lying vocabularies in GGUF files are refused by name") {

@@ -1,5 +1,6 @@
 #include "cpu/cpu_model.hpp"
 
+#include <bit>
 #include <cstdio>
 
 namespace troupe {
@@ -11,6 +12,26 @@ std::vector<float> widen(const Tensor& tensor) {
     values.resize(tensor.columns);
     dequantize_row(tensor, 0, values.data());
     return values;
+}
+
+// FNV-1a over every number of the specification, going on from the weights' hash. The same tensors computed
+// with another rotary base or another split into heads give other bits.
+std::uint64_t model_hash(const ModelSpec& spec, std::uint64_t hash) {
+    const auto add = [&hash](std::uint64_t value) {
+        for (int byte = 0; byte < 8; ++byte, value >>= 8) hash = (hash ^ (value & 0xFF)) * 0x100000001B3U;
+    };
+    for (const char letter : spec.architecture) add(static_cast<unsigned char>(letter));
+    for (const std::uint32_t size : {spec.num_layers, spec.hidden_size, spec.num_heads, spec.num_kv_heads,
+                                     spec.head_dim, spec.intermediate_size, spec.vocab_size})
+        add(size);
+    add(std::bit_cast<std::uint32_t>(spec.rms_norm_eps));
+    const RopeSpec& rope = spec.rope;
+    add(static_cast<std::uint64_t>(rope.type));
+    for (const double number : {rope.theta, rope.factor, rope.low_freq_factor, rope.high_freq_factor})
+        add(std::bit_cast<std::uint64_t>(number));
+    add(rope.original_max_position);
+    add(rope.interleaved ? 1 : 0);
+    return hash;
 }
 
 }  // namespace
@@ -43,8 +64,8 @@ std::shared_ptr<const CpuModel> CpuModel::prepare(const ModelSpec& spec,
     if (progress) progress(num_parts, num_parts);
 
     char text[96];
-    std::snprintf(text, sizeof text, "cpu:1:weights=%016llx:compute=%s:kv=%s",
-                  static_cast<unsigned long long>(from.content_hash),
+    std::snprintf(text, sizeof text, "cpu:1:model=%016llx:compute=%s:kv=%s",
+                  static_cast<unsigned long long>(model_hash(spec, from.content_hash)),
                   compute == Compute::f32 ? "f32" : "native", compute == Compute::f32 ? "f32" : "f16");
     model->numerics_ = text;
     return model;

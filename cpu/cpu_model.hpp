@@ -48,7 +48,7 @@ class CpuModel {
     KernelPath path() const { return path_; }
     std::size_t packed_bytes() const { return arena_.bytes_used(); }
 
-    // All kernel paths give the same bits, so the path is no part of it.
+    // Of weights, specification and types. All kernel paths give the same bits, so the path is no part of it.
     const std::string& numerics() const { return numerics_; }
 
   private:

@@ -173,7 +173,7 @@ TEST_CASE("Batches that point outside of the model or the pool are refused") {
     CHECK_THROWS_AS(runner.backend.copy_blocks({&copy, 1}), std::invalid_argument);
 }
 
-TEST_CASE("The string of numerics tells modes and weights apart") {
+TEST_CASE("The string of numerics tells modes, weights and specifications apart") {
     const RandomModel model(DType::q8_0);
     RandomModel other(DType::q8_0);
     other.weights->content_hash = 7;
@@ -181,6 +181,18 @@ TEST_CASE("The string of numerics tells modes and weights apart") {
     CHECK(automatic == TestRunner(model, {Compute::automatic, 2, 1}).backend.numerics());
     CHECK(automatic != TestRunner(model, {Compute::f32}).backend.numerics());
     CHECK(automatic != TestRunner(other, {}).backend.numerics());
+    // The same tensors, computed otherwise.
+    const auto with = [](auto change) {
+        RandomModel changed(DType::q8_0);
+        change(changed.spec);
+        return TestRunner(changed, {}).backend.numerics();
+    };
+    CHECK(automatic == with([](ModelSpec&) {}));
+    CHECK(automatic != with([](ModelSpec& s) { s.rope.theta = 500000.0; }));
+    CHECK(automatic != with([](ModelSpec& s) { s.rope.interleaved = true; }));
+    CHECK(automatic != with([](ModelSpec& s) { s.rope.factor = 2.0; }));
+    CHECK(automatic != with([](ModelSpec& s) { s.rms_norm_eps = 1e-6F; }));
+    CHECK(automatic != with([](ModelSpec& s) { s.num_heads = 12, s.num_kv_heads = 4, s.head_dim = 16; }));
 }
 
 }  // namespace troupe

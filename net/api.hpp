@@ -3,10 +3,12 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "actors/client_port.hpp"
 #include "conf/config.hpp"
+#include "net/body_budget.hpp"
 #include "net/exchange.hpp"
 #include "net/fields.hpp"
 #include "net/request_log.hpp"
@@ -20,15 +22,15 @@ struct Api {
     LogSink log;
     std::function<std::uint64_t()> open_connections;
     UnknownFields unknown;
+    BodyBudget bodies;
 };
 
-// Answers a request whose key has been checked, now or later, through the exchange.
+// The answer to a request that its header alone decides: no key or a wrong one, a path that is not there, a
+// method that the path does not have. Nothing if its body is wanted.
+std::optional<HttpReply> refusal(const ServerConfig& config, const HttpRequest& request,
+                                 std::string_view authorization);
+// Answers a request that has no refusal(), now or later, through the exchange.
 void route(Api& api, const std::shared_ptr<Exchange>& exchange);
-
-// /health and /metrics are for probes that have no key.
-bool needs_key(std::string_view path);
-// Nothing if the Authorization header fits the configured key.
-Status check_key(const ServerConfig& config, std::string_view authorization);
 
 // The card of the model that a request names (any if it names none); not_found names the served ones.
 Result<ModelCard> find_model(const ClientPort& port, const std::string& name);

@@ -33,6 +33,8 @@ class Exchange {
     virtual ~Exchange() = default;
 
     const HttpRequest& request() const { return request_; }
+    // An answer takes long, and needs its request's body only in the beginning.
+    void forget_body() { request_.body = std::string(); }
 
     virtual Post post() = 0;
     // Schedules produce(). For EventReader's wake.

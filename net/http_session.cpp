@@ -38,7 +38,8 @@ class HttpSession final : public Connection, public std::enable_shared_from_this
           timer_(socket_.get_executor()),
           stall_timer_(socket_.get_executor()),
           api_(api),
-          slot_(std::move(slot)) {}
+          slot_(std::move(slot)),
+          body_share_(api.bodies) {}
 
     void start() {
         slot_->bind(weak_from_this());
@@ -144,7 +145,18 @@ class HttpSession final : public Connection, public std::enable_shared_from_this
     void on_header(error_code error) {
         if (phase_ == Phase::closed) return;
         if (error) return on_bad_request(error);
-        if (!boost::beast::iequals(parser_->get()[http::field::expect], "100-continue")) return read_body();
+        const auto& message = parser_->get();
+        request_ = described();
+        if (auto reply = refusal(api_.config, request_, message[http::field::authorization])) {
+            // A body that is still to come is not waited for: the connection ends instead.
+            begin_exchange({message.keep_alive() && parser_->is_done(), message.version() == 11});
+            watch();
+            exchange_->reply(*std::move(reply));
+            return flush();
+        }
+        parser_->eager(true);
+        if (parser_->is_done()) return on_body();
+        if (!boost::beast::iequals(message[http::field::expect], "100-continue")) return read_body();
         static constexpr std::string_view go_on = "HTTP/1.1 100 Continue\r\n\r\n";
         asio::async_write(socket_, asio::buffer(go_on),
                           [self = shared_from_this()](error_code failed, std::size_t) {
@@ -154,26 +166,36 @@ class HttpSession final : public Connection, public std::enable_shared_from_this
     }
 
     void read_body() {
-        http::async_read(
+        http::async_read_some(
             socket_, buffer_, *parser_,
-            [self = shared_from_this()](error_code error, std::size_t) { self->on_body(error); });
+            [self = shared_from_this()](error_code error, std::size_t) { self->on_body_part(error); });
     }
 
-    void on_body(error_code error) {
+    void on_body_part(error_code error) {
         if (phase_ == Phase::closed) return;
         if (error) return on_bad_request(error);
-        HttpRequest request = described();
+        if (!body_share_.grow_to(parser_->get().body().size())) {
+            return answer_early(error_reply({ErrorCode::unavailable,
+                                             "too many large requests are arriving at the same time; try "
+                                             "again later",
+                                             {},
+                                             "too_many_body_bytes"}));
+        }
+        parser_->is_done() ? on_body() : read_body();
+    }
+
+    void on_body() {
         const auto& message = parser_->get();
-        Status key;
-        if (needs_key(request.path)) key = check_key(api_.config, message[http::field::authorization]);
-        const bool upgrade = boost::beast::websocket::is_upgrade(message) && request.path == "/v1/responses";
-        if (upgrade && key) key = check_ready(api_.port);
-        if (upgrade && key) return become_websocket(std::move(request));
-        request.body = std::move(parser_->get().body());
-        begin_exchange(std::move(request), {message.keep_alive(), message.version() == 11});
+        const bool upgrade = boost::beast::websocket::is_upgrade(message) && request_.path == "/v1/responses";
+        const Status ready = upgrade ? check_ready(api_.port) : Status();
+        if (upgrade && ready) return become_websocket();
+        request_.body = std::move(parser_->get().body());
+        begin_exchange({message.keep_alive(), message.version() == 11});
         watch();
-        key ? route(api_, exchange_) : exchange_->fail(key.error());
-        if (exchange_ && exchange_->streams()) arm(milliseconds(api_.config.keepalive_ms));
+        ready ? route(api_, exchange_) : exchange_->fail(ready.error());
+        exchange_->forget_body();
+        body_share_.release();
+        if (exchange_->streams()) arm(milliseconds(api_.config.keepalive_ms));
         flush();
     }
 
@@ -186,7 +208,8 @@ class HttpSession final : public Connection, public std::enable_shared_from_this
         return request;
     }
 
-    void begin_exchange(HttpRequest request, HttpExchange::Wire wire) {
+    // Of request_.
+    void begin_exchange(HttpExchange::Wire wire) {
         phase_ = Phase::answering;
         timer_.cancel();
         last_write_ = Clock::now();
@@ -205,15 +228,17 @@ class HttpSession final : public Connection, public std::enable_shared_from_this
             if (const auto self = weak.lock()) asio::post(executor, [self] { self->pump(); });
         };
         exchange_ =
-            std::make_shared<HttpExchange>(std::move(request), wire, std::move(post), std::move(wake));
+            std::make_shared<HttpExchange>(std::move(request_), wire, std::move(post), std::move(wake));
     }
 
     // --- requests that never were ---
 
     void answer_early(HttpReply reply) {
-        HttpRequest request = parser_ ? described() : HttpRequest{};
-        if (request.request_id.empty()) request.request_id = accept_request_id({});
-        begin_exchange(std::move(request), {false, true});
+        request_ = parser_ ? described() : HttpRequest{};
+        if (request_.request_id.empty()) request_.request_id = accept_request_id({});
+        parser_.reset();  // and what has come of the body
+        body_share_.release();
+        begin_exchange({false, true});
         exchange_->reply(std::move(reply));
         flush();
     }
@@ -251,10 +276,10 @@ class HttpSession final : public Connection, public std::enable_shared_from_this
         drop();
     }
 
-    void become_websocket(HttpRequest request) {
+    void become_websocket() {
         timer_.cancel();
         phase_ = Phase::closed;  // for this session: the socket goes on
-        serve_websocket(std::move(socket_), parser_->release(), std::move(request.request_id), api_,
+        serve_websocket(std::move(socket_), parser_->release(), std::move(request_.request_id), api_,
                         std::move(*slot_));
         slot_.reset();
     }
@@ -393,6 +418,8 @@ class HttpSession final : public Connection, public std::enable_shared_from_this
     std::optional<Connections::Slot> slot_;
     boost::beast::flat_buffer buffer_;
     std::optional<http::request_parser<http::string_body>> parser_;
+    HttpRequest request_;           // being read
+    BodyBudget::Share body_share_;  // of its body
     std::shared_ptr<HttpExchange> exchange_;
     Phase phase_ = Phase::waiting;
     bool watching_ = false, writing_ = false, peer_ended_ = false, timed_out_ = false, winding_up_ = false;

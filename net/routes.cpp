@@ -55,29 +55,26 @@ bool fits(std::string_view pattern, std::string_view path, std::string& id) {
                         : id.find('/') == std::string::npos;
 }
 
-}  // namespace
+struct Match {
+    const Route* route = nullptr;
+    std::string id;       // for the route
+    std::string allowed;  // methods of the path, if it is there but not with this method
+};
 
-void route(Api& api, const ExchangePtr& exchange) {
-    const HttpRequest& request = exchange->request();
+Match match(const HttpRequest& request) {
     const std::string_view method = request.method == "HEAD" ? std::string_view("GET") : request.method;
-    std::string allowed;
+    Match found;
     for (const Route& candidate : kRoutes) {
         std::string id;
         if (!fits(candidate.path, request.path, id)) continue;
-        if (candidate.method == method) return candidate.handle(api, exchange, id);
-        allowed += allowed.empty() ? "" : ", ";
-        allowed += candidate.method == "GET" ? std::string_view("GET, HEAD") : candidate.method;
+        if (candidate.method == method) return {&candidate, std::move(id), {}};
+        found.allowed += found.allowed.empty() ? "" : ", ";
+        found.allowed += candidate.method == "GET" ? std::string_view("GET, HEAD") : candidate.method;
     }
-    if (allowed.empty()) {
-        return exchange->fail(
-            not_found("there is nothing at " + request.method + " " + shortened(request.path, 100)));
-    }
-    auto reply =
-        error_reply(invalid_argument(request.path + " allows " + allowed + ", not " + request.method), 405);
-    reply.headers.emplace_back("Allow", allowed);
-    exchange->reply(std::move(reply));
+    return found;
 }
 
+// For probes, which have none.
 bool needs_key(std::string_view path) { return path != "/health" && path != "/metrics" && path != "/ready"; }
 
 Status check_key(const ServerConfig& config, std::string_view authorization) {
@@ -97,6 +94,30 @@ Status check_key(const ServerConfig& config, std::string_view authorization) {
                  "the key in the Authorization header is not this server's",
                  {},
                  "invalid_api_key"};
+}
+
+}  // namespace
+
+std::optional<HttpReply> refusal(const ServerConfig& config, const HttpRequest& request,
+                                 std::string_view authorization) {
+    if (needs_key(request.path)) {
+        if (auto key = check_key(config, authorization); !key) return error_reply(key.error());
+    }
+    const Match found = match(request);
+    if (found.route != nullptr) return std::nullopt;
+    if (found.allowed.empty()) {
+        return error_reply(
+            not_found("there is nothing at " + request.method + " " + shortened(request.path, 100)));
+    }
+    auto reply = error_reply(
+        invalid_argument(request.path + " allows " + found.allowed + ", not " + request.method), 405);
+    reply.headers.emplace_back("Allow", found.allowed);
+    return reply;
+}
+
+void route(Api& api, const ExchangePtr& exchange) {
+    const Match found = match(exchange->request());
+    found.route->handle(api, exchange, found.id);
 }
 
 Result<ModelCard> find_model(const ClientPort& port, const std::string& name) {

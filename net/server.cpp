@@ -26,6 +26,7 @@ namespace {
 constexpr auto kAcceptRetry = std::chrono::milliseconds(100);
 constexpr auto kStopPatience = std::chrono::seconds(2);
 constexpr std::uint64_t kRefusalsAtOnce = 64;
+constexpr std::uint64_t kBodiesAtOnce = 64;  // of the largest size
 
 std::int64_t system_seconds() {
     const auto now = std::chrono::system_clock::now().time_since_epoch();
@@ -42,7 +43,8 @@ struct Server::State {
               hooks.clock ? std::move(hooks.clock) : system_seconds,
               hooks.log ? std::move(hooks.log) : spdlog_sink(false),
               [this] { return connections.count(); },
-              {}} {}
+              {},
+              BodyBudget(kBodiesAtOnce * c.max_body_bytes)} {}
 
     Result<std::uint16_t> listen() {
         boost::system::error_code error;

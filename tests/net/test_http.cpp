@@ -113,6 +113,60 @@ TEST_CASE("The key is asked for where there is one to guard") {
     CHECK_FALSE(equal_constant_time("a", ""));
 }
 
+TEST_CASE("A header that decides is answered before the body has come") {
+    Fixture fixture([](ServerConfig& config) { config.api_key = "secret"; });
+    const std::string key = "Authorization: Bearer secret\r\n";
+    struct Case {
+        std::string begin, headers;
+        int status;
+    };
+    for (const Case& c : std::vector<Case>{{"POST /v1/completions", "", 401},
+                                           {"POST /nothing", key, 404},
+                                           {"PUT /v1/completions", key, 405}}) {
+        CAPTURE(c.begin);
+        for (const char* more : {"", "Expect: 100-continue\r\n"}) {
+            TestClient client = fixture.client();
+            client.send(c.begin + " HTTP/1.1\r\nHost: x\r\nContent-Length: 5000000\r\n" + c.headers + more +
+                        "\r\n{");
+            const Answer answer = client.read_answer();
+            CHECK(answer.status == c.status);
+            CHECK(answer.headers.at("connection") == "close");
+            CHECK(client.closed_by_peer());
+        }
+    }
+    TestClient client = fixture.client();  // without a body there is nothing to leave behind
+    CHECK(client.get("/v1/models").status == 401);
+    CHECK(client.request("GET", "/v1/models", "", key).status == 200);
+}
+
+TEST_CASE("Bodies that arrive at the same time share a budget") {
+    Fixture fixture([](ServerConfig& config) { config.max_body_bytes = 1000; });
+    std::vector<std::unique_ptr<TestClient>> slow;
+    for (int i = 0; i < 64; ++i) {
+        slow.push_back(std::make_unique<TestClient>(fixture.number));
+        slow.back()->send("POST /tokenize HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n" +
+                          std::string(999, 'x'));
+    }
+    const auto post_until = [&](int wanted) {
+        Answer answer;
+        for (int i = 0; i < 1000 && answer.status != wanted; ++i) {
+            answer = fixture.post("/tokenize", std::string(900, 'x'));
+        }
+        return answer;
+    };
+    const Answer refused = post_until(503);
+    REQUIRE(refused.status == 503);
+    CHECK(string_at(refused.body, "/error/code") == "too_many_body_bytes");
+    CHECK(refused.headers.contains("retry-after"));
+    CHECK(fixture.get("/health").status == 200);
+    slow[0].reset();  // its client went away
+    CHECK(post_until(400).status == 400);
+    slow[1]->send("x");  // the body is complete, and parsed
+    CHECK(slow[1]->read_answer().status == 400);
+    slow[0] = std::make_unique<TestClient>(fixture.number);
+    CHECK(post_until(400).status == 400);
+}
+
 TEST_CASE("Request ids are echoed if they are sane, otherwise made; each request is logged once") {
     Fixture fixture;
     TestClient client = fixture.client();

@@ -73,6 +73,14 @@ void HttpExchange::client_gone() {
     ended_ = true;
 }
 
+void HttpExchange::give_up(const Error& error) {
+    if (ended_) return;
+    if (const auto producer = std::exchange(producer_, nullptr)) producer->client_gone();
+    wire_.keep_alive = false;
+    given_up_ = true;
+    fail(error);
+}
+
 void HttpExchange::end() {
     ended_ = true;
     producer_.reset();

@@ -25,10 +25,13 @@ class HttpExchange final : public Exchange {
     // For the session.
     void produce();      // lets the producer write what it has
     void client_gone();  // ends it
+    // Ends it too, and tells the client why, which may still be there to read.
+    void give_up(const Error& error);
     void keep_alive_comment();
     bool cancellable() const { return producer_ != nullptr; }  // work goes on that a client gone would end
     bool streams() const { return delivery_ == Delivery::events && !ended_; }
     std::string take_output();  // bytes for the socket, framed
+    bool given_up() const { return given_up_; }
     bool ended() const { return ended_; }
     bool keep_alive() const { return wire_.keep_alive; }
     void close_after() { wire_.keep_alive = false; }
@@ -46,8 +49,9 @@ class HttpExchange final : public Exchange {
     const std::function<void()> wake_;
     std::shared_ptr<Producer> producer_;
     Delivery delivery_ = Delivery::whole;
-    int status_ = 0;               // 0: no status line yet
-    bool ended_ = false;           // nothing more will come
+    int status_ = 0;      // 0: no status line yet
+    bool ended_ = false;  // nothing more will come
+    bool given_up_ = false;
     std::string framed_;           // ready for the socket
     std::string events_;           // of the stream, to be framed as one chunk
     bool last_chunk_due_ = false;  // the stream has begun and its end has not been sent

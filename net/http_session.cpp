@@ -108,18 +108,21 @@ class HttpSession final : public Connection, public std::enable_shared_from_this
     void on_watched(error_code error, std::size_t bytes) {
         if (phase_ == Phase::closed) return;
         const bool pipelined = phase_ == Phase::waiting && buffer_.size() > 0;
-        if (error == asio::error::eof && phase_ == Phase::answering && !exchange_->cancellable()) {
-            peer_ended_ =
-                true;  // it will send no more, but may still read an answer that costs nothing to finish
-            return;
+        if (error == asio::error::eof && (pipelined || phase_ == Phase::answering)) {
+            peer_ended_ = true;  // it will send no more, but may still read
+            if (pipelined) return read_header();
+            return give_up("the client closed its side of the connection before the answer was complete");
         }
         if (error && !(error == asio::error::operation_aborted && pipelined)) return drop();
         switch (phase_) {
             case Phase::waiting:
                 return read_header();
             case Phase::answering:
-                if (buffer_.size() < kMaxPipelinedBytes) watch();
-                return;
+                if (buffer_.size() < kMaxPipelinedBytes) return watch();
+                // Not to be read any further means not to be seen leaving.
+                return give_up("more than " + std::to_string(kMaxPipelinedBytes) +
+                               " bytes came behind a request that is still being answered; wait for the "
+                               "answer or open another connection");
             case Phase::lingering:
                 buffer_.consume(buffer_.size());
                 discarded_ += bytes;
@@ -284,6 +287,14 @@ class HttpSession final : public Connection, public std::enable_shared_from_this
         slot_.reset();
     }
 
+    // What is being answered ends, if a client that goes away ends it at all; the client is told, then the
+    // connection closes.
+    void give_up(const std::string& reason) {
+        if (!exchange_->cancellable()) return;
+        exchange_->give_up({ErrorCode::cancelled, reason, {}, "cancelled"});
+        flush();
+    }
+
     // --- writing ---
 
     void pump() {
@@ -326,7 +337,7 @@ class HttpSession final : public Connection, public std::enable_shared_from_this
     }
 
     void complete() {
-        log(exchange_->status());
+        log(exchange_->given_up() ? 499 : exchange_->status());
         const bool keep = exchange_->keep_alive() && !winding_up_;
         exchange_.reset();
         keep ? await_request() : linger();

@@ -224,6 +224,53 @@ TEST_CASE("A client that has closed its half still gets cheap answers") {
     CHECK(client.closed_by_peer());
 }
 
+TEST_CASE("A client that closes its half ends its generation, and is told so") {
+    Fixture fixture;
+    TestClient client = fixture.client();
+    SECTION("whole") {
+        client.send(http_request("POST", "/v1/completions", R"({"prompt":"x"})"));
+        const std::string id = fixture.port.submitted(0);
+        client.half_close();
+        const Answer answer = client.read_answer();
+        CHECK(answer.status == 499);
+        CHECK(answer.headers.at("connection") == "close");
+        CHECK(string_at(answer.body, "/error/code") == "cancelled");
+        CHECK(fixture.port.wait_for_detach(id));
+    }
+    SECTION("streamed") {
+        client.send(http_request("POST", "/v1/completions", R"({"prompt":"x","stream":true})"));
+        const std::string id = fixture.port.submitted(0);
+        fixture.port.start(id);
+        fixture.port.text(id, "one");
+        REQUIRE(client.read_until("one"));
+        client.half_close();
+        const Answer answer = client.read_answer();
+        CHECK(answer.complete);
+        const auto data = sse_data(answer.body);
+        REQUIRE(data.size() == 3);
+        CHECK(string_at(data[1], "/error/code") == "cancelled");
+        CHECK(data[2] == "[DONE]");
+        CHECK(fixture.port.wait_for_detach(id));
+    }
+    CHECK(client.closed_by_peer());
+    while (fixture.logged().empty()) std::this_thread::yield();
+    CHECK(fixture.logged()[0].status == 499);
+}
+
+TEST_CASE(
+    "A client that sends much behind a running generation is not read any further, so it is sent away") {
+    Fixture fixture;
+    TestClient client = fixture.client();
+    client.send(http_request("POST", "/v1/completions", R"({"prompt":"x"})"));
+    const std::string id = fixture.port.submitted(0);
+    client.send(http_request("POST", "/tokenize", std::string(100'000, 'x')));
+    const Answer answer = client.read_answer();
+    CHECK(answer.status == 499);
+    CHECK(has(answer.body, "65536 bytes"));
+    CHECK(fixture.port.wait_for_detach(id));
+    CHECK(client.closed_by_peer());
+}
+
 TEST_CASE("Connection: close and HTTP/1.0 end the connection; 1.0 streams have no chunks") {
     Fixture fixture;
     fixture.port.on_submit = FakePort::script({"streamed"});

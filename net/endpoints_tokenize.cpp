@@ -15,7 +15,7 @@ Result<std::uint32_t> admit(Api& api, const std::string& model) {
 }
 
 Prompt prompt_of(const TokenizeRequest& request) {
-    if (request.prompt) return TextPrompt{*request.prompt, request.add_special_tokens};
+    if (request.prompt) return TextPrompt{*request.prompt, request.add_special_tokens.value_or(true)};
     return ChatPrompt{template_variables(*request.messages, request.add_generation_prompt)};
 }
 
@@ -24,7 +24,7 @@ std::string tokens_body(const std::vector<TokenId>& tokens, std::uint32_t max_mo
     out.begin_object().field("count", tokens.size()).field("max_model_len", max_model_len);
     out.key("tokens").begin_array();
     for (const TokenId id : tokens) out.value(id);
-    return out.end_array().end_object().take();
+    return out.end_array().field("token_strs", nullptr).end_object().take();
 }
 
 std::string prompt_body(const std::string& text) {

@@ -243,7 +243,8 @@ Result<TokenizeRequest> parse_tokenize(std::string_view body, UnknownFields& unk
          {"prompt", [](R& r, const V& v) { return assign(r.prompt.emplace(), read_string(v)); }},
          {"messages",
           [](R& r, const V& v) { return read_messages(r.messages.emplace(), v, MessageStyle::chat); }},
-         {"add_special_tokens", [](R& r, const V& v) { return assign(r.add_special_tokens, read_bool(v)); }},
+         {"add_special_tokens",
+          [](R& r, const V& v) { return assign(r.add_special_tokens.emplace(), read_bool(v)); }},
          {"add_generation_prompt",
           [](R& r, const V& v) { return assign(r.add_generation_prompt, read_bool(v)); }}},
         {{"return_token_strs", {"false"}}, {"continue_final_message", {"false"}}, {"tools", {"[]"}}},
@@ -252,6 +253,12 @@ Result<TokenizeRequest> parse_tokenize(std::string_view body, UnknownFields& unk
     if (!request) return request;
     if (request->prompt.has_value() == request->messages.has_value()) {
         return invalid_argument("give either prompt (a string) or messages (a list of messages)", "prompt");
+    }
+    if (request->messages && request->add_special_tokens.value_or(false)) {
+        return invalid_argument(
+            "add_special_tokens must be false or absent with messages: the chat template writes the special "
+            "tokens itself",
+            "add_special_tokens", "unsupported_parameter");
     }
     return request;
 }

@@ -56,7 +56,7 @@ struct TokenizeRequest {
     std::string model;
     std::optional<std::string> prompt;
     std::optional<std::vector<Message>> messages;
-    bool add_special_tokens = true;
+    std::optional<bool> add_special_tokens;  // a prompt's default is true, that of messages false
     bool add_generation_prompt = true;
 };
 

@@ -59,13 +59,20 @@ TEST_CASE("Without a worker requests are taken, and readiness says so") {
 TEST_CASE("Tokenize and detokenize") {
     Fixture fixture;
     const Answer text = fixture.post("/tokenize", R"({"prompt":"abc"})");
-    CHECK(text.body == R"({"count":3,"max_model_len":2048,"tokens":[1,2,3]})");
+    CHECK(text.body == R"({"count":3,"max_model_len":2048,"tokens":[1,2,3],"token_strs":null})");
     fixture.port.tokenizer = [](const Prompt& prompt) -> Result<std::vector<TokenId>> {
         if (std::holds_alternative<ChatPrompt>(prompt)) return std::vector<TokenId>{7};
         return internal_error("oh");
     };
     CHECK(at(fixture.post("/tokenize", R"({"messages":[{"role":"user","content":"x"}]})").body, "/tokens") ==
           "[7]");
+    const std::string chat = R"({"messages":[{"role":"user","content":"x"}],"add_special_tokens":)";
+    CHECK(fixture.post("/tokenize", chat + "false}").status == 200);
+    const Answer special = fixture.post("/tokenize", chat + "true}");
+    CHECK(special.status == 400);
+    CHECK(string_at(special.body, "/error/param") == "add_special_tokens");
+    CHECK(string_at(fixture.post("/tokenize", R"({"prompt":"x","return_token_strs":true})").body,
+                    "/error/param") == "return_token_strs");
     CHECK(fixture.post("/tokenize", R"({"prompt":"x"})").status == 500);
     CHECK(fixture.post("/tokenize", R"({})").status == 400);
     CHECK(fixture.post("/detokenize", R"({"tokens":[1,2]})").body == R"({"prompt":"<1><2>"})");

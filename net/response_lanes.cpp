@@ -50,7 +50,7 @@ void ResponseLanes::receive(std::string_view message) {
     }
     auto type = required_string(root, "type");
     if (!type) return reply_error(type.error(), stream_id);
-    if (*type == "response.create") return create(root, stream_id);
+    if (*type == "response.create") return create(root, message.size(), stream_id);
     if (*type == "response.resume") return resume(root, stream_id);
     if (*type == "response.cancel") return cancel(root, stream_id);
     if (*type == "response.steer") {
@@ -67,10 +67,11 @@ void ResponseLanes::receive(std::string_view message) {
                 stream_id);
 }
 
-void ResponseLanes::create(const Json& message, const std::optional<std::string>& stream_id) {
+void ResponseLanes::create(const Json& message, std::size_t bytes,
+                           const std::optional<std::string>& stream_id) {
     auto request = parse_response(message, context_.api.unknown);
     if (!request) return reply_error(request.error(), stream_id);
-    enqueue(stream_id ? "=" + *stream_id : "", stream_id, *std::move(request));
+    enqueue(stream_id ? "=" + *stream_id : "", stream_id, {*std::move(request), bytes});
 }
 
 void ResponseLanes::resume(const Json& message, const std::optional<std::string>& stream_id) {
@@ -83,7 +84,7 @@ void ResponseLanes::resume(const Json& message, const std::optional<std::string>
         job.starting_after = *number;
     }
     // Without a stream_id it waits for nothing: a client that reconnects wants all its responses at once.
-    enqueue(stream_id ? "=" + *stream_id : "#" + std::to_string(++unnamed_), stream_id, std::move(job));
+    enqueue(stream_id ? "=" + *stream_id : "#" + std::to_string(++unnamed_), stream_id, {std::move(job)});
 }
 
 void ResponseLanes::cancel(const Json& message, const std::optional<std::string>& stream_id) {
@@ -120,6 +121,14 @@ void ResponseLanes::enqueue(const std::string& key, const std::optional<std::str
     }
     Lane& lane = lanes_[key];
     lane.stream_id = stream_id;
+    const bool waits = lane.starting || lane.run;
+    if (waits && waiting_bytes_ + job.bytes > kMaxWaitingBodies * context_.api.config.max_body_bytes) {
+        return reply_error({ErrorCode::resource_exhausted,
+                            "the requests that wait on this connection hold too many bytes; wait for one to "
+                            "end or open another connection",
+                            "stream_id", "too_many_requests"},
+                           stream_id);
+    }
     if (lane.waiting.size() >= kMaxWaitingPerLane) {
         return reply_error({ErrorCode::resource_exhausted,
                             "this stream has " + std::to_string(kMaxWaitingPerLane) +
@@ -127,6 +136,7 @@ void ResponseLanes::enqueue(const std::string& key, const std::optional<std::str
                             "stream_id", "too_many_requests"},
                            stream_id);
     }
+    waiting_bytes_ += job.bytes;
     lane.waiting.push_back(std::move(job));
     start_next(key);
 }
@@ -140,16 +150,17 @@ void ResponseLanes::start_next(const std::string& key) {
     }
     Job job = std::move(lane.waiting.front());
     lane.waiting.pop_front();
+    waiting_bytes_ -= job.bytes;
     lane.starting = true;
     lane.began = std::chrono::steady_clock::now();
     lane.bytes = 0;
     auto started = [self = shared_from_this(), key](Result<RunPtr> run) {
         self->on_started(key, std::move(run));
     };
-    if (auto* request = std::get_if<ResponseRequest>(&job)) {
+    if (auto* request = std::get_if<ResponseRequest>(&job.what)) {
         create_response(context_, std::move(*request), {kFromStart, lane.stream_id}, std::move(started));
     } else {
-        const Resume& resumed = std::get<Resume>(job);
+        const Resume& resumed = std::get<Resume>(job.what);
         resume_response(context_, resumed.id, {resumed.starting_after, lane.stream_id}, std::move(started));
     }
 }

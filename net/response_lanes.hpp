@@ -17,6 +17,7 @@ namespace troupe::net {
 
 inline constexpr std::size_t kMaxLanes = 256;          // of one connection
 inline constexpr std::size_t kMaxWaitingPerLane = 64;  // requests behind the running one
+inline constexpr std::size_t kMaxWaitingBodies = 2;  // of the largest size: what all lanes' waiting ones hold
 
 class ResponseLanes : public std::enable_shared_from_this<ResponseLanes> {
   public:
@@ -36,7 +37,10 @@ class ResponseLanes : public std::enable_shared_from_this<ResponseLanes> {
         std::string id;
         std::int64_t starting_after = kFromStart;
     };
-    using Job = std::variant<ResponseRequest, Resume>;
+    struct Job {
+        std::variant<ResponseRequest, Resume> what;
+        std::size_t bytes = 0;  // of its message
+    };
     struct Lane {
         std::optional<std::string> stream_id;
         std::deque<Job> waiting;
@@ -46,7 +50,7 @@ class ResponseLanes : public std::enable_shared_from_this<ResponseLanes> {
         std::uint64_t bytes = 0;
     };
 
-    void create(const Json& message, const std::optional<std::string>& stream_id);
+    void create(const Json& message, std::size_t bytes, const std::optional<std::string>& stream_id);
     void resume(const Json& message, const std::optional<std::string>& stream_id);
     void cancel(const Json& message, const std::optional<std::string>& stream_id);
     void enqueue(const std::string& key, const std::optional<std::string>& stream_id, Job job);
@@ -60,6 +64,7 @@ class ResponseLanes : public std::enable_shared_from_this<ResponseLanes> {
     const std::string request_id_;
     std::map<std::string, Lane> lanes_;  // running or waiting; a lane without work is forgotten
     std::vector<std::string> replies_;   // errors and answers to cancels, which go out first
+    std::size_t waiting_bytes_ = 0;      // of the jobs that wait in all lanes
     std::uint64_t unnamed_ = 0;
     bool closed_ = false;
 };

@@ -234,6 +234,25 @@ TEST_CASE("Messages and streams of a WebSocket are bounded") {
         CHECK(at(event, "/status") == "429");
         CHECK(string_at(event, "/error/code") == "too_many_requests");
     }
+    SECTION("bytes of requests that wait, whatever their stream") {
+        WsClient client(fixture.number);
+        const std::string large(1800, 'x');
+        for (const char* lane : {"a", "b", "a", "b"}) client.send(create(lane, large));
+        client.send(create("a", large));
+        std::string event = client.read();
+        CHECK(at(event, "/status") == "429");
+        CHECK(string_at(event, "/stream_id") == "a");
+        CHECK(string_at(event, "/error/code") == "too_many_requests");
+        client.send(create("c", large));  // need not wait
+        const std::string first = fixture.port.submitted(0);
+        REQUIRE_FALSE(fixture.port.submitted(2).empty());
+        fixture.port.finish(first, FinishReason::stop);
+        read_to_end(client);
+        client.send(create("a", large));  // there is room again
+        REQUIRE_FALSE(fixture.port.submitted(3).empty());
+        client.send(R"({"type":"response.cancel","response_id":"resp_no"})");
+        CHECK(at(client.read(), "/status") == "404");
+    }
     CHECK(fixture.get("/health").status == 200);
 }
 

@@ -1,5 +1,6 @@
 // Takes a generation's events from the actors' threads and holds them until the connection can send them.
-// Texts that wait are put together, so a slow reader costs one string, however long it sleeps.
+// Texts that wait are put together, so a slow reader costs one string, however long it sleeps. A text that
+// says it is the last waits for the end, so that both go out in one event.
 #pragma once
 #include <functional>
 #include <mutex>
@@ -28,7 +29,7 @@ class EventReader : public GenerationSink {
         {
             const std::lock_guard lock(mutex_);
             std::visit([this](const auto& e) { add(e); }, event);
-            if (waiting_) return;
+            if (waiting_ || end_is_near_) return;
             waiting_ = true;
         }
         wake_();
@@ -37,13 +38,18 @@ class EventReader : public GenerationSink {
     PendingEvents take() {
         const std::lock_guard lock(mutex_);
         waiting_ = false;
+        if (end_is_near_) return {};
         return std::exchange(pending_, {});
     }
 
   private:
     void add(const StartedEvent& event) { pending_.started = event; }
-    void add(const FinishedEvent& event) { pending_.finished = event; }
+    void add(const FinishedEvent& event) {
+        pending_.finished = event;
+        end_is_near_ = false;
+    }
     void add(const TextEvent& event) {
+        end_is_near_ = event.last;
         if (event.index < first_) {
             pending_.skipped += event.text;
         } else if (!pending_.text) {
@@ -60,6 +66,7 @@ class EventReader : public GenerationSink {
     std::mutex mutex_;
     PendingEvents pending_;
     bool waiting_ = false;
+    bool end_is_near_ = false;  // the last text is here, the end is not
 };
 
 }  // namespace troupe::net

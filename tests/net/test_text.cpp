@@ -82,6 +82,24 @@ TEST_CASE("A chat stream: role with the first token, then contents, reason, usag
     }
 }
 
+TEST_CASE("The chunk with the last text carries the reason, though the end comes a little later") {
+    Fixture fixture;
+    TestClient client = fixture.client();
+    client.send(http_request("POST", "/v1/chat/completions", kChat + R"(,"stream":true})"));
+    const std::string id = fixture.port.submitted(0);
+    const auto sink = fixture.port.generation(id).sink;
+    fixture.port.text(id, "Hello");
+    REQUIRE(client.read_until("Hello"));
+    sink.lock()->deliver(TextEvent{1, " you", 2, true});
+    CHECK(fixture.get("/health").status == 200);  // by now the server would have sent it
+    fixture.port.finish(id, FinishReason::stop);
+    const auto data = sse_data(client.read_answer().body);
+    REQUIRE(data.size() == 4);
+    CHECK(at(data[2], "/choices/0/delta") == R"({"content":" you"})");
+    CHECK(at(data[2], "/choices/0/finish_reason") == R"("stop")");
+    CHECK(data[3] == "[DONE]");
+}
+
 TEST_CASE("A stream without usage has none; one that ends at once still has its role and reason") {
     Fixture fixture;
     fixture.port.on_submit = FakePort::script({});

@@ -4,8 +4,10 @@
 #include <CLI/CLI.hpp>
 #include <atomic>
 #include <chrono>
+#include <csignal>
 #include <cstdlib>
 #include <memory>
+#include <optional>
 
 #include "apps/commands.hpp"
 #include "apps/console.hpp"
@@ -43,15 +45,17 @@ void wait_for_the_end(const SignalGate& gate, const Flags& flags, const ClientPo
                       Clock::time_point begin) {
     constexpr auto poll = std::chrono::milliseconds(5);
     while (port.state() == ServerState::loading) {
+        if (flags.gave_up) return;
         const auto signal = gate.wait_for(poll);
-        if (signal && (*signal != SignalGate::woken || flags.gave_up)) return;
+        if (signal && *signal != SignalGate::woken) return;
     }
     spdlog::info("ready after {:.2f} s", std::chrono::duration<double>(Clock::now() - begin).count());
-    while (gate.wait() == SignalGate::woken && !flags.gave_up) {
+    while (!flags.gave_up && gate.wait() == SignalGate::woken) {
     }
 }
 
-// Running requests finish, new ones are refused. False if the time for that was over first.
+// Running requests finish, new ones are refused. False if the time for that was over first, or if there is no
+// worker any more that could finish them.
 bool drain(const SignalGate& gate, const std::shared_ptr<Flags>& flags, ClientPort& port,
            std::chrono::milliseconds patience) {
     spdlog::info("draining: running requests finish, new ones are refused; a second signal exits at once");
@@ -60,13 +64,22 @@ bool drain(const SignalGate& gate, const std::shared_ptr<Flags>& flags, ClientPo
         SignalGate::wake();
     });
     const auto end = Clock::now() + patience;
-    while (!flags->drained) {
+    while (!flags->drained && !flags->gave_up) {
         const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(end - Clock::now());
         if (left.count() <= 0) return false;
         const auto signal = gate.wait_for(left);
         if (signal && *signal != SignalGate::woken) std::_Exit(128 + *signal);
     }
-    return true;
+    return flags->drained;
+}
+
+// Their clients are told why they get no more.
+void abort_requests(ClientPort& port, bool gave_up) {
+    if (!gave_up) spdlog::warn("--drain-timeout is over; the requests that still ran are cut off");
+    const char* why = gave_up
+                          ? "The server has no worker any more and ends; try another one."
+                          : "The server ended before this request did (--drain-timeout); try another one.";
+    port.abort({ErrorCode::unavailable, why, {}, {}});
 }
 
 int run_server(const Config& config, const SignalGate& gate, LocalTroupe& troupe,
@@ -80,13 +93,10 @@ int run_server(const Config& config, const SignalGate& gate, LocalTroupe& troupe
         spdlog::warn("anyone who reaches {} can use this server: set --api-key", config.server.host);
     }
     wait_for_the_end(gate, *flags, port, begin);
-    if (flags->gave_up) {
-        server.stop();
-        return exit_failure;
-    }
-    const bool drained = drain(gate, flags, port, std::chrono::milliseconds(config.server.drain_timeout_ms));
-    if (!drained) spdlog::warn("--drain-timeout is over; the requests that still ran are cut off");
-    server.stop();
+    const std::chrono::milliseconds patience(config.server.drain_timeout_ms);
+    const bool drained = !flags->gave_up && drain(gate, flags, port, patience);
+    if (!drained) abort_requests(port, flags->gave_up);
+    server.stop();  // what still has something to send is given a moment for it
     spdlog::info("stopped");
     return drained ? 0 : exit_failure;
 }
@@ -97,13 +107,16 @@ int serve(const ConfigFlags& config_flags) {
     if (!config) return report(config.error());
     set_up_logging(config->log);
     raise_open_file_limit();
+    std::signal(SIGPIPE, SIG_IGN);  // a client that goes away is no reason to end
     const SignalGate gate;
+    std::optional<ExitOnSignal> loading(gate);
     const auto flags = std::make_shared<Flags>();
     auto troupe = start_local_troupe(*config, [flags](const std::string& why) {
         spdlog::critical("giving up: {}", why);
         flags->gave_up = true;
         SignalGate::wake();
     });
+    loading.reset();
     if (!troupe) return report(troupe.error());
     spdlog::info("{}", describe_kv(*troupe, config->engine.block_size));
     return run_server(*config, gate, *troupe, flags, begin);

@@ -3,6 +3,8 @@
 #include <pthread.h>
 #include <unistd.h>
 
+#include <cstdlib>
+
 namespace troupe {
 
 SignalGate::SignalGate() {
@@ -29,5 +31,17 @@ std::optional<int> SignalGate::wait_for(std::chrono::milliseconds patience) cons
 }
 
 void SignalGate::wake() { ::kill(::getpid(), woken); }
+
+ExitOnSignal::ExitOnSignal(const SignalGate& gate)
+    : thread_([&gate](const std::stop_token& stop) {
+          while (!stop.stop_requested()) {
+              if (const int signal = gate.wait(); signal != SignalGate::woken) std::_Exit(128 + signal);
+          }
+      }) {}
+
+ExitOnSignal::~ExitOnSignal() {
+    thread_.request_stop();
+    SignalGate::wake();
+}
 
 }  // namespace troupe

@@ -3,6 +3,7 @@
 #include <chrono>
 #include <csignal>
 #include <optional>
+#include <thread>
 
 namespace troupe {
 
@@ -23,6 +24,19 @@ class SignalGate {
 
   private:
     sigset_t signals_{};
+};
+
+// While it lives, SIGINT and SIGTERM end the process: for a main thread that is busy and has nothing to save
+// yet.
+class ExitOnSignal {
+  public:
+    explicit ExitOnSignal(const SignalGate& gate);
+    ~ExitOnSignal();
+    ExitOnSignal(const ExitOnSignal&) = delete;
+    ExitOnSignal& operator=(const ExitOnSignal&) = delete;
+
+  private:
+    std::jthread thread_;
 };
 
 }  // namespace troupe

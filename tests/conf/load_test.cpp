@@ -137,6 +137,15 @@ TEST_CASE("a file that is absent is an error that names it") {
     CHECK(contains(result.error().message, "/nonexistent/troupe.toml"));
 }
 
+TEST_CASE("a directory is no empty file") {
+    ConfigSources sources;
+    sources.config_file = std::filesystem::temp_directory_path().string();
+    sources.environment = [](const char*) -> const char* { return nullptr; };
+    const auto result = load_config(sources);
+    REQUIRE_FALSE(result.ok());
+    CHECK(contains(result.error().message, "is a directory"));
+}
+
 TEST_CASE("errors name the flag or the variable") {
     CHECK(contains(complaint({{"--max-num-seqs", "0"}}), "--max-num-seqs: '0' is out of range"));
     CHECK(contains(complaint({{"--compute", "bf16"}}), "auto, f32"));

@@ -1,5 +1,6 @@
 // `troupe bench`: load for any server that speaks the OpenAI API.
 #include <CLI/CLI.hpp>
+#include <csignal>
 #include <cstdio>
 #include <fstream>
 #include <memory>
@@ -182,6 +183,7 @@ int write_report(const BenchReport& report, const std::string& json) {
 
 int bench(const BenchFlags& flags) {
     constexpr std::size_t default_concurrency = 8;
+    std::signal(SIGPIPE, SIG_IGN);  // a server that goes away is a failed request
     auto target = parse_target(flags.url);
     if (!target) return report(target.error());
     target->api_key = flags.api_key;

@@ -97,8 +97,7 @@ class Conversation {
             if (!event) continue;
             if (const auto* text = std::get_if<TextEvent>(&*event)) {
                 answer += text->text;
-                std::fwrite(text->text.data(), 1, text->text.size(), stdout);
-                std::fflush(stdout);
+                if (!print(text->text)) interrupted = 1;  // nobody reads it
             } else if (const auto* end = std::get_if<FinishedEvent>(&*event)) {
                 return *end;
             }
@@ -116,7 +115,7 @@ int converse(Conversation& conversation) {
     const bool terminal = ::isatty(STDIN_FILENO) == 1;
     LineReader reader;
     int status = 0;
-    for (std::string line;;) {
+    for (std::string line; std::ferror(stdout) == 0;) {
         if (terminal) {
             std::printf("> ");
             std::fflush(stdout);

@@ -25,6 +25,12 @@ int report(const Error& error) {
     return error.code == ErrorCode::invalid_argument ? exit_usage : exit_failure;
 }
 
+bool print(std::string_view text) {
+    std::fwrite(text.data(), 1, text.size(), stdout);
+    std::fflush(stdout);
+    return std::ferror(stdout) == 0;
+}
+
 Result<std::string> read_text(const std::string& path) {
     const auto all_of = [](std::istream& stream) {
         return std::string(std::istreambuf_iterator<char>(stream), std::istreambuf_iterator<char>());

@@ -3,6 +3,7 @@
 #include <chrono>
 #include <cstdint>
 #include <string>
+#include <string_view>
 
 #include "core/status.hpp"
 
@@ -10,6 +11,9 @@ namespace troupe {
 
 // "troupe: message" on the error stream; returns the exit status for it.
 int report(const Error& error);
+
+// To the standard output, at once. False once it takes no more (a full disk): main reports that in the end.
+bool print(std::string_view text);
 
 // A whole file; "-" is the standard input.
 Result<std::string> read_text(const std::string& path);

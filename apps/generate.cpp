@@ -25,7 +25,7 @@ struct GenerateFlags {
     ConfigFlags config;
     RequestedSampling sampling;
     std::string prompt, ids;
-    bool raw = false, json = false;
+    bool by_ids = false, raw = false, json = false;
 };
 
 // What came back, and when.
@@ -41,7 +41,7 @@ struct Answer {
 double rate(double amount, double seconds) { return seconds > 0 ? amount / seconds : 0; }
 
 Result<Prompt> prompt_of(const GenerateFlags& flags) {
-    if (!flags.ids.empty()) {
+    if (flags.by_ids) {
         // The frontend knows the vocabulary.
         auto ids = parse_ids(flags.ids, std::numeric_limits<TokenId>::max());
         if (!ids) return ids.error();
@@ -60,7 +60,8 @@ Result<Prompt> prompt_of(const GenerateFlags& flags) {
     return Prompt(ChatPrompt{variables.end_array().end_object().take()});
 }
 
-Answer read_answer(EventQueue& events, Clock::time_point start, bool print) {
+// Until the end, or until the output takes no more.
+Answer read_answer(EventQueue& events, Clock::time_point start, bool print_text) {
     Answer answer;
     for (;;) {
         const auto event = events.next(no_hurry);
@@ -74,10 +75,7 @@ Answer read_answer(EventQueue& events, Clock::time_point start, bool print) {
             answer.last_text_time = now;
             answer.last_tokens = text->completion_tokens;
             answer.text += text->text;
-            if (print) {
-                std::fwrite(text->text.data(), 1, text->text.size(), stdout);
-                std::fflush(stdout);
-            }
+            if (print_text && !print(text->text)) return answer;
         } else if (const auto* end = std::get_if<FinishedEvent>(&*event)) {
             answer.end = *end;
             answer.total = now;
@@ -178,6 +176,7 @@ Command generate_command(CLI::App& program) {
                 if (prompt->count() + ids->count() == 0) {
                     return report(invalid_argument("generate needs a prompt: give one, '-', or --ids 1,2,3"));
                 }
+                flags->by_ids = ids->count() > 0;
                 return generate(*flags);
             }};
 }

@@ -3,7 +3,9 @@
 import json
 import os
 import pathlib
+import signal
 import subprocess
+import time
 
 import pytest
 
@@ -62,8 +64,34 @@ def test_logits_agree_with_generate():
 
 
 def test_generate_streams_text():
-    text = output("generate", "--model", STORIES[0], "--raw", "Once upon a time", "--max-tokens", 8, "--temperature", 0)
-    assert text.strip()
+    command = ["generate", "--model", STORIES[0], "--raw", "Once upon a time", "--max-tokens", 40, "--temperature", 0]
+    whole = json.loads(output(*command, "--json"))["text"]
+    assert len(whole) > 40
+    assert output(*command) == whole + "\n"
+
+
+# Longer than any reader below waits, were it not for the output's end.
+ENDLESS = ["generate", "--model", STORIES[0], "--raw", "Once", "--ignore-eos", "--max-tokens", "400"]
+
+
+def test_generate_ends_with_its_reader():
+    with subprocess.Popen([TROUPE, *ENDLESS], stdout=subprocess.PIPE) as process:
+        process.stdout.read(1)
+        process.stdout.close()
+        assert process.wait(timeout=60) == -signal.SIGPIPE
+
+
+@pytest.mark.parametrize("command, says", [
+    (ENDLESS, None),
+    (["tokenize", "--model", STORIES[0], "--file", str(ROOT / "README.md")], None),
+    (["chat", "--max-tokens", "400"], "Tell me a story.\n" * 100),
+], ids=["generate", "tokenize", "chat"])
+def test_a_full_disk_is_a_failure(command, says):
+    with open("/dev/full", "w") as full:
+        result = subprocess.run([TROUPE, *command], input=says, stdout=full, stderr=subprocess.PIPE, text=True,
+                                timeout=60)
+    assert result.returncode == 1
+    assert "output" in result.stderr
 
 
 def test_render(tmp_path):
@@ -98,6 +126,10 @@ def test_render_errors_name_the_line(tmp_path):
     (["serve", "--fault-injection", "nonsense"], "worker:throw@step=K"),
     (["serve", "--no-such-flag"], "--no-such-flag"),
     (["bench", "--url", "nonsense"], "--url"),
+    (["serve", "--config", str(DATA)], "directory"),
+    (["generate", "--model", STORIES[0], "--ids", ""], "--ids"),
+    (["frobnicate"], "'frobnicate'; the commands are serve, generate"),
+    (["frobnicate", "--port", "1"], "'frobnicate'"),
     ([], "subcommand"),
 ])
 def test_usage_errors_say_what_to_do(arguments, says):
@@ -124,3 +156,19 @@ def test_chat_reads_a_pipe():
     text = output("chat", "--temperature", "0", "--max-tokens", "24", text="What is 2 + 2?\nAnd twice that?\n/exit\nnever\n")
     assert "4" in text.splitlines()[0]
     assert len([line for line in text.splitlines() if line]) >= 2
+
+
+def blocks_interrupts(pid):
+    """Whether the process has made its signal gate: from then on it must see to Ctrl-C itself."""
+    lines = pathlib.Path(f"/proc/{pid}/status").read_text().splitlines()
+    mask = int(next(line for line in lines if line.startswith("SigBlk")).split()[1], 16)
+    return mask >> (signal.SIGINT - 1) & 1
+
+
+def test_serve_can_be_interrupted_while_it_loads():
+    with subprocess.Popen([TROUPE, "serve", "--port", "0"], stderr=subprocess.PIPE, text=True) as process:
+        while process.poll() is None and not blocks_interrupts(process.pid):
+            time.sleep(0.001)
+        process.send_signal(signal.SIGINT)
+        assert process.wait(timeout=60) == 128 + signal.SIGINT
+        assert "serving" not in process.stderr.read()

@@ -40,13 +40,13 @@ void FakePort::start(const std::string& id, std::uint32_t prompt_tokens) {
     deliver(generations_[id], StartedEvent{prompt_tokens});
 }
 
-void FakePort::text(const std::string& id, const std::string& text) {
+void FakePort::text(const std::string& id, const std::string& text, bool last) {
     const std::lock_guard lock(mutex_);
     Generation& one = generations_[id];
     if (one.finished) return;
     one.texts.push_back(text);
     const auto count = static_cast<std::uint32_t>(one.texts.size());
-    deliver(one, TextEvent{count - 1, text, count});
+    deliver(one, TextEvent{count - 1, text, count, last});
 }
 
 void FakePort::finish(const std::string& id, FinishReason reason, std::optional<Error> error) {

@@ -33,7 +33,7 @@ class FakePort final : public ClientPort {
     bool wait_for_detach(const std::string& id);
 
     void start(const std::string& id, std::uint32_t prompt_tokens = 3);
-    void text(const std::string& id, const std::string& text);
+    void text(const std::string& id, const std::string& text, bool last = false);
     void finish(const std::string& id, FinishReason reason, std::optional<Error> error = {});
 
     Generation generation(const std::string& id) const;  // a copy

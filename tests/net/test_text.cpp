@@ -87,10 +87,9 @@ TEST_CASE("The chunk with the last text carries the reason, though the end comes
     TestClient client = fixture.client();
     client.send(http_request("POST", "/v1/chat/completions", kChat + R"(,"stream":true})"));
     const std::string id = fixture.port.submitted(0);
-    const auto sink = fixture.port.generation(id).sink;
     fixture.port.text(id, "Hello");
     REQUIRE(client.read_until("Hello"));
-    sink.lock()->deliver(TextEvent{1, " you", 2, true});
+    fixture.port.text(id, " you", true);
     CHECK(fixture.get("/health").status == 200);  // by now the server would have sent it
     fixture.port.finish(id, FinishReason::stop);
     const auto data = sse_data(client.read_answer().body);

@@ -62,8 +62,10 @@ int main(int argc, char** argv) {
             arrived.clear();
         }
         for (Running& one : running) {
-            port.text(one.id, (one.words == 0 ? "word" : " word") + std::to_string(one.words));
-            if (++one.words >= one.limit) port.finish(one.id, FinishReason::length);
+            const std::string word = (one.words == 0 ? "word" : " word") + std::to_string(one.words);
+            const bool last = ++one.words >= one.limit;
+            port.text(one.id, word, last);
+            if (last) port.finish(one.id, FinishReason::length);
         }
         std::erase_if(running, [&](const Running& one) { return port.is_finished(one.id); });
         std::this_thread::sleep_for(interval);

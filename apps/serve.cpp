@@ -96,7 +96,7 @@ int run_server(const Config& config, const SignalGate& gate, LocalTroupe& troupe
     const std::chrono::milliseconds patience(config.server.drain_timeout_ms);
     const bool drained = !flags->gave_up && drain(gate, flags, port, patience);
     if (!drained) abort_requests(port, flags->gave_up);
-    server.stop();  // what still has something to send is given a moment for it
+    server.stop();          // what still has something to send is given a moment for it
     troupe.system.reset();  // before the server goes: the actors' last answers are posted to it
     spdlog::info("stopped");
     return drained ? 0 : exit_failure;

@@ -1,8 +1,11 @@
 // What of CAF this room uses beyond its plain calls, so that moving to CAF 1.x changes few places.
 #pragma once
 #include <caf/all.hpp>
+#include <chrono>
 #include <exception>
 #include <string>
+
+#include "core/ids.hpp"
 
 namespace troupe {
 
@@ -19,6 +22,13 @@ void exit_with_exceptions(Self* self) {
             return caf::make_error(caf::sec::runtime_error, std::string("an exception of an unknown type"));
         }
     });
+}
+
+// The actors' one clock: virtual under test.
+template <class Self>
+TimeUs now_us(Self* self) {
+    auto time = self->clock().now().time_since_epoch();
+    return std::chrono::duration_cast<std::chrono::microseconds>(time).count();
 }
 
 }  // namespace troupe

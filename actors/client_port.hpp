@@ -107,6 +107,36 @@ class GenerationSink {
 
 enum class GenerationStatus : std::uint8_t { queued, in_progress, completed, incomplete, failed, cancelled };
 
+// The status of a generation that ended so.
+constexpr GenerationStatus status_after(FinishReason reason) {
+    switch (reason) {
+        case FinishReason::stop:
+            return GenerationStatus::completed;
+        case FinishReason::length:
+            return GenerationStatus::incomplete;
+        case FinishReason::cancelled:
+            return GenerationStatus::cancelled;
+        case FinishReason::failed:
+            break;
+    }
+    return GenerationStatus::failed;
+}
+
+// As metrics and commands write it.
+constexpr const char* finish_reason_name(FinishReason reason) {
+    switch (reason) {
+        case FinishReason::stop:
+            return "stop";
+        case FinishReason::length:
+            return "length";
+        case FinishReason::cancelled:
+            return "cancelled";
+        case FinishReason::failed:
+            break;
+    }
+    return "failed";
+}
+
 struct GenerationSnapshot {
     std::string id;
     std::string record;

@@ -7,6 +7,9 @@
 
 namespace troupe {
 
+// Histograms of times are in seconds.
+constexpr double seconds(TimeUs us) { return static_cast<double>(us) * 1e-6; }
+
 class Metrics {
   public:
     Metrics();  // every metric of the API exists from the start, at zero

@@ -1,7 +1,5 @@
 #include "actors/request_actor.hpp"
 
-#include <spdlog/spdlog.h>
-
 #include <algorithm>
 #include <chrono>
 
@@ -9,42 +7,12 @@ namespace troupe {
 
 namespace {
 
-const char* reason_name(FinishReason reason) {
-    switch (reason) {
-        case FinishReason::stop:
-            return "stop";
-        case FinishReason::length:
-            return "length";
-        case FinishReason::cancelled:
-            return "cancelled";
-        case FinishReason::failed:
-            return "failed";
-    }
-    return "failed";
-}
-
-GenerationStatus status_after(FinishReason reason) {
-    switch (reason) {
-        case FinishReason::stop:
-            return GenerationStatus::completed;
-        case FinishReason::length:
-            return GenerationStatus::incomplete;
-        case FinishReason::cancelled:
-            return GenerationStatus::cancelled;
-        case FinishReason::failed:
-            return GenerationStatus::failed;
-    }
-    return GenerationStatus::failed;
-}
-
 constexpr TimeUs second = 1000000;
 // CAF keeps a dead actor's memory until its last timer has fired: long waits are cut into short ones.
 constexpr TimeUs longest_alarm = 10 * second;
 // Frontends that may die of others' prompts before this one is given up, and the time to replace one.
 constexpr std::uint32_t frontends_to_lose = 5;
 constexpr auto frontend_pause = std::chrono::milliseconds(20);
-
-constexpr double seconds(TimeUs us) { return static_cast<double>(us) * 1e-6; }
 
 }  // namespace
 
@@ -89,10 +57,7 @@ RequestState::~RequestState() {
         0, FinishReason::failed, {}, {}, internal_error("The request was ended by the server.")});
 }
 
-TimeUs RequestState::now() const {
-    return std::chrono::duration_cast<std::chrono::microseconds>(self_->clock().now().time_since_epoch())
-        .count();
-}
+TimeUs RequestState::now() const { return now_us(self_); }
 
 void RequestState::prepared(const PreparedRequest& message) {
     if (finished_) return;
@@ -179,7 +144,7 @@ void RequestState::finish(FinishReason reason, std::optional<Error> error) {
 
 void RequestState::observe_end() {
     auto& metrics = context_->status->metrics;
-    metrics.finished(reason_name(finished_->reason));
+    metrics.finished(finish_reason_name(finished_->reason));
     if (finished_->reason == FinishReason::failed) return;
     metrics.observe("e2e_request_latency_seconds", seconds(now() - spec_.arrival));
     if (first_token_ != 0)

@@ -2,17 +2,9 @@
 
 #include <spdlog/spdlog.h>
 
-#include <chrono>
-
 #include "policies/fcfs.hpp"
 
 namespace troupe {
-
-namespace {
-
-constexpr double seconds(TimeUs us) { return static_cast<double>(us) * 1e-6; }
-
-}  // namespace
 
 void SchedulerShell::start(const SchedulerOptions& options, std::shared_ptr<SharedStatus> status,
                            LossReceiver supervisor) {
@@ -24,10 +16,7 @@ void SchedulerShell::start(const SchedulerOptions& options, std::shared_ptr<Shar
     machine_ = std::make_unique<Scheduler>(continued, *policy_);
 }
 
-TimeUs SchedulerShell::now() const {
-    return std::chrono::duration_cast<std::chrono::microseconds>(self_->clock().now().time_since_epoch())
-        .count();
-}
+TimeUs SchedulerShell::now() const { return now_us(self_); }
 
 void SchedulerShell::submit(const SequenceSpec& spec, const TokenReceiver& receiver) {
     if (live_.count(spec.id) == 0) {

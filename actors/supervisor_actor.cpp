@@ -160,10 +160,7 @@ void SupervisorState::loss_handled(const LossHandled& message) {
     plan_restart();
 }
 
-std::int64_t SupervisorState::now_ms() const {
-    return std::chrono::duration_cast<std::chrono::milliseconds>(self_->clock().now().time_since_epoch())
-        .count();
-}
+std::int64_t SupervisorState::now_ms() const { return now_us(self_) / 1000; }
 
 SupervisorActor::behavior_type supervisor(SupervisorActor::stateful_pointer<SupervisorState> self,
                                           ReplicaOptions options, RouterActor router) {

@@ -85,27 +85,13 @@ Answer read_answer(EventQueue& events, Clock::time_point start, bool print_text)
     }
 }
 
-const char* name_of(FinishReason reason) {
-    switch (reason) {
-        case FinishReason::stop:
-            return "stop";
-        case FinishReason::length:
-            return "length";
-        case FinishReason::cancelled:
-            return "cancelled";
-        case FinishReason::failed:
-            break;
-    }
-    return "failed";
-}
-
 void print_json(const Answer& answer, double load_seconds) {
     const Usage& usage = answer.end.usage;
     const double decode_seconds = answer.last_text_time.value_or(0) - answer.ttft;
     net::JsonWriter json;
     json.begin_object().key("ids").begin_array();
     for (const TokenId id : answer.end.ids) json.value(id);
-    json.end_array().field("text", answer.text).field("finish_reason", name_of(answer.end.reason));
+    json.end_array().field("text", answer.text).field("finish_reason", finish_reason_name(answer.end.reason));
     json.key("timings").begin_object();
     json.field("load_ms", load_seconds * 1e3);
     json.field("ttft_ms", answer.ttft * 1e3);

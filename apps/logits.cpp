@@ -4,7 +4,6 @@
 #include <cmath>
 #include <cstdio>
 #include <memory>
-#include <numeric>
 
 #include "apps/commands.hpp"
 #include "apps/console.hpp"
@@ -12,6 +11,7 @@
 #include "apps/token_ids.hpp"
 #include "conf/flags.hpp"
 #include "cpu/backend.hpp"
+#include "model/sequence_batch.hpp"
 #include "net/json_writer.hpp"
 
 namespace troupe {
@@ -21,24 +21,6 @@ struct LogitsFlags {
     ConfigFlags config;
     std::string ids;
 };
-
-// The whole text in one step, of which only the last position's logits are wanted.
-ForwardBatch batch_of(const std::vector<TokenId>& ids, std::size_t block_size) {
-    const auto length = static_cast<std::int32_t>(ids.size());
-    ForwardBatch batch;
-    batch.input_ids = ids;
-    batch.positions.resize(ids.size());
-    std::iota(batch.positions.begin(), batch.positions.end(), 0);
-    batch.slot_mapping = batch.positions;
-    batch.query_start = {0, length};
-    batch.context_lens = {length};
-    batch.block_tables.resize((ids.size() + block_size - 1) / block_size);
-    std::iota(batch.block_tables.begin(), batch.block_tables.end(), 0);
-    batch.block_table_start = {0, static_cast<std::int32_t>(batch.block_tables.size())};
-    batch.logits_rows = {length - 1};
-    batch.sampling.resize(1);
-    return batch;
-}
 
 int logits(const LogitsFlags& flags) {
     const auto config = flags.config.load();
@@ -55,7 +37,7 @@ int logits(const LogitsFlags& flags) {
                                        "--ids"));
     }
     const std::size_t block_size = config->engine.block_size;
-    const ForwardBatch batch = batch_of(*ids, block_size);
+    const ForwardBatch batch = sequence_batch(*ids, 0, block_size, {});
     const BackendFactory factory =
         make_cpu_backend_factory(model->cpu, model->pool, batch.block_tables.size(), block_size);
     ForwardOutput output;

@@ -114,20 +114,6 @@ JsonWriter part_event(std::string_view type, std::int64_t number, const std::opt
     return out;
 }
 
-GenerationStatus status_after(FinishReason reason) {
-    switch (reason) {
-        case FinishReason::stop:
-            return GenerationStatus::completed;
-        case FinishReason::length:
-            return GenerationStatus::incomplete;
-        case FinishReason::cancelled:
-            return GenerationStatus::cancelled;
-        case FinishReason::failed:
-            break;
-    }
-    return GenerationStatus::failed;
-}
-
 }  // namespace
 
 ResponseState state_of(const GenerationSnapshot& snapshot) {

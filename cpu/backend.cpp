@@ -17,7 +17,7 @@ void CpuBackend::execute(const ForwardBatch& batch, ForwardOutput& output) {
     check(batch);
     const auto turn = pool_->acquire();
     ops_.begin(batch);
-    const CpuOps::Rows logits = forward(model_->spec(), model_->parameters(), batch, ops_);
+    const CpuOps::Rows logits = Forward(model_->spec(), model_->parameters(), batch, ops_).run();
     output.tokens.resize(logits.count);
     output.logits = logits.data;
     pool_->run(logits.count, [&](std::size_t row, unsigned thread) {

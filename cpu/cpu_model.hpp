@@ -29,13 +29,17 @@ struct CpuLinear {
     std::vector<float> bias;  // empty: none
 };
 
+// A layer's experts, ready for CpuOps::moe().
+struct CpuMoe {};
+
 class CpuModel {
   public:
     using Progress = std::function<void(std::size_t done, std::size_t total)>;
-    using Parameters = ModelParameters<Tensor, CpuLinear, std::vector<float>>;
+    using Parameters = ModelParameters<Tensor, CpuLinear, std::vector<float>, CpuMoe>;
 
     // Packs the weights, sharing the work out over the pool. `progress`, if there is one, is told after each
-    // part how many of how many are done. May throw std::bad_alloc.
+    // part how many of how many are done. May throw std::bad_alloc, and std::invalid_argument on what the CPU
+    // cannot compute.
     static std::shared_ptr<const CpuModel> prepare(const ModelSpec& spec,
                                                    std::shared_ptr<const Weights> weights, Compute compute,
                                                    ComputePool& pool, KernelPath path = best_kernel_path(),

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <stdexcept>
 
 namespace troupe {
 
@@ -10,9 +11,10 @@ CpuOps::CpuOps(const CpuModel& model, CpuKvPool& cache, ComputePool& pool)
       cache_(cache),
       pool_(pool),
       kernels_(float_kernels(model.path())),
-      rope_(model.spec(), model.weights().rope_factors),
       attention_(model.spec(), kernels_, cache, pool),
-      activations_(model.path()) {}
+      activations_(model.path()) {
+    for (const RopeSpec& rope : model.spec().ropes) ropes_.emplace_back(rope, model.spec().head_dim);
+}
 
 template <class Body>
 void CpuOps::for_rows(std::size_t count, std::size_t work, Body body) {
@@ -30,8 +32,8 @@ void CpuOps::for_rows(std::size_t count, std::size_t work, Body body) {
 }
 
 void CpuOps::begin(const ForwardBatch& batch) {
-    rope_.grow(static_cast<std::size_t>(*std::max_element(batch.positions.begin(), batch.positions.end())) +
-               1);
+    const auto last = *std::max_element(batch.positions.begin(), batch.positions.end());
+    for (RopeTable& rope : ropes_) rope.grow(static_cast<std::size_t>(last) + 1);
     attention_.plan(batch);
 }
 
@@ -50,15 +52,38 @@ void CpuOps::embed(const Tensor& embedding, std::span<const TokenId> ids, Rows o
     });
 }
 
+void CpuOps::scale(Rows x, float by) {
+    for_rows(x.count, x.columns, [&](std::size_t row) { kernels_.scale(x.row(row), x.columns, by); });
+}
+
+void CpuOps::soft_cap(Rows x, float cap) {
+    for_rows(x.count, 4 * x.columns, [&](std::size_t row) { kernels_.soft_cap(x.row(row), x.columns, cap); });
+}
+
 void CpuOps::rms_norm(Rows x, const Vector& weight, Rows out) {
     for_rows(x.count, x.columns, [&](std::size_t row) {
         kernels_.rms_norm(x.row(row), weight.data(), x.columns, model_.spec().rms_norm_eps, out.row(row));
     });
 }
 
-void CpuOps::add_rms_norm(Rows x, Rows delta, const Vector& weight, Rows out) {
+void CpuOps::rms_norm_parts(Rows x, const Vector& weight, std::size_t parts) {
+    const std::size_t size = x.columns / parts;
     for_rows(x.count, x.columns, [&](std::size_t row) {
-        kernels_.add(x.row(row), delta.row(row), x.columns);
+        for (std::size_t part = 0; part < parts; ++part) {
+            float* at = x.row(row) + part * size;
+            kernels_.rms_norm(at, weight.data(), size, model_.spec().rms_norm_eps, at);
+        }
+    });
+}
+
+void CpuOps::add(Rows x, Rows delta, float by) {
+    for_rows(x.count, x.columns,
+             [&](std::size_t row) { kernels_.add_scaled(x.row(row), delta.row(row), x.columns, by); });
+}
+
+void CpuOps::add_rms_norm(Rows x, Rows delta, float by, const Vector& weight, Rows out) {
+    for_rows(x.count, x.columns, [&](std::size_t row) {
+        kernels_.add_scaled(x.row(row), delta.row(row), x.columns, by);
         kernels_.rms_norm(x.row(row), weight.data(), x.columns, model_.spec().rms_norm_eps, out.row(row));
     });
 }
@@ -78,19 +103,24 @@ void CpuOps::linear(Rows x, std::initializer_list<LinearOutput<Rows, Linear>> ou
     for (const auto& output : outputs) {
         const std::vector<float>& bias = output.linear->bias;
         if (bias.empty()) continue;
-        for_rows(x.count, bias.size(),
-                 [&](std::size_t row) { kernels_.add(output.out.row(row), bias.data(), bias.size()); });
+        for_rows(x.count, bias.size(), [&](std::size_t row) {
+            kernels_.add_scaled(output.out.row(row), bias.data(), bias.size(), 1.0F);
+        });
     }
 }
 
-void CpuOps::rope(const ForwardBatch& batch, Rows q, Rows k) {
+void CpuOps::rope(std::uint32_t layer, const ForwardBatch& batch, Rows q, Rows k) {
     const ModelSpec& spec = model_.spec();
+    const std::size_t index = spec.layers[layer].rope;
+    const RopeTable& table = ropes_[index];
+    const bool interleaved = spec.ropes[index].interleaved;
     for_rows(q.count, q.columns + k.columns, [&](std::size_t row) {
         const auto position = static_cast<std::size_t>(batch.positions[row]);
-        const float* cosines = rope_.cosines(position);
-        const float* sines = rope_.sines(position);
-        kernels_.rope(q.row(row), spec.num_heads, spec.head_dim, spec.rope.interleaved, cosines, sines);
-        kernels_.rope(k.row(row), spec.num_kv_heads, spec.head_dim, spec.rope.interleaved, cosines, sines);
+        Rotation rotation{spec.num_heads, spec.head_dim,           table.rotated(),
+                          interleaved,    table.cosines(position), table.sines(position)};
+        kernels_.rope(q.row(row), rotation);
+        rotation.heads = spec.num_kv_heads;
+        kernels_.rope(k.row(row), rotation);
     });
 }
 
@@ -126,9 +156,14 @@ void CpuOps::attention(std::uint32_t layer, const ForwardBatch&, Rows q, Rows ou
     attention_.run(layer, q.data, q.stride, out.data, out.stride);
 }
 
-void CpuOps::silu_multiply(Rows gate, Rows up) {
+void CpuOps::activate_multiply(Activation activation, Rows gate, Rows up) {
+    const auto kernel = activation == Activation::silu ? kernels_.silu_multiply : kernels_.gelu_multiply;
     for_rows(gate.count, 2 * gate.columns,
-             [&](std::size_t row) { kernels_.silu_multiply(gate.row(row), up.row(row), gate.columns); });
+             [&](std::size_t row) { kernel(gate.row(row), up.row(row), gate.columns); });
+}
+
+void CpuOps::moe(const Moe&, Rows, Rows) {
+    throw std::logic_error("the CPU has no mixtures of experts yet");  // CpuModel::prepare() refuses them
 }
 
 CpuOps::Rows CpuOps::keep_rows(Rows rows, std::span<const std::int32_t> kept) {

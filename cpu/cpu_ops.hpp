@@ -23,6 +23,7 @@ class CpuOps {
     using Embedding = Tensor;
     using Linear = CpuLinear;
     using Vector = std::vector<float>;
+    using Moe = CpuMoe;
     struct Rows {
         float* data = nullptr;
         std::size_t count = 0;
@@ -38,13 +39,18 @@ class CpuOps {
 
     Rows rows(Slot slot, std::size_t count, std::size_t columns);
     void embed(const Tensor& embedding, std::span<const TokenId> ids, Rows out);
+    void scale(Rows x, float by);
+    void soft_cap(Rows x, float cap);
     void rms_norm(Rows x, const Vector& weight, Rows out);
-    void add_rms_norm(Rows x, Rows delta, const Vector& weight, Rows out);
+    void rms_norm_parts(Rows x, const Vector& weight, std::size_t parts);
+    void add(Rows x, Rows delta, float by);
+    void add_rms_norm(Rows x, Rows delta, float by, const Vector& weight, Rows out);
     void linear(Rows x, std::initializer_list<LinearOutput<Rows, Linear>> outputs);
-    void rope(const ForwardBatch& batch, Rows q, Rows k);
+    void rope(std::uint32_t layer, const ForwardBatch& batch, Rows q, Rows k);
     void store_kv(std::uint32_t layer, const ForwardBatch& batch, Rows k, Rows v);
     void attention(std::uint32_t layer, const ForwardBatch& batch, Rows q, Rows out);
-    void silu_multiply(Rows gate, Rows up);
+    void activate_multiply(Activation activation, Rows gate, Rows up);
+    void moe(const Moe& moe, Rows normed, Rows out);
     Rows keep_rows(Rows rows, std::span<const std::int32_t> kept);
 
   private:
@@ -57,7 +63,7 @@ class CpuOps {
     CpuKvPool& cache_;
     ComputePool& pool_;
     const FloatKernels& kernels_;
-    RopeTable rope_;
+    std::vector<RopeTable> ropes_;  // of ModelSpec::ropes
     PagedAttention attention_;
     Activations activations_;
     std::array<std::vector<float>, static_cast<std::size_t>(Slot::count)> slots_;

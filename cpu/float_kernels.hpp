@@ -40,15 +40,27 @@ struct AttentionPiece {
 // V rows and outputs are padded to whole vectors with zeros.
 constexpr std::size_t padded_head_dim(std::size_t head_dim) { return (head_dim + 15) / 16 * 16; }
 
+// Of the pairs in the first `rotated` dimensions of each head.
+struct Rotation {
+    std::size_t heads = 0;
+    std::size_t head_dim = 0;
+    std::size_t rotated = 0;
+    bool interleaved = false;
+    const float* cosines = nullptr;  // [rotated / 2]
+    const float* sines = nullptr;
+};
+
 struct FloatKernels {
-    // y = x / sqrt(mean(x^2) + eps) * w
+    // y = x / sqrt(mean(x^2) + eps) * w; y may be x
     void (*rms_norm)(const float* x, const float* w, std::size_t n, float eps, float* y);
-    void (*add)(float* x, const float* y, std::size_t n);  // x += y
+    void (*scale)(float* x, std::size_t n, float by);                       // x *= by
+    void (*add_scaled)(float* x, const float* y, std::size_t n, float by);  // x += y * by
+    void (*soft_cap)(float* x, std::size_t n, float cap);                   // x = cap * tanh(x / cap)
     // gate * sigmoid(gate) * up, into gate
     void (*silu_multiply)(float* gate, const float* up, std::size_t n);
-    // Rotates the pairs of `heads` heads in place; cosines and sines [head_dim / 2].
-    void (*rope)(float* x, std::size_t heads, std::size_t head_dim, bool interleaved, const float* cosines,
-                 const float* sines);
+    // gelu(gate) * up, into gate; gelu by its approximation with tanh
+    void (*gelu_multiply)(float* gate, const float* up, std::size_t n);
+    void (*rope)(float* x, const Rotation& rotation);  // in place
     void (*attend)(KvType type, const AttentionPiece& piece);
     // Merges a later piece into an earlier result; maximum, sum and values[n] as in AttentionPiece.
     void (*merge)(float* maximum, float* sum, float* values, float later_maximum, float later_sum,

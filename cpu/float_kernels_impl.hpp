@@ -7,6 +7,7 @@
 
 #include "cpu/attention_kernel.hpp"
 #include "cpu/float_kernels.hpp"
+#include "cpu/vec_math.hpp"
 
 namespace troupe {
 
@@ -30,9 +31,22 @@ struct FloatKernelsOf {
         });
     }
 
-    static void add(float* x, const float* y, std::size_t n) {
+    static void scale(float* x, std::size_t n, float by) {
         for_vectors(n, [&](std::size_t i, std::size_t count) {
-            (V::load(x + i, count) + V::load(y + i, count)).store(x + i, count);
+            (V::load(x + i, count) * V::broadcast(by)).store(x + i, count);
+        });
+    }
+
+    static void add_scaled(float* x, const float* y, std::size_t n, float by) {
+        for_vectors(n, [&](std::size_t i, std::size_t count) {
+            fma(V::load(y + i, count), V::broadcast(by), V::load(x + i, count)).store(x + i, count);
+        });
+    }
+
+    static void soft_cap(float* x, std::size_t n, float cap) {
+        const V most = V::broadcast(cap);
+        for_vectors(n, [&](std::size_t i, std::size_t count) {
+            (most * tanh(V::load(x + i, count) / most)).store(x + i, count);
         });
     }
 
@@ -44,17 +58,28 @@ struct FloatKernelsOf {
         });
     }
 
-    static void rope(float* x, std::size_t heads, std::size_t head_dim, bool interleaved,
-                     const float* cosines, const float* sines) {
-        const std::size_t half = head_dim / 2;
-        const std::size_t apart = interleaved ? 1 : half;
-        for (std::size_t head = 0; head < heads; ++head, x += head_dim) {
+    // x / 2 * (1 + tanh(y)) with y = sqrt(2 / pi) * (x + 0.044715 x^3) is x / (1 + e^(-2y)).
+    static void gelu_multiply(float* gate, const float* up, std::size_t n) {
+        const V one = V::broadcast(1.0F);
+        const V linear = V::broadcast(-1.5957691216F);  // -2 * sqrt(2 / pi)
+        const V cubic = V::broadcast(0.044715F);
+        for_vectors(n, [&](std::size_t i, std::size_t count) {
+            const V x = V::load(gate + i, count);
+            const V exponent = x * linear * (one + cubic * x * x);
+            (x / (one + exp(exponent)) * V::load(up + i, count)).store(gate + i, count);
+        });
+    }
+
+    static void rope(float* x, const Rotation& rotation) {
+        const std::size_t half = rotation.rotated / 2;
+        const std::size_t apart = rotation.interleaved ? 1 : half;
+        for (std::size_t head = 0; head < rotation.heads; ++head, x += rotation.head_dim) {
             for (std::size_t i = 0; i < half; ++i) {
-                float* first = x + (interleaved ? 2 * i : i);
+                float* first = x + (rotation.interleaved ? 2 * i : i);
                 const float a = first[0];
                 const float b = first[apart];
-                first[0] = a * cosines[i] - b * sines[i];
-                first[apart] = b * cosines[i] + a * sines[i];
+                first[0] = a * rotation.cosines[i] - b * rotation.sines[i];
+                first[apart] = b * rotation.cosines[i] + a * rotation.sines[i];
             }
         }
     }
@@ -98,8 +123,9 @@ struct FloatKernelsOf {
         });
     }
 
-    static constexpr FloatKernels table{&rms_norm, &add,   &silu_multiply, &rope,
-                                        &attend,   &merge, &divide,        &store_halves};
+    static constexpr FloatKernels table{&rms_norm,      &scale,         &add_scaled,  &soft_cap,
+                                        &silu_multiply, &gelu_multiply, &rope,        &attend,
+                                        &merge,         &divide,        &store_halves};
 };
 
 }  // namespace troupe

@@ -98,6 +98,7 @@ class GgufLoader {
         spec.rms_norm_eps = static_cast<float>(eps);
         if (status_) status_ = read_rope(spec, prefix);
         if (status_) status_ = refuse_experts(prefix);
+        if (status_) status_ = read_rope_factors(spec);
         if (!status_) return status_;
         const GgufTensor* embedding = file_.find_tensor(gguf_names.embedding);
         if (!embedding || embedding->dims.size() != 2) {
@@ -106,6 +107,7 @@ class GgufLoader {
         if (embedding->dims[1] > std::numeric_limits<std::uint32_t>::max())
             return fail("the vocabulary is too large.");
         spec.vocab_size = static_cast<std::uint32_t>(embedding->dims[1]);
+        spec.layers.assign(std::min(spec.num_layers, max_layers), LayerSpec());
         return check_spec(spec, where_);
     }
 
@@ -127,8 +129,8 @@ class GgufLoader {
     }
 
     Status read_rope(ModelSpec& spec, const std::string& prefix) {
-        spec.rope.interleaved = true;
-        read(spec.rope.theta, prefix + "rope.freq_base", 10000.0);
+        spec.ropes[0].interleaved = true;
+        read(spec.ropes[0].theta, prefix + "rope.freq_base", 10000.0);
         const auto type = file_.string_or(prefix + "rope.scaling.type", "linear");
         if (!type) return type.error();
         if (*type == "none") return status_;  // whatever the factor is
@@ -140,8 +142,8 @@ class GgufLoader {
         read(factor, prefix + "rope.scale_linear", factor);  // how old files say it
         read(factor, prefix + "rope.scaling.factor", factor);
         if (factor == 0.0 || factor == 1.0) return status_;  // 0: as good as absent
-        spec.rope.type = RopeType::linear;
-        spec.rope.factor = factor;
+        spec.ropes[0].type = RopeType::linear;
+        spec.ropes[0].factor = factor;
         return status_;
     }
 
@@ -171,27 +173,23 @@ class GgufLoader {
         };
         auto weights = build_weights(spec, request);
         if (!weights) return weights;
-        if (auto status = read_rope_factors(spec, *weights); !status) return status.error();
         weights->storage.push_back(file_.storage());
         return weights;
     }
 
     // Divisors of the frequencies: how converters write llama3's scaling.
-    Status read_rope_factors(const ModelSpec& spec, Weights& weights) {
+    Status read_rope_factors(ModelSpec& spec) {
         const GgufTensor* tensor = file_.find_tensor("rope_freqs.weight");
         if (!tensor) return {};
         if (tensor->dtype != DType::f32 || tensor->dims != std::vector<std::uint64_t>{spec.head_dim / 2}) {
             return fail("rope_freqs.weight must be F32 of half the head dimension.");
         }
-        weights.rope_factors.resize(spec.head_dim / 2);
-        dequantize_row({DType::f32, 1, spec.head_dim / 2, tensor->data}, 0, weights.rope_factors.data());
-        for (const float factor : weights.rope_factors) {
+        std::vector<float>& divisors = spec.ropes[0].divisors;
+        divisors.resize(spec.head_dim / 2);
+        dequantize_row({DType::f32, 1, spec.head_dim / 2, tensor->data}, 0, divisors.data());
+        for (const float factor : divisors) {
             if (!(factor > 0.0F) || !std::isfinite(factor))
                 return fail("rope_freqs.weight holds what is no divisor.");
-        }
-        for (const float factor : weights.rope_factors) {  // no tensor of a layer, but bits depend on it
-            weights.content_hash =
-                (weights.content_hash ^ std::bit_cast<std::uint32_t>(factor)) * 0x100000001B3U;
         }
         return {};
     }

@@ -1,5 +1,7 @@
 #include "model/hf_config.hpp"
 
+#include <algorithm>
+
 #include "model/formats/printable.hpp"
 #include "model/json_reader.hpp"
 #include "model/weights_builder.hpp"
@@ -62,7 +64,7 @@ void read_rope_fields(JsonReader& reader, RopeSpec& rope, std::uint32_t max_posi
 }
 
 Status read_rope(JsonReader& config, ModelSpec& spec) {
-    config.read("rope_theta", spec.rope.theta);
+    config.read("rope_theta", spec.ropes[0].theta);
     for (const char* name : {"rope_scaling", "rope_parameters"}) {
         const auto element = config.find(name);
         if (!element) continue;
@@ -72,7 +74,7 @@ Status read_rope(JsonReader& config, ModelSpec& spec) {
             break;
         }
         JsonReader reader(object, config.where() + ": " + name);
-        read_rope_fields(reader, spec.rope, spec.max_position);
+        read_rope_fields(reader, spec.ropes[0], spec.max_position);
         if (!reader.status()) return reader.status();
     }
     return config.status();
@@ -128,6 +130,7 @@ Result<HfConfig> parse_hf_config(std::string_view json, const std::string& where
     read_end_tokens(reader, config.generation.end_token_ids);
     if (auto status = read_rope(reader, spec); !status) return status.error();
     if (!reader.status()) return reader.status().error();
+    spec.layers.assign(std::min(spec.num_layers, max_layers), LayerSpec());
     if (auto status = check_spec(spec, where); !status) return status.error();
     return config;
 }

@@ -19,22 +19,21 @@ double scale_llama3(const RopeSpec& rope, double frequency) {
 
 }  // namespace
 
-std::vector<double> rope_frequencies(const RopeSpec& rope, std::size_t head_dim,
-                                     const std::vector<float>& factors) {
-    std::vector<double> frequencies(head_dim / 2);
+std::vector<double> rope_frequencies(const RopeSpec& rope, std::size_t head_dim) {
+    const std::size_t rotated = rope.rotated == 0 ? head_dim : rope.rotated;
+    std::vector<double> frequencies(rotated / 2);
     for (std::size_t i = 0; i < frequencies.size(); ++i) {
-        double frequency =
-            std::pow(rope.theta, -2.0 * static_cast<double>(i) / static_cast<double>(head_dim));
+        double frequency = std::pow(rope.theta, -2.0 * static_cast<double>(i) / static_cast<double>(rotated));
         if (rope.type == RopeType::linear) frequency /= rope.factor;
         if (rope.type == RopeType::llama3) frequency = scale_llama3(rope, frequency);
-        if (!factors.empty()) frequency /= factors[i];
+        if (!rope.divisors.empty()) frequency /= rope.divisors[i];
         frequencies[i] = frequency;
     }
     return frequencies;
 }
 
-RopeTable::RopeTable(const ModelSpec& spec, const std::vector<float>& factors)
-    : frequencies_(rope_frequencies(spec.rope, spec.head_dim, factors)) {}
+RopeTable::RopeTable(const RopeSpec& rope, std::size_t head_dim)
+    : frequencies_(rope_frequencies(rope, head_dim)), attention_factor_(rope.attention_factor) {}
 
 void RopeTable::grow(std::size_t positions) {
     constexpr std::size_t step = 256;  // positions at a time
@@ -46,8 +45,10 @@ void RopeTable::grow(std::size_t positions) {
     for (; position < positions; ++position) {
         for (std::size_t i = 0; i < frequencies_.size(); ++i) {
             const double angle = static_cast<double>(position) * frequencies_[i];
-            cosines_[position * frequencies_.size() + i] = static_cast<float>(std::cos(angle));
-            sines_[position * frequencies_.size() + i] = static_cast<float>(std::sin(angle));
+            cosines_[position * frequencies_.size() + i] =
+                static_cast<float>(std::cos(angle) * attention_factor_);
+            sines_[position * frequencies_.size() + i] =
+                static_cast<float>(std::sin(angle) * attention_factor_);
         }
     }
 }

@@ -140,6 +140,22 @@ bool within(double value, double least, double most) {
     return value >= least && value <= most;
 }  // NaN is not
 
+template <class Fail>
+Status check_rope(const RopeSpec& rope, Fail fail) {
+    if (!within(rope.theta, 1e-3, 1e15))
+        return fail("the base of the rotary frequencies is not within 1e-3 and 1e15.");
+    if (!within(rope.factor, 1e-6, 1e6)) return fail("the rope scaling factor is not within 1e-6 and 1e6.");
+    if (rope.type == RopeType::llama3) {
+        if (rope.original_max_position == 0)
+            return fail("llama3 rope scaling needs original_max_position_embeddings.");
+        if (!within(rope.low_freq_factor, 1e-6, 1e6) || !within(rope.high_freq_factor, 1e-6, 1e6) ||
+            rope.low_freq_factor >= rope.high_freq_factor) {
+            return fail("llama3 rope scaling needs 0 < low_freq_factor < high_freq_factor.");
+        }
+    }
+    return {};
+}
+
 }  // namespace
 
 Status check_spec(const ModelSpec& spec, const std::string& where) {
@@ -149,7 +165,7 @@ Status check_spec(const ModelSpec& spec, const std::string& where) {
         std::uint32_t value, most;
     };
     // Far above any model there is, and low enough that no product of two of them overflows.
-    const Size sizes[] = {{"the number of layers", spec.num_layers, 1U << 12},
+    const Size sizes[] = {{"the number of layers", spec.num_layers, max_layers},
                           {"the hidden size", spec.hidden_size, 1U << 20},
                           {"the number of attention heads", spec.num_heads, 1U << 12},
                           {"the number of key-value heads", spec.num_kv_heads, 1U << 12},
@@ -171,18 +187,8 @@ Status check_spec(const ModelSpec& spec, const std::string& where) {
         return fail("the head dimension " + std::to_string(spec.head_dim) + " is odd.");
     if (!within(spec.rms_norm_eps, 0.0, 1.0))
         return fail("the epsilon of the RMS norm is not within 0 and 1.");
-    const RopeSpec& rope = spec.rope;
-    if (!within(rope.theta, 1e-3, 1e15))
-        return fail("the base of the rotary frequencies is not within 1e-3 and 1e15.");
-    if (!within(rope.factor, 1e-6, 1e6)) return fail("the rope scaling factor is not within 1e-6 and 1e6.");
-    if (rope.type == RopeType::llama3) {
-        if (rope.original_max_position == 0)
-            return fail("llama3 rope scaling needs original_max_position_embeddings.");
-        if (!within(rope.low_freq_factor, 1e-6, 1e6) || !within(rope.high_freq_factor, 1e-6, 1e6) ||
-            rope.low_freq_factor >= rope.high_freq_factor) {
-            return fail("llama3 rope scaling needs 0 < low_freq_factor < high_freq_factor.");
-        }
-    }
+    for (const RopeSpec& rope : spec.ropes)
+        if (auto status = check_rope(rope, fail); !status) return status;
     return {};
 }
 

@@ -13,6 +13,8 @@
 
 namespace troupe {
 
+inline constexpr std::uint32_t max_layers = 1U << 12;  // far above any model there is
+
 // Fails on dimensions that no model has or that do not go together. `where` begins the message.
 Status check_spec(const ModelSpec& spec, const std::string& where);
 // Fails on ids outside of the vocabulary and sampling values out of range.

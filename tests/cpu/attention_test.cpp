@@ -43,6 +43,7 @@ TEST_CASE("Attention over several pieces agrees with a reference in double") {
     for (const KernelPath path : {KernelPath::portable, best_kernel_path()}) {
         ModelSpec spec;
         spec.num_layers = 1;
+        spec.layers.resize(1);
         spec.num_heads = 6;
         spec.num_kv_heads = 2;
         spec.head_dim = 40;
@@ -117,10 +118,10 @@ TEST_CASE("Rotation turns pairs by their angle, side by side or half a head apar
     const float cosines[] = {0.0F, 1.0F};  // 90 degrees, none
     const float sines[] = {1.0F, 0.0F};
     float halves[] = {1, 2, 3, 4};
-    portable_float_kernels().rope(halves, 1, 4, false, cosines, sines);
+    portable_float_kernels().rope(halves, {1, 4, 4, false, cosines, sines});
     CHECK(std::vector<float>(halves, halves + 4) == std::vector<float>{-3, 2, 1, 4});
     float pairs[] = {1, 2, 3, 4};
-    portable_float_kernels().rope(pairs, 1, 4, true, cosines, sines);
+    portable_float_kernels().rope(pairs, {1, 4, 4, true, cosines, sines});
     CHECK(std::vector<float>(pairs, pairs + 4) == std::vector<float>{-2, 1, 3, 4});
 }
 

@@ -188,9 +188,9 @@ TEST_CASE("The string of numerics tells modes, weights and specifications apart"
         return TestRunner(changed, {}).backend.numerics();
     };
     CHECK(automatic == with([](ModelSpec&) {}));
-    CHECK(automatic != with([](ModelSpec& s) { s.rope.theta = 500000.0; }));
-    CHECK(automatic != with([](ModelSpec& s) { s.rope.interleaved = true; }));
-    CHECK(automatic != with([](ModelSpec& s) { s.rope.factor = 2.0; }));
+    CHECK(automatic != with([](ModelSpec& s) { s.ropes[0].theta = 500000.0; }));
+    CHECK(automatic != with([](ModelSpec& s) { s.ropes[0].interleaved = true; }));
+    CHECK(automatic != with([](ModelSpec& s) { s.ropes[0].factor = 2.0; }));
     CHECK(automatic != with([](ModelSpec& s) { s.rms_norm_eps = 1e-6F; }));
     CHECK(automatic != with([](ModelSpec& s) { s.num_heads = 12, s.num_kv_heads = 4, s.head_dim = 16; }));
 }

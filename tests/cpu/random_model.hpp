@@ -19,6 +19,7 @@ struct RandomModel {
                          std::uint32_t head_dim = 32) {
         spec.architecture = "llama";
         spec.num_layers = 2;
+        spec.layers.resize(spec.num_layers);
         spec.num_heads = num_heads;
         spec.num_kv_heads = num_kv_heads;
         spec.head_dim = head_dim;

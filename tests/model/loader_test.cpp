@@ -67,8 +67,8 @@ TEST_CASE("A GGUF model loads with its dimensions, tied head and name") {
     CHECK(model->name == "tiny");
     CHECK(model->spec.vocab_size == 64);
     CHECK(model->spec.head_dim == 8);
-    CHECK(model->spec.rope.interleaved);
-    CHECK(model->spec.rope.theta == 10000.0);
+    CHECK(model->spec.ropes[0].interleaved);
+    CHECK(model->spec.ropes[0].theta == 10000.0);
     CHECK(model->weights->lm_head.data == model->weights->embedding.data);
     CHECK(model->weights->layers.size() == 2);
     CHECK(!model->weights->layers[0].q_bias);
@@ -91,9 +91,9 @@ TEST_CASE("GGUF: optional tensors and rope scaling are taken up") {
     CHECK(model->weights->lm_head.data != model->weights->embedding.data);
     CHECK(!model->weights->layers[0].q_bias);
     CHECK(model->weights->layers[1].q_bias);
-    CHECK(model->weights->rope_factors.size() == 4);
-    CHECK(model->spec.rope.type == RopeType::linear);
-    CHECK(model->spec.rope.factor == 4.0);
+    CHECK(model->spec.ropes[0].divisors.size() == 4);
+    CHECK(model->spec.ropes[0].type == RopeType::linear);
+    CHECK(model->spec.ropes[0].factor == 4.0);
 }
 
 TEST_CASE("GGUF: a rope scaling factor counts unless the type says none") {
@@ -104,7 +104,7 @@ TEST_CASE("GGUF: a rope scaling factor counts unless the type says none") {
         file.write(folder.path / "tiny.gguf");
         const auto model = load_model(folder.path / "tiny.gguf");
         if (!model) FAIL(model.error().message);
-        return model->spec.rope;
+        return model->spec.ropes[0];
     };
     CHECK(rope_of({}).type == RopeType::standard);
     CHECK(rope_of({{"llama.rope.scaling.factor", 4.0F}}).type == RopeType::linear);
@@ -202,24 +202,24 @@ TEST_CASE("Paths that hold no model say what is wanted") {
 
 TEST_CASE("config.json as transformers 4 and 5 write it") {
     ModelSpec spec = spec_of_config(R"("rope_theta": 500000, "rope_scaling": null, "head_dim": null)");
-    CHECK(spec.rope.theta == 500000.0);
-    CHECK(spec.rope.type == RopeType::standard);
+    CHECK(spec.ropes[0].theta == 500000.0);
+    CHECK(spec.ropes[0].type == RopeType::standard);
     CHECK(spec.head_dim == 8);
     CHECK(spec.num_kv_heads == 8);
-    CHECK(!spec.rope.interleaved);
+    CHECK(!spec.ropes[0].interleaved);
 
     spec = spec_of_config(R"("rope_theta": 1e4, "rope_scaling": {"type": "linear", "factor": 2})");
-    CHECK(spec.rope.type == RopeType::linear);
-    CHECK(spec.rope.factor == 2.0);
+    CHECK(spec.ropes[0].type == RopeType::linear);
+    CHECK(spec.ropes[0].factor == 2.0);
 
     spec = spec_of_config(R"("rope_theta": 500000.0, "rope_scaling": {"rope_type": "llama3", "factor": 8.0,
         "low_freq_factor": 1.0, "high_freq_factor": 4.0, "original_max_position_embeddings": 8192})");
-    CHECK(spec.rope.type == RopeType::llama3);
-    CHECK(spec.rope.original_max_position == 8192);
+    CHECK(spec.ropes[0].type == RopeType::llama3);
+    CHECK(spec.ropes[0].original_max_position == 8192);
 
     spec =
         spec_of_config(R"("rope_parameters": {"rope_theta": 7.5e5, "rope_type": "default"}, "head_dim": 16)");
-    CHECK(spec.rope.theta == 750000.0);
+    CHECK(spec.ropes[0].theta == 750000.0);
     CHECK(spec.head_dim == 16);
 }
 

@@ -105,35 +105,33 @@ TEST_CASE("A row is found by its bytes, wherever the file put it") {
 
 TEST_CASE("Rotary frequencies follow the scaling that the model names") {
     RopeSpec rope;
-    const auto plain = rope_frequencies(rope, 64, {});
+    const auto plain = rope_frequencies(rope, 64);
     CHECK(plain[0] == 1.0);
     CHECK(plain[16] == Approx(0.01));
 
     SECTION("linear divides all") {
         rope.type = RopeType::linear;
         rope.factor = 4.0;
-        const auto scaled = rope_frequencies(rope, 64, {});
+        const auto scaled = rope_frequencies(rope, 64);
         for (std::size_t i = 0; i < plain.size(); ++i) CHECK(scaled[i] == Approx(plain[i] / 4.0));
     }
     SECTION("llama3 keeps short wavelengths and divides long ones") {
-        rope = {RopeType::llama3, 500000.0, 8.0, 1.0, 4.0, 8192, false};
-        const auto scaled = rope_frequencies(rope, 128, {});
+        rope = {.type = RopeType::llama3, .theta = 500000.0, .factor = 8.0, .original_max_position = 8192};
+        const auto scaled = rope_frequencies(rope, 128);
         // Llama 3.1's own values, from the reference's apply_scaling() on 1 / 500000^(2i / 128).
         CHECK(scaled[0] == 1.0);
         CHECK(scaled[20] == Approx(0.01656044));
         CHECK(scaled[63] == Approx(2.4551407e-06 / 8.0).epsilon(1e-4));
     }
     SECTION("a file's factors divide each") {
-        std::vector<float> factors(32, 1.0F);
-        factors[3] = 2.0F;
-        CHECK(rope_frequencies(rope, 64, factors)[3] == Approx(plain[3] / 2.0));
+        rope.divisors.assign(32, 1.0F);
+        rope.divisors[3] = 2.0F;
+        CHECK(rope_frequencies(rope, 64)[3] == Approx(plain[3] / 2.0));
     }
 }
 
 TEST_CASE("The table of angles grows without changing what it has") {
-    ModelSpec spec;
-    spec.head_dim = 8;
-    RopeTable table(spec, {});
+    RopeTable table(RopeSpec(), 8);
     table.grow(10);
     const std::vector<float> before(table.cosines(9), table.cosines(9) + 4);
     table.grow(1000);

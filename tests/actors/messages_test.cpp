@@ -4,6 +4,7 @@
 #include <limits>
 
 #include "actors/messages.hpp"
+#include "test_paths.hpp"
 #include "tests/catch.hpp"
 
 using namespace troupe;

@@ -5,6 +5,7 @@
 
 #include "actors/router_actor.hpp"
 #include "actors/supervisor_actor.hpp"
+#include "test_paths.hpp"
 #include "tests/actors/fake_model.hpp"
 #include "tests/actors/simulation.hpp"
 

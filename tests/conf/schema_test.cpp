@@ -8,6 +8,7 @@
 
 #include "conf/document.hpp"
 #include "conf/flags.hpp"
+#include "test_paths.hpp"
 #include "tests/catch.hpp"
 
 using namespace troupe;

@@ -1,6 +1,7 @@
 // The default model against its float32 reference in ../shared, and how far the fast mode is from it.
 #include <cstdlib>
 
+#include "test_paths.hpp"
 #include "tests/golden/golden.hpp"
 
 namespace troupe {

@@ -1,4 +1,5 @@
 // Reference logits of a tiny random llama in ../shared, from safetensors (bf16), F32 GGUF and Q8_0 GGUF.
+#include "test_paths.hpp"
 #include "tests/golden/golden.hpp"
 
 namespace troupe {

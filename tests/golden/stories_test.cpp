@@ -1,4 +1,5 @@
 // The 260K-parameter model in tests/data, from both formats: its greedy stories, token by token.
+#include "test_paths.hpp"
 #include "tests/golden/golden.hpp"
 
 namespace troupe {

@@ -8,6 +8,7 @@
 
 #include "model/hf_config.hpp"
 #include "model/loader.hpp"
+#include "test_paths.hpp"
 #include "tests/catch.hpp"
 #include "tests/model/gguf_writer.hpp"
 

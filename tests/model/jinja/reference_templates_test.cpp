@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <iostream>
 
+#include "test_paths.hpp"
 #include "tests/catch.hpp"
 #include "tests/model/jinja/case_file.hpp"
 

@@ -7,6 +7,7 @@
 #include <iostream>
 #include <sstream>
 
+#include "test_paths.hpp"
 #include "tests/catch.hpp"
 #include "tests/model/tokenizer/case_file.hpp"
 

@@ -4,6 +4,7 @@
 #include <random>
 #include <thread>
 
+#include "test_paths.hpp"
 #include "tests/catch.hpp"
 #include "tests/model/formats/file_builders.hpp"
 #include "tests/model/tokenizer/case_file.hpp"

@@ -150,6 +150,7 @@ Status Frontend::check_ids(const std::vector<TokenId>& ids, const char* field) c
 FrontendActor::behavior_type frontend(FrontendActor::pointer self, std::shared_ptr<const LoadedModel> model,
                                       SequenceLimits limits) {
     exit_with_exceptions(self);
+    give_way_to_compute(self);
     auto state = std::make_shared<const Frontend>(std::move(model), limits);
     return {
         [state](const PrepareRequest& message) { return state->prepare(message); },

@@ -136,6 +136,7 @@ SchedulerActor::behavior_type scheduler(SchedulerActor::stateful_pointer<Schedul
                                         SchedulerOptions options, std::shared_ptr<SharedStatus> status,
                                         LossReceiver supervisor) {
     exit_with_exceptions(self);
+    give_way_to_compute(self);
     auto& shell = self->state;
     shell.start(options, std::move(status), std::move(supervisor));
     self->set_down_handler([&shell](const caf::down_msg& message) { shell.receiver_down(message.source); });

@@ -36,13 +36,19 @@ using Prompt = std::variant<TextPrompt, TokenPrompt, ChatPrompt>;
 
 // Sampling fields as the client gave them; what is absent comes from the model's generation defaults.
 struct RequestedSampling {
-    std::optional<float> temperature, top_p, min_p;
+    std::optional<float> temperature, top_p, min_p, typical_p;
+    std::optional<float> xtc_probability, xtc_threshold;
+    std::optional<float> repetition_penalty, presence_penalty, frequency_penalty;
     std::optional<std::int32_t> top_k;
     std::optional<std::uint64_t> seed;        // absent: drawn at admission and kept
     std::optional<std::uint32_t> max_tokens;  // absent: the rest of the context
+    std::uint32_t min_tokens = 0;             // before these, nothing but the context ends the output
     bool ignore_eos = false;
     std::vector<TokenId> stop_token_ids;
     std::vector<std::string> stop;  // stop strings; the output ends before the first
+    std::vector<LogitBias> logit_bias;
+    bool include_stop = false;  // the stop string, or the end token's text, stays in the output
+    bool skip_special = true;   // special tokens leave no text
     bool operator==(const RequestedSampling&) const = default;
 };
 

@@ -55,23 +55,51 @@ PreparedRequest Frontend::prepare(const PrepareRequest& request) const {
         return refuse(invalid_argument("The prompt has no tokens; it must have at least one.", field));
     if (auto status = check_ids(request.sampling.stop_token_ids, "stop_token_ids"); !status)
         return refuse(status.error());
+    for (const auto& entry : request.sampling.logit_bias) {
+        if (auto status = check_ids({entry.token}, "logit_bias"); !status) return refuse(status.error());
+    }
     if (auto status = check_room(ids->size(), request.sampling.max_tokens, field); !status) {
         return refuse(status.error());
     }
     const auto& wish = request.sampling;
-    const auto& defaults = model_->generation;
-    prepared.sampling.temperature = wish.temperature.value_or(defaults.temperature);
-    prepared.sampling.top_p = wish.top_p.value_or(defaults.top_p);
-    prepared.sampling.min_p = wish.min_p.value_or(defaults.min_p);
-    prepared.sampling.top_k = wish.top_k.value_or(defaults.top_k);
-    prepared.sampling.seed = wish.seed ? *wish.seed : draw_seed();
     prepared.stop.max_tokens =
         wish.max_tokens.value_or(limits_.tokens() - static_cast<std::uint32_t>(ids->size()));
     prepared.stop.ignore_eos = wish.ignore_eos;
     prepared.stop.stop_token_ids = wish.stop_token_ids;
+    if (wish.min_tokens > prepared.stop.max_tokens) {
+        return refuse(invalid_argument("min_tokens is " + std::to_string(wish.min_tokens) +
+                                           ", but the output may have at most " +
+                                           std::to_string(prepared.stop.max_tokens) + " tokens.",
+                                       "min_tokens"));
+    }
+    prepared.sampling = resolve(wish);
     prepared.prompt_ids = *std::move(ids);
     prepared.ok = true;
     return prepared;
+}
+
+SamplingParams Frontend::resolve(const RequestedSampling& wish) const {
+    const auto& defaults = model_->generation;
+    SamplingParams sampling;
+    sampling.temperature = wish.temperature.value_or(defaults.temperature);
+    sampling.top_p = wish.top_p.value_or(defaults.top_p);
+    sampling.min_p = wish.min_p.value_or(defaults.min_p);
+    sampling.top_k = wish.top_k.value_or(defaults.top_k);
+    sampling.seed = wish.seed ? *wish.seed : draw_seed();
+    sampling.typical_p = wish.typical_p.value_or(defaults.typical_p);
+    sampling.xtc_probability = wish.xtc_probability.value_or(sampling.xtc_probability);
+    sampling.xtc_threshold = wish.xtc_threshold.value_or(sampling.xtc_threshold);
+    sampling.repetition_penalty = wish.repetition_penalty.value_or(defaults.repetition_penalty);
+    sampling.presence_penalty = wish.presence_penalty.value_or(0.0F);
+    sampling.frequency_penalty = wish.frequency_penalty.value_or(0.0F);
+    sampling.logit_bias = wish.logit_bias;
+    sampling.min_tokens = wish.min_tokens;
+    if (wish.min_tokens > 0) {
+        sampling.end_tokens = wish.stop_token_ids;
+        const auto& ends = defaults.end_token_ids;
+        if (!wish.ignore_eos) sampling.end_tokens.insert(sampling.end_tokens.end(), ends.begin(), ends.end());
+    }
+    return sampling;
 }
 
 Result<std::vector<TokenId>> Frontend::tokenize(const Prompt& prompt) const {

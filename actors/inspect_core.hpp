@@ -14,9 +14,21 @@ typename Inspector::result_type inspect(Inspector& f, Error& x) {
 }
 
 template <class Inspector>
+typename Inspector::result_type inspect(Inspector& f, LogitBias& x) {
+    auto bias = wire::f32(x.bias);
+    return f(caf::meta::type_name("LogitBias"), x.token, bias);
+}
+
+template <class Inspector>
 typename Inspector::result_type inspect(Inspector& f, SamplingParams& x) {
     auto temperature = wire::f32(x.temperature), top_p = wire::f32(x.top_p), min_p = wire::f32(x.min_p);
-    return f(caf::meta::type_name("SamplingParams"), temperature, top_p, min_p, x.top_k, x.seed, x.choice);
+    auto typical_p = wire::f32(x.typical_p), xtc_probability = wire::f32(x.xtc_probability);
+    auto xtc_threshold = wire::f32(x.xtc_threshold), repetition = wire::f32(x.repetition_penalty);
+    auto presence = wire::f32(x.presence_penalty), frequency = wire::f32(x.frequency_penalty);
+    auto end_tokens = wire::run(x.end_tokens);
+    return f(caf::meta::type_name("SamplingParams"), temperature, top_p, min_p, x.top_k, x.seed, x.choice,
+             typical_p, xtc_probability, xtc_threshold, repetition, presence, frequency, x.min_tokens,
+             end_tokens, x.logit_bias);
 }
 
 template <class Inspector>
@@ -77,12 +89,16 @@ typename Inspector::result_type inspect(Inspector& f, StepResult& x) {
 template <class Inspector>
 typename Inspector::result_type inspect(Inspector& f, RequestedSampling& x) {
     auto temperature = wire::opt(x.temperature), top_p = wire::opt(x.top_p), min_p = wire::opt(x.min_p);
+    auto typical_p = wire::opt(x.typical_p), xtc_probability = wire::opt(x.xtc_probability);
+    auto xtc_threshold = wire::opt(x.xtc_threshold), repetition = wire::opt(x.repetition_penalty);
+    auto presence = wire::opt(x.presence_penalty), frequency = wire::opt(x.frequency_penalty);
     auto top_k = wire::opt(x.top_k);
     auto seed = wire::opt(x.seed);
     auto max_tokens = wire::opt(x.max_tokens);
     auto ids = wire::run(x.stop_token_ids);
-    return f(caf::meta::type_name("RequestedSampling"), temperature, top_p, min_p, top_k, seed, max_tokens,
-             x.ignore_eos, ids, x.stop);
+    return f(caf::meta::type_name("RequestedSampling"), temperature, top_p, min_p, typical_p, xtc_probability,
+             xtc_threshold, repetition, presence, frequency, top_k, seed, max_tokens, x.min_tokens,
+             x.ignore_eos, ids, x.stop, x.logit_bias, x.include_stop, x.skip_special);
 }
 
 // A variant travels as its index and the fields of all its alternatives.

@@ -4,16 +4,21 @@
 
 namespace troupe {
 
-OutputText::OutputText(std::shared_ptr<const Tokenizer> tokenizer, std::vector<TokenId> hidden,
-                       std::vector<std::string> stops)
-    : detokenizer_(std::move(tokenizer), {.skip_special = true, .begins_text = false}),
-      hidden_(std::move(hidden)),
-      stops_(std::move(stops)) {}
+OutputText::OutputText(std::shared_ptr<const Tokenizer> tokenizer, OutputTextOptions options)
+    : detokenizer_(std::move(tokenizer), {.skip_special = options.skip_special, .begins_text = false}),
+      options_(std::move(options)),
+      stops_(options_.stops, options_.include_stop) {}
 
 bool OutputText::push(TokenId id) {
     ++num_tokens_;
-    if (std::find(hidden_.begin(), hidden_.end(), id) != hidden_.end()) return false;
-    auto step = stops_.push(detokenizer_.push(id));
+    const auto& hidden = options_.hidden;
+    if (std::find(hidden.begin(), hidden.end(), id) != hidden.end()) return false;
+    const std::string piece = detokenizer_.push(id);
+    if (num_tokens_ <= options_.min_tokens) {
+        append(piece);
+        return false;
+    }
+    auto step = stops_.push(piece);
     append(step.text);
     stopped_ = step.stopped;
     return stopped_;

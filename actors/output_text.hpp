@@ -13,10 +13,17 @@
 
 namespace troupe {
 
+struct OutputTextOptions {
+    std::vector<TokenId> hidden;     // end and stop tokens: never shown
+    std::vector<std::string> stops;  // stop strings
+    bool include_stop = false;       // the stop string stays in the text
+    bool skip_special = true;        // special tokens leave no text
+    std::uint32_t min_tokens = 0;    // no stop string is looked for in the text of the first ones
+};
+
 class OutputText {
   public:
-    OutputText(std::shared_ptr<const Tokenizer> tokenizer, std::vector<TokenId> hidden,
-               std::vector<std::string> stops);
+    OutputText(std::shared_ptr<const Tokenizer> tokenizer, OutputTextOptions options);
 
     // The next generated token. True: it completed a stop string, nothing may follow.
     bool push(TokenId id);
@@ -37,7 +44,7 @@ class OutputText {
     void append(const std::string& piece);
 
     StreamingDetokenizer detokenizer_;
-    std::vector<TokenId> hidden_;  // end and stop tokens: never shown
+    OutputTextOptions options_;
     StopStrings stops_;
     std::string text_;
     std::vector<End> ends_;

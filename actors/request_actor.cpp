@@ -67,10 +67,14 @@ void RequestState::prepared(const PreparedRequest& message) {
     spec_.num_prompt_tokens = static_cast<std::uint32_t>(message.prompt_ids.size());
     spec_.sampling = message.sampling;
     spec_.stop = message.stop;
-    auto hidden = message.stop.stop_token_ids;
-    const auto& ends = context_->model->generation.end_token_ids;
-    hidden.insert(hidden.end(), ends.begin(), ends.end());
-    output_.emplace(context_->model->tokenizer, std::move(hidden), request_.sampling.stop);
+    const auto& wish = request_.sampling;
+    OutputTextOptions shown{{}, wish.stop, wish.include_stop, wish.skip_special, wish.min_tokens};
+    if (!wish.include_stop) {
+        shown.hidden = message.stop.stop_token_ids;
+        const auto& ends = context_->model->generation.end_token_ids;
+        shown.hidden.insert(shown.hidden.end(), ends.begin(), ends.end());
+    }
+    output_.emplace(context_->model->tokenizer, std::move(shown));
     context_->status->metrics.count("prompt_tokens_total", spec_.num_prompt_tokens);
     deliver(StartedEvent{spec_.num_prompt_tokens});
     submit();

@@ -7,9 +7,15 @@ namespace troupe {
 StopStrings::Step StopStrings::push(std::string_view piece) {
     held_ += piece;
     auto first = std::string::npos;
-    for (const auto& stop : stops_) first = std::min(first, held_.find(stop));
+    std::size_t length = 0;  // of the one that begins first, the shortest if several do
+    for (const auto& stop : stops_) {
+        const auto found = held_.find(stop);
+        if (found == std::string::npos || found > first) continue;
+        length = found == first ? std::min(length, stop.size()) : stop.size();
+        first = found;
+    }
     if (first != std::string::npos) {
-        auto text = held_.substr(0, first);
+        auto text = held_.substr(0, first + (include_ ? length : 0));
         held_.clear();
         return {std::move(text), true};
     }

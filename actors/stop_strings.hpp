@@ -1,5 +1,6 @@
 // Finds stop strings in text that arrives in pieces. Text that may begin a stop string is held back until it
-// cannot any more; a stop string is never part of the output. A pure function of the concatenated text.
+// cannot any more; a stop string is part of the output only if that is asked for. A pure function of the
+// concatenated text.
 #pragma once
 #include <string>
 #include <string_view>
@@ -10,7 +11,8 @@ namespace troupe {
 
 class StopStrings {
   public:
-    explicit StopStrings(std::vector<std::string> stops) : stops_(std::move(stops)) {}
+    explicit StopStrings(std::vector<std::string> stops, bool include = false)
+        : stops_(std::move(stops)), include_(include) {}
 
     struct Step {
         std::string text;      // may be shown now
@@ -23,7 +25,8 @@ class StopStrings {
 
   private:
     std::vector<std::string> stops_;  // none empty
-    std::string held_;                // shorter than the longest stop string
+    bool include_ = false;
+    std::string held_;  // shorter than the longest stop string
 };
 
 }  // namespace troupe

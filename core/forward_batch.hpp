@@ -12,6 +12,8 @@ namespace troupe {
 struct SamplingRow {
     SamplingParams params;
     std::uint32_t position = 0;
+    std::uint32_t num_prompt_tokens = 0;
+    std::vector<TokenId> history = {};  // [position] the sequence's tokens, if its params have penalties
 
     bool operator==(const SamplingRow&) const = default;
 };

@@ -8,17 +8,38 @@
 
 namespace troupe {
 
-// What the worker needs to turn logits into a token. The draw at a position is a pure function of
-// (seed, choice, position), so it does not depend on batch, worker or restarts.
+struct LogitBias {
+    TokenId token = 0;
+    float bias = 0.0F;
+
+    bool operator==(const LogitBias&) const = default;
+};
+
+// What the worker needs to turn logits into a token: model/sampling.hpp says in which order. The token at a
+// position is a pure function of (the sequence's tokens, these, position), so it does not depend on batch,
+// worker or restarts.
 struct SamplingParams {
     float temperature = 1.0F;  // 0: greedy, the lowest index among the largest logits
     float top_p = 1.0F;        // (0, 1]; 1 keeps all
     float min_p = 0.0F;        // [0, 1]; keep tokens with p >= min_p * max p
     std::int32_t top_k = 0;    // 0 keeps all
     std::uint64_t seed = 0;
-    std::uint32_t choice = 0;  // index among the n choices of one request
+    std::uint32_t choice = 0;                // index among the n choices of one request
+    float typical_p = 1.0F;                  // (0, 1]; 1 keeps all
+    float xtc_probability = 0.0F;            // [0, 1]; how often the likeliest tokens are left out
+    float xtc_threshold = 0.1F;              // [0, 1]; tokens that likely, but for the least likely of them
+    float repetition_penalty = 1.0F;         // > 0; of tokens in prompt and output
+    float presence_penalty = 0.0F;           // taken off tokens in the output, once
+    float frequency_penalty = 0.0F;          // and for each time they occur there
+    std::uint32_t min_tokens = 0;            // generated before any of end_tokens may come
+    std::vector<TokenId> end_tokens = {};    // that would end the sequence; only with min_tokens
+    std::vector<LogitBias> logit_bias = {};  // added to the logits; no token twice
 
     bool operator==(const SamplingParams&) const = default;
+
+    bool has_penalties() const {
+        return repetition_penalty != 1.0F || presence_penalty != 0.0F || frequency_penalty != 0.0F;
+    }
 };
 
 // What the scheduler needs to end a sequence.

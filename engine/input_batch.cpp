@@ -59,8 +59,8 @@ Status InputBatch::apply_delta(const StepPlan& plan) {
         if (added.num_computed_tokens > added.tokens.size())
             return mismatch(added.id, "has more KV than tokens");
         const auto [entry, inserted] = sequences_.try_emplace(
-            added.id,
-            MirrorSequence{added.tokens, added.num_computed_tokens, added.sampling, added.block_table});
+            added.id, MirrorSequence{added.tokens, added.num_prompt_tokens, added.num_computed_tokens,
+                                     added.sampling, added.block_table});
         if (!inserted) return mismatch(added.id, "is added but known");
     }
     for (const GrownSequence& grown : plan.grown) {
@@ -105,7 +105,9 @@ Status InputBatch::append_row(const PlanRow& row, ForwardBatch& batch) {
     batch.block_table_start.push_back(static_cast<std::int32_t>(batch.block_tables.size()));
     if (row.kind == RowKind::sample) {
         batch.logits_rows.push_back(static_cast<std::int32_t>(batch.input_ids.size() - 1));
-        batch.sampling.push_back({sequence.sampling, static_cast<std::uint32_t>(end)});
+        batch.sampling.push_back(
+            {sequence.sampling, static_cast<std::uint32_t>(end), sequence.num_prompt_tokens, {}});
+        if (sequence.sampling.has_penalties()) batch.sampling.back().history = sequence.tokens;
         sampling_.push_back(row.id);
     }
     sequence.num_computed_tokens = static_cast<std::uint32_t>(end);

@@ -17,7 +17,8 @@ namespace troupe {
 
 // What the worker knows of one sequence.
 struct MirrorSequence {
-    std::vector<TokenId> tokens;            // prompt and generated
+    std::vector<TokenId> tokens;  // prompt and generated
+    std::uint32_t num_prompt_tokens = 0;
     std::uint32_t num_computed_tokens = 0;  // with KV, those of the step begun included
     SamplingParams sampling;
     std::vector<BlockId> block_table;

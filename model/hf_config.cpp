@@ -146,6 +146,8 @@ Status parse_generation_config(std::string_view json, const std::string& where,
     reader.read("top_p", defaults.top_p);
     reader.read("min_p", defaults.min_p);
     reader.read("top_k", defaults.top_k);
+    reader.read("typical_p", defaults.typical_p);
+    reader.read("repetition_penalty", defaults.repetition_penalty);
     return reader.status();
 }
 

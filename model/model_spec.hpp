@@ -137,6 +137,8 @@ struct GenerationDefaults {
     float top_p = 1.0F;
     float min_p = 0.0F;
     std::int32_t top_k = 0;
+    float typical_p = 1.0F;
+    float repetition_penalty = 1.0F;
 };
 
 }  // namespace troupe

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <limits>
 #include <numeric>
+#include <optional>
 
 #include "model/exp.hpp"
 
@@ -58,6 +59,35 @@ std::size_t index_of_sum(std::span<const float> weights, double target) {
     return 0;
 }
 
+// The last of the fewest candidates, first ones first in the order `before`, whose weights together reach
+// `sum`; nothing if all do not. Rearranges the candidates.
+template <class Before>
+std::optional<std::uint32_t> index_reaching(std::vector<std::uint32_t>& candidates,
+                                            std::span<const float> weights, double sum, Before before) {
+    // Halves the range in which it lies, until what is left is cheap to sort.
+    auto begin = candidates.begin();
+    auto end = candidates.end();
+    double reached = 0.0;
+    while (end - begin > 64) {
+        const auto middle = begin + (end - begin) / 2;
+        std::nth_element(begin, middle, end, before);
+        double half = 0.0;
+        for (auto i = begin; i != middle; ++i) half += weights[*i];
+        if (reached + half >= sum) {
+            end = middle;
+        } else {
+            reached += half;
+            begin = middle;
+        }
+    }
+    std::sort(begin, end, before);
+    for (auto i = begin; i != end; ++i) {
+        reached += weights[*i];
+        if (reached >= sum) return *i;
+    }
+    return std::nullopt;
+}
+
 }  // namespace
 
 TokenId greedy(std::span<const float> logits) {
@@ -85,13 +115,19 @@ double uniform_draw(std::uint64_t seed, std::uint32_t choice, std::uint32_t posi
     return static_cast<double>(bits >> 11) * 0x1p-53;
 }
 
-TokenId Sampler::sample(std::span<const float> logits, const SamplingRow& row) {
+TokenId Sampler::sample(std::span<const float> raw_logits, const SamplingRow& row) {
+    const std::span<const float> logits = adjuster_.adjust(raw_logits, row);
     const TokenId likeliest = greedy(logits);
     const float largest = logits[static_cast<std::size_t>(likeliest)];
     if (!std::isfinite(largest)) return no_token;
     if (!(row.params.temperature > 0.0F)) return likeliest;
     const std::span<const float> weights = filtered_weights(logits, row.params);
-    const double u = uniform_draw(row.params.seed, row.params.choice, row.position, 0);
+    const auto draw = [&](std::uint32_t number) {
+        return uniform_draw(row.params.seed, row.params.choice, row.position, number);
+    };
+    if (row.params.xtc_probability > 0.0F && draw(1) < row.params.xtc_probability)
+        exclude_top_choices(row.params.xtc_threshold);
+    const double u = draw(0);
     return static_cast<TokenId>(index_of_sum(weights, u * sum_of(weights)));
 }
 
@@ -111,7 +147,47 @@ std::span<const float> Sampler::filtered_weights(std::span<const float> logits,
     if (params.min_p > 0.0F) {  // the largest weight is 1
         for (float& weight : weights_) weight = weight >= params.min_p ? weight : 0.0F;
     }
+    if (params.typical_p < 1.0F) keep_typical(logits, largest, params);
     return weights_;
+}
+
+// With s = (logit - largest) / temperature, log p = s - log(sum of weights), so how far a token's surprise is
+// from the expected one is |s - mean of s|: no logarithm is needed.
+void Sampler::keep_typical(std::span<const float> logits, float largest, const SamplingParams& params) {
+    gather(0.0F);
+    const auto surprise = [&](std::size_t i) { return double{(logits[i] - largest) / params.temperature}; };
+    double total = 0.0;
+    double mean = 0.0;
+    for (const std::uint32_t i : candidates_) {
+        total += weights_[i];
+        mean += weights_[i] * surprise(i);
+    }
+    mean /= total;
+    const auto distance = [&](std::size_t i) { return std::abs(surprise(i) - mean); };
+    const auto nearer = [&](std::uint32_t a, std::uint32_t b) {
+        return distance(a) != distance(b) ? distance(a) < distance(b) : a < b;
+    };
+    const auto last = index_reaching(candidates_, weights_, params.typical_p * total, nearer);
+    if (!last) return;
+    for (const std::uint32_t i : candidates_) {
+        if (nearer(*last, i)) weights_[i] = 0.0F;
+    }
+}
+
+// p-e-w's "Exclude Top Choices" (text-generation-webui, 2024).
+void Sampler::exclude_top_choices(float threshold) {
+    const auto weight_of_threshold = threshold * sum_of(weights_);
+    std::optional<std::size_t> least;
+    for (std::size_t i = 0; i < weights_.size(); ++i) {
+        if (weights_[i] > 0.0F && weights_[i] >= weight_of_threshold &&
+            (!least || weights_[i] <= weights_[*least]))
+            least = i;
+    }
+    if (!least) return;
+    const float kept = weights_[*least];
+    for (std::size_t i = 0; i < weights_.size(); ++i) {
+        if (weights_[i] >= kept && i != *least) weights_[i] = 0.0F;
+    }
 }
 
 // Collects the indices, ascending, of positive weights of at least `above`.
@@ -149,27 +225,8 @@ Sampler::Cut Sampler::cut_after_sum(double sum) {
     const auto likelier = [&](std::uint32_t a, std::uint32_t b) {
         return weights_[a] != weights_[b] ? weights_[a] > weights_[b] : a < b;
     };
-    // Halves the range in which the cut lies, until what is left is cheap to sort.
-    auto begin = candidates_.begin();
-    auto end = candidates_.end();
-    double before = 0.0;
-    while (end - begin > 64) {
-        const auto middle = begin + (end - begin) / 2;
-        std::nth_element(begin, middle, end, likelier);
-        double half = 0.0;
-        for (auto i = begin; i != middle; ++i) half += weights_[*i];
-        if (before + half >= sum) {
-            end = middle;
-        } else {
-            before += half;
-            begin = middle;
-        }
-    }
-    std::sort(begin, end, likelier);
-    for (auto i = begin; i != end; ++i) {
-        before += weights_[*i];
-        if (before >= sum) return {weights_[*i], *i};
-    }
+    const auto last = index_reaching(candidates_, weights_, sum, likelier);
+    if (last) return {weights_[*last], *last};
     return {0.0F, weights_.size()};
 }
 

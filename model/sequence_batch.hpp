@@ -29,7 +29,7 @@ inline ForwardBatch sequence_batch(std::span<const TokenId> ids, std::size_t fir
     batch.context_lens = {static_cast<std::int32_t>(ids.size())};
     batch.block_table_start = {0, blocks};
     batch.logits_rows = {static_cast<std::int32_t>(ids.size() - first) - 1};
-    batch.sampling = {{params, static_cast<std::uint32_t>(ids.size())}};
+    batch.sampling = {{params, static_cast<std::uint32_t>(ids.size()), 0, {}}};
     return batch;
 }
 

@@ -204,6 +204,10 @@ Status check_generation(const GenerationDefaults& defaults, const ModelSpec& spe
         return fail("top_p must be above 0 and at most 1.");
     if (!within(defaults.min_p, 0.0, 1.0)) return fail("min_p must be within 0 and 1.");
     if (defaults.top_k < 0) return fail("top_k must be at least 0.");
+    if (!(defaults.typical_p > 0.0F && defaults.typical_p <= 1.0F))
+        return fail("typical_p must be above 0 and at most 1.");
+    if (!within(defaults.repetition_penalty, 0.01, 100.0))
+        return fail("repetition_penalty must be within 0.01 and 100.");
     return {};
 }
 

@@ -11,6 +11,7 @@
 #include <set>
 #include <string>
 #include <string_view>
+#include <type_traits>
 #include <vector>
 
 #include "core/status.hpp"
@@ -47,12 +48,15 @@ Status assign(T& target, Result<U> result) {
     target = std::move(result).value();
     return {};
 }
-template <class T>
-Status read_integer_into(std::optional<T>& target, const FieldValue& value, std::int64_t min,
-                         std::int64_t max) {
+template <class T>  // an integer, or an optional one
+Status read_integer_into(T& target, const FieldValue& value, std::int64_t min, std::int64_t max) {
     auto result = read_integer(value, min, max);
     if (!result) return std::move(result).error();
-    target = static_cast<T>(result.value());
+    if constexpr (std::is_integral_v<T>) {
+        target = static_cast<T>(result.value());
+    } else {
+        target = static_cast<typename T::value_type>(result.value());
+    }
     return {};
 }
 

@@ -1,6 +1,7 @@
 #include "net/request_fields.hpp"
 
 #include <array>
+#include <charconv>
 
 #include "net/utf8.hpp"
 
@@ -8,6 +9,7 @@ namespace troupe::net {
 namespace {
 
 constexpr std::size_t kMaxStops = 16, kMaxStopBytes = 1024, kMaxStopTokenIds = 128;
+constexpr std::size_t kMaxLogitBias = 1024;
 constexpr std::size_t kMaxLabel = 512;  // bytes of a "user" or a message's "name"
 constexpr std::size_t kMaxEchoed = 60;  // bytes of a value that an error repeats
 constexpr std::size_t kMaxMetadata = 16, kMaxMetadataKey = 64, kMaxMetadataValue = 512;
@@ -99,7 +101,7 @@ Status read_float(std::optional<float>& target, const FieldValue& value, double 
     return {};
 }
 
-Status read_top_p(std::optional<float>& target, const FieldValue& value) {
+Status read_share(std::optional<float>& target, const FieldValue& value) {
     auto number = read_number(value, 0, 1);
     if (!number || *number == 0) return wrong_value(value, "a number above 0 and up to 1");
     target = static_cast<float>(*number);
@@ -110,6 +112,31 @@ Status read_top_k(std::optional<std::int32_t>& target, const FieldValue& value) 
     auto status = read_integer_into(target, value, -1, std::numeric_limits<std::int32_t>::max());
     if (status && target == -1) target = 0;
     return status;
+}
+
+Status read_logit_bias(std::vector<LogitBias>& target, const FieldValue& value) {
+    const std::string allowed = "an object of at most " + std::to_string(kMaxLogitBias) +
+                                " members, each a token id with a number between -100 and 100";
+    if (!value.json.is_object()) return wrong_value(value, allowed);
+    return for_each_member(value, [&](std::string_view name, const FieldValue& member) -> Status {
+        LogitBias entry;
+        const auto* end = name.data() + name.size();
+        const auto parsed = std::from_chars(name.data(), end, entry.token);
+        const bool canonical = parsed.ec == std::errc() && parsed.ptr == end &&
+                               std::to_string(entry.token) == name;  // or "1" and "01" were the same token
+        if (!canonical || entry.token < 0) {
+            return invalid_argument(value.path + " holds \"" + shortened(name, kMaxEchoed) +
+                                        "\", which is no token id; it must be " + allowed,
+                                    value.path);
+        }
+        const auto bias = read_number(member, -100, 100);
+        if (!bias) return bias.error();
+        if (target.size() == kMaxLogitBias)
+            return invalid_argument(value.path + " must be " + allowed + "; it has more", value.path);
+        entry.bias = static_cast<float>(*bias);
+        target.push_back(entry);
+        return {};
+    });
 }
 
 Status read_stop(RequestedSampling& sampling, const FieldValue& value) {

@@ -8,8 +8,9 @@
 namespace troupe::net {
 
 Status read_float(std::optional<float>& target, const FieldValue& value, double min, double max);
-Status read_top_p(std::optional<float>& target, const FieldValue& value);         // 0 is not allowed
+Status read_share(std::optional<float>& target, const FieldValue& value);         // above 0, up to 1
 Status read_top_k(std::optional<std::int32_t>& target, const FieldValue& value);  // -1 is 0: keep all
+Status read_logit_bias(std::vector<LogitBias>& target, const FieldValue& value);  // {"token id": bias}
 Status read_stop(RequestedSampling& sampling, const FieldValue& value);
 Status read_stop_token_ids(RequestedSampling& sampling, const FieldValue& value);
 Status read_label(std::optional<std::string>& target, const FieldValue& value);  // a short string: "user"
@@ -35,8 +36,24 @@ std::vector<Field<Request>> common_fields() {
         {"stream", [](R& r, const V& v) { return assign(r.stream, read_bool(v)); }},
         {"stream_options", [](R& r, const V& v) { return read_stream_options(r, v); }},
         {"temperature", [](R& r, const V& v) { return read_float(r.sampling.temperature, v, 0, 2); }},
-        {"top_p", [](R& r, const V& v) { return read_top_p(r.sampling.top_p, v); }},
+        {"top_p", [](R& r, const V& v) { return read_share(r.sampling.top_p, v); }},
         {"min_p", [](R& r, const V& v) { return read_float(r.sampling.min_p, v, 0, 1); }},
+        {"typical_p", [](R& r, const V& v) { return read_share(r.sampling.typical_p, v); }},
+        {"xtc_probability", [](R& r, const V& v) { return read_float(r.sampling.xtc_probability, v, 0, 1); }},
+        {"xtc_threshold", [](R& r, const V& v) { return read_float(r.sampling.xtc_threshold, v, 0, 1); }},
+        {"repetition_penalty",
+         [](R& r, const V& v) { return read_float(r.sampling.repetition_penalty, v, 0.01, 100); }},
+        {"presence_penalty",
+         [](R& r, const V& v) { return read_float(r.sampling.presence_penalty, v, -2, 2); }},
+        {"frequency_penalty",
+         [](R& r, const V& v) { return read_float(r.sampling.frequency_penalty, v, -2, 2); }},
+        {"logit_bias", [](R& r, const V& v) { return read_logit_bias(r.sampling.logit_bias, v); }},
+        {"min_tokens",
+         [](R& r, const V& v) { return read_integer_into(r.sampling.min_tokens, v, 0, kMaxUint32); }},
+        {"include_stop_str_in_output",
+         [](R& r, const V& v) { return assign(r.sampling.include_stop, read_bool(v)); }},
+        {"skip_special_tokens",
+         [](R& r, const V& v) { return assign(r.sampling.skip_special, read_bool(v)); }},
         {"top_k", [](R& r, const V& v) { return read_top_k(r.sampling.top_k, v); }},
         {"seed",
          [](R& r, const V& v) {

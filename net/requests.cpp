@@ -13,16 +13,11 @@ constexpr std::uint32_t kDefaultCompletionTokens = 16;  // OpenAI's
 std::vector<NeutralField> sampling_neutral() {
     return {
         {"n", {"1"}},
-        {"presence_penalty", {"0"}},
-        {"frequency_penalty", {"0"}},
-        {"repetition_penalty", {"1"}},
         {"length_penalty", {"1"}},
-        {"min_tokens", {"0"}},
-        {"logit_bias", {"{}"}},
         {"use_beam_search", {"false"}},
-        {"cache_salt", {}},
-        {"skip_special_tokens", {"true"}},
-        {"include_stop_str_in_output", {"false"}},
+        {"dry_multiplier", {"0"}},
+        {"top_n_sigma", {"-1", "0"}},
+        {"mirostat", {"0"}},
         {"prompt_logprobs", {}},
         {"truncate_prompt_tokens", {}},
         {"response_format", {R"({"type":"text"})"}},
@@ -34,7 +29,13 @@ Schema<Request> schema_of(std::vector<Field<Request>> own, std::vector<NeutralFi
     Schema<Request> schema{
         common_fields<Request>(),
         std::move(neutral),
-        {"prompt_cache_key", "prompt_cache_retention", "prompt_cache_options", "safety_identifier", "user"}};
+        {"prompt_cache_key", "prompt_cache_retention", "prompt_cache_options", "safety_identifier", "user",
+         // No prefixes are shared between requests, so there is nothing that salt could part.
+         "cache_salt",
+         // Without effect while dry_multiplier is 0.
+         "dry_base", "dry_allowed_length", "dry_sequence_breakers", "dry_penalty_last_n",
+         // As in vLLM with fast tokenizers: they put no spaces there.
+         "spaces_between_special_tokens"}};
     schema.fields.insert(schema.fields.end(), own.begin(), own.end());
     for (const NeutralField& field : sampling_neutral()) schema.neutral.push_back(field);
     return schema;

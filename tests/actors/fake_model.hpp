@@ -41,7 +41,11 @@ class FakeBackend final : public Backend {
         }
         output.tokens.clear();
         for (std::size_t l = 0; l < batch.logits_rows.size(); ++l) {
-            output.tokens.push_back(next_token(context_of(batch, batch.logits_rows[l]), batch.sampling[l]));
+            auto context = context_of(batch, batch.logits_rows[l]);
+            const auto& row = batch.sampling[l];
+            if (row.params.has_penalties() && row.history != context)
+                throw std::logic_error("the tokens that penalties look at are not the sequence's");
+            output.tokens.push_back(next_token(context, row));
         }
     }
     void copy_blocks(std::span<const BlockCopy> copies) override {

@@ -32,7 +32,13 @@ T through_the_wire(caf::actor_system& system, const T& value) {
     return back;
 }
 
-SamplingParams sampling() { return {0.7F, 0.9F, 0.05F, 40, 0xFFFFFFFFFFFFFFFFULL, 3}; }
+SamplingParams sampling() {
+    SamplingParams params{0.7F, 0.9F,  0.05F, 40, 0xFFFFFFFFFFFFFFFFULL, 3, 0.9F, 0.5F, 0.2F,
+                          1.1F, -0.5F, 2.0F,  7};
+    params.end_tokens = {2, 3};
+    params.logit_bias = {{5, -std::numeric_limits<float>::infinity()}, {6, 1.5F}};
+    return params;
+}
 
 }  // namespace
 
@@ -55,6 +61,16 @@ TEST_CASE("messages survive the wire") {
     request.sampling.seed = 0;
     request.sampling.stop = {"", "\n\n", std::string("\0x", 2)};
     request.sampling.stop_token_ids = {5};
+    request.sampling.typical_p = 0.5F;
+    request.sampling.xtc_probability = 0.0F;
+    request.sampling.xtc_threshold = 0.1F;
+    request.sampling.repetition_penalty = 1.5F;
+    request.sampling.presence_penalty = -2.0F;
+    request.sampling.frequency_penalty = 2.0F;
+    request.sampling.min_tokens = 3;
+    request.sampling.logit_bias = {{1, 100.0F}, {2, -100.0F}};
+    request.sampling.include_stop = true;
+    request.sampling.skip_special = false;
     check(request);
     request.prompt = TokenPrompt{{1, 2, 3}};
     check(request);

@@ -44,6 +44,41 @@ TEST_CASE("a stop string ends the output before it, also across tokens") {
     CHECK(troupe.gauge("kv_cache_usage_perc") == 0);
 }
 
+TEST_CASE("a stop string can stay in the output, and is not looked for before min_tokens") {
+    TroupeFixture troupe;
+    troupe.start();
+    auto whole = troupe.submit(TroupeFixture::request("whole", prompt, 20));
+    troupe.simulation.run();
+    auto request = TroupeFixture::request("kept", prompt, 20);
+    request.sampling.stop = {whole->text.substr(5, 4)};
+    request.sampling.include_stop = true;
+    auto kept = troupe.submit(request);
+    request.id = "late";
+    request.sampling.min_tokens = 20;
+    auto late = troupe.submit(request);
+    troupe.simulation.run();
+    const auto end = whole->text.find(request.sampling.stop[0]) + 4;
+    CHECK(kept->text == whole->text.substr(0, end));
+    CHECK(kept->finished->reason == FinishReason::stop);
+    CHECK(late->text == whole->text);
+    CHECK(late->finished->reason == FinishReason::length);
+}
+
+TEST_CASE("sampling parameters that cannot be served are refused by name") {
+    TroupeFixture troupe;
+    troupe.start();
+    auto bias = TroupeFixture::request("bias", prompt, 20);
+    bias.sampling.logit_bias = {{1, 1.0F}, {512, 1.0F}};
+    auto longer = TroupeFixture::request("longer", prompt, 20);
+    longer.sampling.min_tokens = 21;
+    const auto bias_reader = troupe.submit(bias), longer_reader = troupe.submit(longer);
+    troupe.simulation.run();
+    REQUIRE(bias_reader->finished);
+    CHECK(bias_reader->finished->error->param == "logit_bias");
+    REQUIRE(longer_reader->finished);
+    CHECK(longer_reader->finished->error->param == "min_tokens");
+}
+
 TEST_CASE("one more than there are places is refused, and a place that frees is given again") {
     TroupeFixture troupe;
     troupe.max_live = 2;

@@ -23,8 +23,11 @@ inline std::uint64_t kv_of(std::uint64_t before, TokenId token, std::uint64_t po
     return mix(mix(before, static_cast<std::uint64_t>(token) + 1), position);
 }
 
-inline TokenId draw(std::uint64_t attention, const SamplingParams& sampling, std::uint32_t position) {
-    return static_cast<TokenId>(mix(mix(attention, sampling.seed), position) % vocabulary);
+// With penalties it looks at the tokens that came before, too.
+inline TokenId draw(std::uint64_t attention, const SamplingRow& row) {
+    for (const TokenId token : row.history) attention = mix(attention, static_cast<std::uint64_t>(token));
+    attention = mix(attention, row.num_prompt_tokens);
+    return static_cast<TokenId>(mix(mix(attention, row.params.seed), row.position) % vocabulary);
 }
 
 // The backend: executes ForwardBatches on a pool of hashes.
@@ -63,8 +66,7 @@ class FakeModel {
             const auto context = static_cast<std::uint64_t>(batch.context_lens[row]);
             for (std::uint64_t position = 0; position < context; ++position)
                 attention = mix(attention, at(position));
-            const SamplingRow& sampling = batch.sampling[sampled.size()];
-            sampled.push_back(draw(attention, sampling.params, sampling.position));
+            sampled.push_back(draw(attention, batch.sampling[sampled.size()]));
         }
         return sampled;
     }
@@ -104,7 +106,12 @@ inline Reference run_alone(const SequenceSpec& spec, const std::vector<TokenId>&
     };
     for (std::uint32_t i = 0; i < spec.num_prompt_tokens; ++i) take(spec.tokens[i]);
     while (reference.generated.size() < spec.stop.max_tokens && position < max_model_len) {
-        const TokenId token = draw(attention, spec.sampling, static_cast<std::uint32_t>(position));
+        SamplingRow row{spec.sampling, static_cast<std::uint32_t>(position), spec.num_prompt_tokens, {}};
+        if (spec.sampling.has_penalties()) {
+            row.history.assign(spec.tokens.begin(), spec.tokens.begin() + spec.num_prompt_tokens);
+            row.history.insert(row.history.end(), reference.generated.begin(), reference.generated.end());
+        }
+        const TokenId token = draw(attention, row);
         reference.generated.push_back(token);
         take(token);
         if (ends(token)) {

@@ -70,6 +70,23 @@ TEST_CASE("a token that could not be drawn is reported, and no step planned ahea
     CHECK(batch->input_ids.at(0) >= 0);  // a token of the vocabulary
 }
 
+TEST_CASE("penalties see the sequence's tokens, the one of the step before included; others cost no copy") {
+    InputBatch mirror(4, 8);
+    StepPlan first = plan_of(1, {{7, 2, RowKind::sample}, {8, 2, RowKind::sample}});
+    first.added = {added(7, {10, 11}, {4}), added(8, {10, 11}, {5})};
+    first.added[0].sampling.frequency_penalty = 0.5F;
+    auto batch = mirror.begin(first);
+    REQUIRE(batch.ok());
+    CHECK(batch->sampling[0].history == std::vector<TokenId>{10, 11});
+    CHECK(batch->sampling[0].num_prompt_tokens == 2);
+    CHECK(batch->sampling[1].history.empty());
+    REQUIRE(mirror.complete(std::vector<TokenId>{12, 13}).ok());
+    batch = mirror.begin(plan_of(2, {{7, 1, RowKind::sample}}));
+    REQUIRE(batch.ok());
+    CHECK(batch->sampling[0].history == std::vector<TokenId>{10, 11, 12});
+    CHECK(batch->sampling[0].num_prompt_tokens == 2);
+}
+
 TEST_CASE("a replaced last block takes the old one's place") {
     InputBatch mirror(4, 8);
     StepPlan first = plan_of(1, {{7, 3, RowKind::sample}});

@@ -80,6 +80,7 @@ void Simulation::arrive() {
     for (std::uint32_t i = 0; i < spec.num_prompt_tokens; ++i)
         spec.tokens.push_back(static_cast<TokenId>(upto(2)));
     spec.sampling.seed = upto(3);
+    if (upto(3) == 0) spec.sampling.presence_penalty = 1.0F;
     spec.stop.max_tokens = 1 + upto(world_.max_tokens);
     spec.stop.ignore_eos = upto(2) == 0;
     if (upto(4) == 0) spec.stop.stop_token_ids = {static_cast<TokenId>(upto(vocabulary))};

@@ -48,9 +48,21 @@ TEST_CASE("A wrong value is refused with its field, what it is and what is allow
         {R"("temperature":1,"temperature":1)", "temperature", "temperature is given twice"},
         {R"("n":2)", "n", "n is not supported yet: leave it out or set it to 1 (got 2)"},
         {R"("logprobs":true)", "logprobs", "logprobs is not supported yet"},
-        {R"("presence_penalty":0.5)", "presence_penalty", "presence_penalty is not supported yet"},
+        {R"("presence_penalty":2.5)", "presence_penalty",
+         "presence_penalty must be a number between -2 and 2, got 2.5"},
+        {R"("frequency_penalty":-3)", "frequency_penalty", "between -2 and 2, got -3"},
+        {R"("repetition_penalty":0)", "repetition_penalty", "between 0.01 and 100, got 0"},
+        {R"("typical_p":0)", "typical_p", "typical_p must be a number above 0 and up to 1, got 0"},
+        {R"("xtc_probability":1.5)", "xtc_probability", "between 0 and 1, got 1.5"},
+        {R"("min_tokens":-1)", "min_tokens", "min_tokens must be an integer between 0"},
+        {R"("dry_multiplier":0.8)", "dry_multiplier", "dry_multiplier is not supported yet"},
+        {R"("logit_bias":[])", "logit_bias", "logit_bias must be an object of at most 1024 members"},
+        {R"("logit_bias":{"x":1})", "logit_bias", "holds \"x\", which is no token id"},
+        {R"("logit_bias":{"01":1})", "logit_bias", "holds \"01\", which is no token id"},
+        {R"("logit_bias":{"-1":1})", "logit_bias", "holds \"-1\", which is no token id"},
+        {R"("logit_bias":{"7":101})", "logit_bias.7", "logit_bias.7 must be a number between -100 and 100"},
+        {R"("logit_bias":{"7":1,"7":2})", "logit_bias.7", "logit_bias.7 is given twice"},
         {R"("tools":[{"type":"function"}])", "tools", "tools is not supported yet"},
-        {R"("logit_bias":{"1":5})", "logit_bias", "logit_bias is not supported yet"},
         {R"("response_format":{"type":"json_object"})", "response_format",
          "response_format is not supported yet"},
     }));
@@ -77,6 +89,9 @@ TEST_CASE("Sampling fields arrive") {
     auto request = parse_chat(
         R"({"model":"m","messages":[{"role":"user","content":"x"}],"temperature":0.5,"top_p":1,"top_k":-1,"min_p":0.1,
             "seed":-1,"stop":"END","stop_token_ids":[2,3],"ignore_eos":true,"max_tokens":5,"max_completion_tokens":7,
+            "typical_p":0.9,"xtc_probability":0.5,"xtc_threshold":0.2,"repetition_penalty":1.1,"presence_penalty":-2,
+            "frequency_penalty":2,"logit_bias":{"7":-100,"50256":1.5},"min_tokens":3,"skip_special_tokens":false,
+            "include_stop_str_in_output":true,"spaces_between_special_tokens":false,"cache_salt":"s",
             "priority":-3,"deadline_ms":1000,"stream":true,"stream_options":{"include_usage":true},"store":true})",
         unknown);
     REQUIRE(request.ok());
@@ -88,6 +103,16 @@ TEST_CASE("Sampling fields arrive") {
     CHECK(sampling.stop_token_ids == std::vector<TokenId>{2, 3});
     CHECK(sampling.ignore_eos);
     CHECK(sampling.max_tokens == 7);
+    CHECK(sampling.typical_p == 0.9F);
+    CHECK(sampling.xtc_probability == 0.5F);
+    CHECK(sampling.xtc_threshold == 0.2F);
+    CHECK(sampling.repetition_penalty == 1.1F);
+    CHECK(sampling.presence_penalty == -2.0F);
+    CHECK(sampling.frequency_penalty == 2.0F);
+    CHECK(sampling.logit_bias == std::vector<LogitBias>{{7, -100.0F}, {50256, 1.5F}});
+    CHECK(sampling.min_tokens == 3);
+    CHECK_FALSE(sampling.skip_special);
+    CHECK(sampling.include_stop);
     CHECK(request->priority == -3);
     CHECK(request->deadline_ms == 1000);
     CHECK(request->include_usage);

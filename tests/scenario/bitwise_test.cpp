@@ -53,6 +53,15 @@ std::vector<Load> make_load() {
         made.spec.sampling.temperature = shape.temperature;
         made.spec.sampling.top_p = id % 3 == 0 ? 0.9F : 1.0F;
         made.spec.sampling.seed = 1000 + id;
+        if (id % 2 == 0) {  // what looks at the sequence's other tokens, and not at the logits alone
+            made.spec.sampling.repetition_penalty = 1.3F;
+            made.spec.sampling.frequency_penalty = 0.25F;
+            made.spec.sampling.typical_p = 0.9F;
+            made.spec.sampling.xtc_probability = 0.5F;
+            made.spec.sampling.min_tokens = 3;
+            made.spec.sampling.end_tokens = end_tokens;
+            made.spec.sampling.logit_bias = {{5, 2.0F}, {6, -100.0F}};
+        }
         made.spec.stop = {shape.max_tokens, shape.ignore_eos, {}};
     }
     return load;
@@ -76,7 +85,9 @@ Reference run_alone(const RandomModel& model, Compute compute, const SequenceSpe
     while (made.tokens.size() < spec.stop.max_tokens) {
         made.logits.push_back(runner.step({{&sequence, new_tokens}}).back());
         const auto position = static_cast<std::uint32_t>(sequence.computed);
-        const TokenId token = sampler.sample(made.logits.back(), {spec.sampling, position});
+        const std::vector<TokenId> history(sequence.ids.begin(), sequence.ids.begin() + position);
+        const TokenId token =
+            sampler.sample(made.logits.back(), {spec.sampling, position, spec.num_prompt_tokens, history});
         made.tokens.push_back(token);
         sequence.ids[position] = token;
         new_tokens = 1;

@@ -2,13 +2,16 @@
 // the element type of the cache. K lies with 16 tokens side by side, so that a vector holds 16 scores and
 // none needs a horizontal sum; V lies with dimensions side by side. Every score is one chain of fused
 // multiply-adds over the dimensions, every value one chain over the tokens, both ascending: tiles only choose
-// what is done together.
+// what is done together. What a query does not see, because it comes later or has left the window, is hidden
+// in the scores and left out of the values: never a masked product, which could bring in a NaN from memory
+// that holds another sequence's leavings.
 #pragma once
 #include <cstddef>
 #include <limits>
 #include <utility>
 
 #include "cpu/float_kernels.hpp"
+#include "cpu/vec_math.hpp"
 
 namespace troupe {
 
@@ -53,25 +56,35 @@ struct AttentionKernel {
         }
     }
 
+    // Groups [group, num_groups).
     template <std::size_t R>
-    static void scores(const AttentionPiece& piece, std::size_t num_groups) {
-        std::size_t group = 0;
+    static void scores(const AttentionPiece& piece, std::size_t group, std::size_t num_groups) {
         for (; group + 2 <= num_groups; group += 2) score_tile<R, 2>(piece, group, num_groups);
         if (group < num_groups) score_tile<R, 1>(piece, group, num_groups);
     }
 
-    // Scores of a row to exp(score - maximum), with their maximum and sum; `count` tokens are visible.
-    static void softmax(float* scores, std::size_t count, float& maximum, float& sum) {
+    static void cap_scores(float* scores, std::size_t begin, std::size_t end, float cap) {
+        const V most = V::broadcast(cap);
+        for (std::size_t i = begin; i < end; i += lanes) {
+            (most * tanh(V::load(scores + i) / most)).store(scores + i);
+        }
+    }
+
+    // Scores of a row to exp(score - maximum), with their maximum and sum; tokens [first, count) are visible.
+    static void softmax(float* scores, std::size_t first, std::size_t count, float& maximum, float& sum) {
         constexpr float hidden = -std::numeric_limits<float>::infinity();
+        const std::size_t begin = first / lanes * lanes;
+        for (std::size_t i = begin; i < first; ++i) scores[i] = hidden;
         for (std::size_t i = count; i % lanes != 0; ++i) scores[i] = hidden;
-        V top = V::load(scores);
-        for (std::size_t i = lanes; i < count; i += lanes) top = max(top, V::load(scores + i));
+        V top = V::load(scores + begin);
+        for (std::size_t i = begin + lanes; i < count; i += lanes) top = max(top, V::load(scores + i));
         maximum = top.max();
         const V subtracted = V::broadcast(maximum);
         V total = V::zero();
-        for (std::size_t i = 0; i < count; i += lanes) {
+        for (std::size_t i = begin; i < count; i += lanes) {
             const std::size_t live = count - i < lanes ? count - i : lanes;
-            const V p = exp(V::load(scores + i) - subtracted).first(live);
+            V p = exp(V::load(scores + i) - subtracted).first(live);
+            if (i < first) p = p.from(first - i);
             total = total + p;
             p.store(scores + i);
         }
@@ -127,7 +140,7 @@ struct AttentionKernel {
         if (dim < width) value_tile<R, 1>(piece, row, begin, end, dim);
     }
 
-    using ScoresFunction = void (*)(const AttentionPiece&, std::size_t);
+    using ScoresFunction = void (*)(const AttentionPiece&, std::size_t, std::size_t);
     using ValuesFunction = void (*)(const AttentionPiece&, std::size_t, std::size_t, std::size_t);
     struct Tiles {  // [rows - 1]
         ScoresFunction scores[max_attention_rows];
@@ -139,28 +152,46 @@ struct AttentionKernel {
     }
     static constexpr Tiles tiles = make_tiles(std::make_index_sequence<max_attention_rows>());
 
+    static std::size_t first_of(const AttentionPiece& piece, std::size_t query) {
+        const std::int64_t first = piece.first + static_cast<std::int64_t>(query);
+        return first > 0 ? static_cast<std::size_t>(first) : 0;
+    }
+    static std::size_t end_of(const AttentionPiece& piece, std::size_t query) {
+        const std::size_t end = piece.visible + query;
+        return end < attention_piece ? end : attention_piece;
+    }
+
     static void attend(const AttentionPiece& piece) {
         const std::size_t rows = piece.num_queries * piece.heads;
-        const auto visible = [&](std::size_t query) {
-            const std::size_t count = piece.visible + query;
-            return count < attention_piece ? count : attention_piece;
-        };
-        const std::size_t most = visible(piece.num_queries - 1);
-        tiles.scores[rows - 1](piece, (most + lanes - 1) / lanes);
+        const std::size_t last = piece.num_queries - 1;
+        tiles.scores[rows - 1](piece, first_of(piece, 0) / lanes, (end_of(piece, last) + lanes - 1) / lanes);
         for (std::size_t row = 0; row < rows; ++row) {
-            softmax(piece.scores + row * attention_piece, visible(row / piece.heads), piece.maximum[row],
-                    piece.sum[row]);
+            const std::size_t first = first_of(piece, row / piece.heads);
+            const std::size_t end = end_of(piece, row / piece.heads);
+            float* scores = piece.scores + row * attention_piece;
+            if (piece.softcap != 0.0F) cap_scores(scores, first / lanes * lanes, end, piece.softcap);
+            softmax(scores, first, end, piece.maximum[row], piece.sum[row]);
         }
         const std::size_t width = padded_head_dim(piece.head_dim);
         for (std::size_t i = 0; i < rows * width; i += lanes) V::zero().store(piece.values + i);
-        // What all queries see together, then what later queries see besides: no masked product, which could
-        // bring in a NaN from memory that holds another sequence's leavings.
-        tiles.values[rows - 1](piece, 0, 0, visible(0));
-        for (std::size_t query = 1; query < piece.num_queries; ++query) {
-            if (visible(query) > visible(0)) {
-                tiles.values[piece.heads - 1](piece, query * piece.heads, visible(0), visible(query));
-            }
+        // What earlier queries alone see, what all see together, what later queries alone see.
+        const std::size_t begin = first_of(piece, last);
+        const std::size_t end = end_of(piece, 0);
+        if (begin >= end) {  // a window shorter than the tile
+            for (std::size_t query = 0; query <= last; ++query)
+                query_values(piece, query, first_of(piece, query), end_of(piece, query));
+            return;
         }
+        for (std::size_t query = 0; query < last; ++query)
+            query_values(piece, query, first_of(piece, query), begin);
+        tiles.values[rows - 1](piece, 0, begin, end);
+        for (std::size_t query = 1; query <= last; ++query)
+            query_values(piece, query, end, end_of(piece, query));
+    }
+
+    static void query_values(const AttentionPiece& piece, std::size_t query, std::size_t begin,
+                             std::size_t end) {
+        if (begin < end) tiles.values[piece.heads - 1](piece, query * piece.heads, begin, end);
     }
 };
 

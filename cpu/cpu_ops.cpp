@@ -153,7 +153,7 @@ void CpuOps::store_token(std::uint32_t layer, std::size_t slot, const float* k, 
 }
 
 void CpuOps::attention(std::uint32_t layer, const ForwardBatch&, Rows q, Rows out) {
-    attention_.run(layer, q.data, q.stride, out.data, out.stride);
+    attention_.run(layer, q.data, q.stride, model_.parameters().layers[layer].sinks, out.data, out.stride);
 }
 
 void CpuOps::activate_multiply(Activation activation, Rows gate, Rows up) {

@@ -26,9 +26,14 @@ struct AttentionPiece {
     std::size_t num_queries = 0;
     std::size_t heads = 0;
     std::size_t head_dim = 0;
-    std::size_t visible = 0;   // tokens of the piece that query 0 sees, >= 1; query i sees i more, up to 256
+    // Query i sees the piece's tokens [max(0, first + i), min(256, visible + i)), at least one. A negative
+    // `first` is the start of a sliding window that began in an earlier piece, or at no token at all.
+    std::int64_t first = 0;
+    std::size_t visible = 0;
+    float softcap = 0.0F;      // scores become softcap * tanh(score / softcap); 0: they stay
     const float* q = nullptr;  // [head_dim][rows], scaled
-    const void* k[groups_per_piece];  // per group of 16 tokens, its first token's K: [head_dim] at k_stride
+    // Of each group of 16 tokens that a query sees one of:
+    const void* k[groups_per_piece];  // its first token's K: [head_dim] at k_stride
     const void* v[groups_per_piece];  // [16][padded head_dim]
     std::size_t k_stride = 0;         // elements between dimensions
     float* scores = nullptr;          // scratch [rows][256]

@@ -1,6 +1,6 @@
 // Causal attention of a ragged batch to the paged cache, shared out over the pool. A row's arithmetic is
 // fixed by its own context (float_kernels.hpp); what is chosen here is only which rows go together, and who
-// does them.
+// does them. Scale, soft cap and each layer's sliding window are the spec's.
 #pragma once
 #include <cstddef>
 #include <cstdint>
@@ -22,8 +22,11 @@ class PagedAttention {
     // Shares out the batch's (token, head) rows; the batch must stay for the calls of run() that follow.
     void plan(const ForwardBatch& batch);
 
-    // out[t] = attention of q[t], both [T][num_heads * head_dim]; strides in floats.
-    void run(std::uint32_t layer, const float* q, std::size_t q_stride, float* out, std::size_t out_stride);
+    // out[t] = attention of q[t], both [T][num_heads * head_dim]; strides in floats. `sinks`, if not empty,
+    // is a score for each head that takes part in its softmax but has no value (Xiao et al., 2023, "Efficient
+    // Streaming Language Models with Attention Sinks", as gpt-oss learns them).
+    void run(std::uint32_t layer, const float* q, std::size_t q_stride, std::span<const float> sinks,
+             float* out, std::size_t out_stride);
 
   private:
     // Consecutive tokens of one sequence, and query heads that share a KV head.
@@ -34,7 +37,7 @@ class PagedAttention {
         std::size_t position = 0;  // of the first token
         std::size_t first_head = 0;
         std::size_t num_heads = 0;
-        std::size_t num_pieces() const { return (position + num_queries - 1) / attention_piece + 1; }
+        std::size_t end_piece() const { return (position + num_queries - 1) / attention_piece + 1; }
     };
     // Rows' results of one piece, or of several merged: maximum[12], sum[12], values[12][v_stride].
     struct Part {
@@ -46,31 +49,58 @@ class PagedAttention {
         std::size_t tile = 0;
         std::size_t piece = 0;
     };
+    // What layers of one window share. A query at position p sees the positions from p + 1 - window.
+    struct Window {
+        std::int64_t size = 0;                 // far above any position: none
+        std::vector<Unit> units;               // empty: whole tiles are shared out
+        std::vector<std::size_t> first_units;  // of each tile
+        // Negative where the window begins before the sequence.
+        std::int64_t first(std::size_t position) const {
+            return static_cast<std::int64_t>(position) + 1 - size;
+        }
+        std::size_t first_piece(std::size_t position) const {
+            return first(position) < 0 ? 0 : static_cast<std::size_t>(first(position)) / attention_piece;
+        }
+    };
+    struct Run {  // the arguments of run()
+        std::uint32_t layer = 0;
+        const Window& window;
+        const float* q = nullptr;
+        std::size_t q_stride = 0;
+        std::span<const float> sinks;
+        float* out = nullptr;
+        std::size_t out_stride = 0;
+    };
     struct Scratch {
         std::vector<float> q, scores, parts;
         std::vector<std::byte> gathered;
     };
 
     void add_tiles(const ForwardBatch& batch, std::size_t row);
+    void add_units(Window& window);
     Part part_at(std::vector<float>& memory, std::size_t index) const;
-    void attend_piece(std::uint32_t layer, const Tile& tile, std::size_t piece, const float* q,
-                      std::size_t stride, Scratch& scratch, const Part& part);
-    void locate(std::uint32_t layer, const Tile& tile, std::size_t piece, std::size_t num_tokens,
-                Scratch& scratch, AttentionPiece& args);
+    void attend_tile(const Run& run, const Tile& tile, Scratch& scratch);
+    void attend_piece(const Run& run, const Tile& tile, std::size_t piece, Scratch& scratch,
+                      const Part& part);
+    void locate(std::uint32_t layer, const Tile& tile, std::size_t piece, std::size_t first_token,
+                std::size_t end_token, Scratch& scratch, AttentionPiece& args);
     void gather(std::uint32_t layer, const Tile& tile, std::size_t first, std::size_t count, std::byte* k,
                 std::byte* v);
-    void merge(const Tile& tile, std::size_t piece, const Part& into, const Part& later) const;
-    void finish(const Tile& tile, const Part& part, float* out, std::size_t stride) const;
+    void merge(const Window& window, const Tile& tile, std::size_t piece, const Part& into,
+               const Part& later) const;
+    void finish(const Run& run, const Tile& tile, const Part& part) const;
 
     const ModelSpec& spec_;
     const FloatKernels& kernels_;
     CpuKvPool& cache_;
     ComputePool& pool_;
+    float scale_;
     std::size_t part_floats_;
     std::vector<Tile> tiles_;
-    std::vector<Unit> units_;              // empty: whole tiles are shared out
-    std::vector<std::size_t> first_unit_;  // of each tile
+    std::vector<Window> windows_;             // the different ones
+    std::vector<std::size_t> layer_windows_;  // of each layer, index into windows_
     std::vector<float> unit_parts_;
+    std::vector<float> no_values_;  // a sink's: zeros
     std::vector<Scratch> scratch_;  // of each thread
 };
 

@@ -39,6 +39,9 @@ struct VecAvx512 {
     void store(Half* to, std::size_t count) const { _mm256_mask_storeu_epi16(to, below(count), half()); }
 
     VecAvx512 first(std::size_t count) const { return {_mm512_maskz_mov_ps(below(count), v)}; }
+    VecAvx512 from(std::size_t start) const {
+        return {_mm512_maskz_mov_ps(static_cast<__mmask16>(~below(start)), v)};
+    }
 
     float sum() const {
         const __m256 a = _mm256_add_ps(_mm512_castps512_ps256(v), _mm512_extractf32x8_ps(v, 1));
@@ -54,6 +57,12 @@ struct VecAvx512 {
     friend VecAvx512 operator/(VecAvx512 a, VecAvx512 b) { return {_mm512_div_ps(a.v, b.v)}; }
     friend VecAvx512 max(VecAvx512 a, VecAvx512 b) { return {_mm512_max_ps(a.v, b.v)}; }
     friend VecAvx512 fma(VecAvx512 a, VecAvx512 b, VecAvx512 c) { return {_mm512_fmadd_ps(a.v, b.v, c.v)}; }
+
+    // Lanes of `below` where |x| < bound or x is NaN, else of `other`.
+    friend VecAvx512 choose_below(VecAvx512 x, float bound, VecAvx512 below, VecAvx512 other) {
+        const __mmask16 mask = _mm512_cmp_ps_mask(_mm512_abs_ps(x.v), _mm512_set1_ps(bound), _CMP_NGE_UQ);
+        return {_mm512_mask_mov_ps(other.v, mask, below.v)};
+    }
 
     // exp_f32() on each lane.
     friend VecAvx512 exp(VecAvx512 x) {

@@ -43,6 +43,12 @@ struct VecPortable {
         for (std::size_t i = count; i < lanes; ++i) r.v[i] = 0.0F;
         return r;
     }
+    // Lanes from `start` on, zero elsewhere.
+    VecPortable from(std::size_t start) const {
+        VecPortable r = *this;
+        for (std::size_t i = 0; i < start; ++i) r.v[i] = 0.0F;
+        return r;
+    }
     // Pairwise: lanes 8 apart, then 4, 2, 1.
     float sum() const {
         VecPortable r = *this;
@@ -75,6 +81,12 @@ struct VecPortable {
     friend VecPortable fma(VecPortable a, VecPortable b, VecPortable c) {
         for (std::size_t i = 0; i < lanes; ++i) c.v[i] = __builtin_fmaf(a.v[i], b.v[i], c.v[i]);
         return c;
+    }
+    friend VecPortable choose_below(VecPortable x, float bound, VecPortable below, VecPortable other) {
+        for (std::size_t i = 0; i < lanes; ++i) {
+            if (!(__builtin_fabsf(x.v[i]) >= bound)) other.v[i] = below.v[i];
+        }
+        return other;
     }
     friend VecPortable exp(VecPortable x) {
         for (float& lane : x.v) lane = exp_f32(lane);

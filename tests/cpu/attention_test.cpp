@@ -1,92 +1,221 @@
 // Paged attention and the row-wise kernels against plain references in double.
 #include <cmath>
 #include <cstring>
+#include <limits>
+#include <memory>
 
 #include "cpu/paged_attention.hpp"
+#include "cpu/vec_math.hpp"
+#include "cpu/vec_portable.hpp"
 #include "tests/catch.hpp"
 #include "tests/cpu/random_tensor.hpp"
 
 namespace troupe {
 namespace {
 
-// softmax(q k^T / sqrt(d)) v over tokens [0, context).
-std::vector<double> reference_attention(const float* q, const std::vector<float>& k,
-                                        const std::vector<float>& v, std::size_t context, std::size_t stride,
-                                        std::size_t head_dim) {
-    std::vector<double> scores(context);
-    double top = -INFINITY;
-    for (std::size_t t = 0; t < context; ++t) {
-        for (std::size_t d = 0; d < head_dim; ++d) scores[t] += double{q[d]} * k[t * stride + d];
-        scores[t] /= std::sqrt(static_cast<double>(head_dim));
-        top = std::max(top, scores[t]);
-    }
-    double sum = 0.0;
-    for (double& score : scores) sum += score = std::exp(score - top);
-    std::vector<double> out(head_dim);
-    for (std::size_t t = 0; t < context; ++t) {
-        for (std::size_t d = 0; d < head_dim; ++d) out[d] += scores[t] / sum * v[t * stride + d];
-    }
-    return out;
-}
+constexpr std::size_t tokens = 600;
+constexpr std::size_t heads = 6;
+constexpr std::size_t kv_heads = 2;
+constexpr std::size_t head_dim = 40;
 
-void store(CpuKvPool& cache, std::size_t token, std::size_t head, const float* k, const float* v) {
-    const KvLayout& layout = cache.layout();
-    auto* k_to = reinterpret_cast<float*>(cache.k(static_cast<BlockId>(token / 16), 0, head)) + token % 16;
-    for (std::size_t d = 0; d < layout.head_dim; ++d) k_to[d * 16] = k[d];
-    std::memcpy(cache.v(static_cast<BlockId>(token / 16), 0, head) + token % 16 * layout.v_stride * 4, v,
-                layout.head_dim * 4);
-}
+struct Variant {
+    std::uint32_t window = 0;
+    float softcap = 0.0F;
+    float scale = 0.0F;
+    bool sinks = false;
+};
+const Variant variants[] = {{},
+                            {1},
+                            {2},
+                            {37},
+                            {255},
+                            {256},
+                            {257},
+                            {0, 4.0F},
+                            {0, 0, 0.3F},
+                            {0, 0, 0, true},
+                            {300},
+                            {599},
+                            {64, 0, 0, true},
+                            {270, 30.0F, 0.2F, true}};
+
+// A sequence's keys, values and queries, and what attention makes of them in double.
+struct Reference {
+    std::vector<float> q = random_rows(tokens * heads * head_dim, 1);
+    std::vector<float> k = random_rows(tokens * kv_heads * head_dim, 2);
+    std::vector<float> v = random_rows(tokens * kv_heads * head_dim, 3);
+    std::vector<float> sinks = random_rows(heads, 4);
+
+    struct Output {
+        std::vector<double> values;      // [head_dim]
+        std::vector<double> magnitudes;  // sums of the values' magnitudes
+        double score_error = 0.0;        // what the scores' roundings can add up to
+    };
+
+    Output attend(const Variant& variant, std::size_t position, std::size_t head) const {
+        const double scale = variant.scale != 0.0F ? variant.scale : 1.0 / std::sqrt(double{head_dim});
+        const std::size_t first =
+            variant.window == 0 || position < variant.window ? 0 : position + 1 - variant.window;
+        const float* query = &q[(position * heads + head) * head_dim];
+        const auto at = [&](const std::vector<float>& rows, std::size_t t) {
+            return &rows[(t * kv_heads + head / (heads / kv_heads)) * head_dim];
+        };
+        Output out{std::vector<double>(head_dim), std::vector<double>(head_dim)};
+        std::vector<double> scores;
+        double top = variant.sinks ? sinks[head] : -INFINITY;
+        for (std::size_t t = first; t <= position; ++t) {
+            double score = 0.0;
+            double magnitude = 0.0;
+            for (std::size_t d = 0; d < head_dim; ++d) {
+                score += double{query[d]} * at(k, t)[d] * scale;
+                magnitude += std::abs(double{query[d]} * at(k, t)[d] * scale);
+            }
+            out.score_error = std::max(out.score_error, (head_dim + 2) * 0x1p-24 * magnitude);
+            if (variant.softcap != 0.0F) {
+                score = variant.softcap * std::tanh(score / variant.softcap);
+                out.score_error = std::max(out.score_error, variant.softcap * 1e-6);
+            }
+            scores.push_back(score);
+            top = std::max(top, score);
+        }
+        double sum = variant.sinks ? std::exp(sinks[head] - top) : 0.0;
+        for (double& score : scores) sum += score = std::exp(score - top);
+        for (std::size_t t = first; t <= position; ++t) {
+            for (std::size_t d = 0; d < head_dim; ++d) {
+                out.values[d] += scores[t - first] / sum * at(v, t)[d];
+                out.magnitudes[d] += scores[t - first] / sum * std::abs(at(v, t)[d]);
+            }
+        }
+        return out;
+    }
+};
+
+// The sequence's cache in blocks of 16, and attention to it.
+struct Runner {
+    ModelSpec spec;
+    std::unique_ptr<CpuKvPool> cache;
+    ComputePool pool{2};
+    const Reference& reference;
+    const Variant& variant;
+
+    Runner(const Reference& from, const Variant& chosen) : reference(from), variant(chosen) {
+        spec.num_layers = 1;
+        spec.layers.resize(1);
+        spec.num_heads = heads;
+        spec.num_kv_heads = kv_heads;
+        spec.head_dim = head_dim;
+        spec.layers[0].sliding_window = variant.window;
+        spec.attention_softcap = variant.softcap;
+        spec.attention_scale = variant.scale;
+        cache = std::make_unique<CpuKvPool>(KvLayout(spec, KvType::f32, 16), tokens / 16 + 1);
+        for (std::size_t t = 0; t < tokens; ++t) {
+            const std::size_t at = t * kv_heads * head_dim;
+            for (std::size_t head = 0; head < kv_heads; ++head)
+                store(t, head, &reference.k[at + head * head_dim], &reference.v[at + head * head_dim]);
+        }
+    }
+
+    void store(std::size_t token, std::size_t head, const float* k, const float* v) {
+        const KvLayout& layout = cache->layout();
+        const auto block = static_cast<BlockId>(token / 16);
+        auto* k_to = reinterpret_cast<float*>(cache->k(block, 0, head)) + token % 16;
+        for (std::size_t d = 0; d < head_dim; ++d) k_to[d * 16] = k[d];
+        std::memcpy(cache->v(block, 0, head) + token % 16 * layout.v_stride * 4, v, head_dim * 4);
+    }
+
+    // Of tokens [first, end), as [end - first][heads * head_dim].
+    std::vector<float> attend(KernelPath path, std::size_t first, std::size_t end) {
+        ForwardBatch batch;
+        for (std::size_t t = first; t < end; ++t) {
+            batch.input_ids.push_back(0);
+            batch.positions.push_back(static_cast<std::int32_t>(t));
+        }
+        for (std::size_t b = 0; b < cache->num_blocks(); ++b)
+            batch.block_tables.push_back(static_cast<BlockId>(b));
+        batch.query_start = {0, static_cast<std::int32_t>(end - first)};
+        batch.context_lens = {static_cast<std::int32_t>(end)};
+        batch.block_table_start = {0, static_cast<std::int32_t>(cache->num_blocks())};
+        PagedAttention attention(spec, float_kernels(path), *cache, pool);
+        attention.plan(batch);
+        constexpr std::size_t stride = heads * head_dim;
+        std::vector<float> out((end - first) * stride);
+        attention.run(0, &reference.q[first * stride], stride,
+                      variant.sinks ? std::span<const float>(reference.sinks) : std::span<const float>(),
+                      out.data(), stride);
+        return out;
+    }
+};
 
 }  // namespace
 
 TEST_CASE("Attention over several pieces agrees with a reference in double") {
-    for (const KernelPath path : {KernelPath::portable, best_kernel_path()}) {
-        ModelSpec spec;
-        spec.num_layers = 1;
-        spec.layers.resize(1);
-        spec.num_heads = 6;
-        spec.num_kv_heads = 2;
-        spec.head_dim = 40;
-        constexpr std::size_t tokens = 600;
-        const std::size_t q_stride = spec.num_heads * spec.head_dim;
-        const std::size_t kv_stride = spec.num_kv_heads * spec.head_dim;
-        const auto q = random_rows(tokens * q_stride, 1);
-        const auto k = random_rows(tokens * kv_stride, 2);
-        const auto v = random_rows(tokens * kv_stride, 3);
-        CpuKvPool cache(KvLayout(spec, KvType::f32, 16), 38);
-        ForwardBatch batch;
-        for (std::size_t t = 0; t < tokens; ++t) {
-            batch.input_ids.push_back(0);
-            batch.positions.push_back(static_cast<std::int32_t>(t));
-            for (std::size_t head = 0; head < 2; ++head) {
-                store(cache, t, head, &k[t * kv_stride + head * 40], &v[t * kv_stride + head * 40]);
-            }
-        }
-        for (BlockId block = 0; block < 38; ++block) batch.block_tables.push_back(block);
-        batch.query_start = {0, tokens};
-        batch.context_lens = {tokens};
-        batch.block_table_start = {0, 38};
-        ComputePool pool(2);
-        PagedAttention attention(spec, float_kernels(path), cache, pool);
-        attention.plan(batch);
-        std::vector<float> out(q.size());
-        attention.run(0, q.data(), q_stride, out.data(), q_stride);
-        for (const std::size_t t : {0, 1, 15, 16, 254, 255, 256, 257, 511, 512, 599}) {
-            for (std::size_t head = 0; head < 6; ++head) {
-                const std::vector<float> k_head(k.begin() + static_cast<std::ptrdiff_t>(head / 3 * 40),
-                                                k.end());
-                const std::vector<float> v_head(v.begin() + static_cast<std::ptrdiff_t>(head / 3 * 40),
-                                                v.end());
-                const auto expected =
-                    reference_attention(&q[t * q_stride + head * 40], k_head, v_head, t + 1, kv_stride, 40);
-                // Scores reach hundreds here; a score's rounding is a relative error of its weight.
-                for (std::size_t d = 0; d < 40; ++d) {
-                    REQUIRE(out[t * q_stride + head * 40 + d] ==
-                            Approx(expected[d]).margin(2e-3).epsilon(1e-3));
+    const Reference reference;
+    for (const Variant& variant : variants) {
+        Runner runner(reference, variant);
+        for (const KernelPath path : {KernelPath::portable, best_kernel_path()}) {
+            const std::vector<float> out = runner.attend(path, 0, tokens);
+            for (const std::size_t t : {0, 1, 15, 16, 40, 254, 255, 256, 257, 300, 511, 512, 555, 599}) {
+                for (std::size_t head = 0; head < heads; ++head) {
+                    const Reference::Output expected = reference.attend(variant, t, head);
+                    // A score's error is a relative error of its weight, and of the sum that divides it.
+                    const double relative = std::expm1(2.0 * expected.score_error) + 2e-6 + t * 0x1p-23;
+                    INFO("window " << variant.window << ", cap " << variant.softcap << ", sinks "
+                                   << variant.sinks << ", token " << t << ", head " << head);
+                    for (std::size_t d = 0; d < head_dim; ++d) {
+                        const double error = out[(t * heads + head) * head_dim + d] - expected.values[d];
+                        REQUIRE(std::abs(error) <= relative * expected.magnitudes[d] + 1e-30);
+                    }
                 }
             }
         }
     }
+}
+
+TEST_CASE("Attention alone, in chunks and as a whole has the same bits, on every path") {
+    const Reference reference;
+    constexpr std::size_t row = heads * head_dim;
+    for (const Variant& variant : variants) {
+        INFO("window " << variant.window << ", cap " << variant.softcap << ", sinks " << variant.sinks);
+        Runner runner(reference, variant);
+        const std::vector<float> whole = runner.attend(best_kernel_path(), 0, tokens);
+        CHECK(runner.attend(KernelPath::portable, 0, tokens) == whole);
+        for (const std::size_t chunk : {1, 7, 130}) {
+            for (std::size_t first = 0; first < tokens; first += chunk) {
+                const std::size_t end = std::min(tokens, first + chunk);
+                const auto part = runner.attend(best_kernel_path(), first, end);
+                REQUIRE(std::equal(part.begin(), part.end(), whole.begin() + static_cast<long>(first * row)));
+            }
+        }
+    }
+}
+
+TEST_CASE("What has left the window does not matter, be it NaN") {
+    const Reference reference;
+    const std::vector<float> poison(head_dim, std::numeric_limits<float>::quiet_NaN());
+    for (const std::uint32_t window : {1U, 37U, 300U}) {
+        const Variant variant{window, 20.0F, 0.0F, true};
+        Runner runner(reference, variant);
+        const auto before = runner.attend(best_kernel_path(), 598, 600);
+        for (std::size_t t = 0; t + window < 599; ++t) {
+            for (std::size_t head = 0; head < kv_heads; ++head)
+                runner.store(t, head, poison.data(), poison.data());
+        }
+        CHECK(runner.attend(best_kernel_path(), 598, 600) == before);
+        CHECK(runner.attend(KernelPath::portable, 598, 600) == before);
+    }
+}
+
+TEST_CASE("The hyperbolic tangent is the true one to float32's accuracy, and NaN stays NaN") {
+    const auto tanh_of = [](float x) {
+        float out[16];
+        tanh(VecPortable::broadcast(x)).store(out);
+        return out[3];
+    };
+    for (float x = -12.0F; x < 12.0F; x += 0.0037F)
+        REQUIRE(std::abs(tanh_of(x) - std::tanh(double{x})) <= 4e-7 * std::abs(std::tanh(double{x})));
+    CHECK(tanh_of(1e30F) == 1.0F);
+    CHECK(tanh_of(1e-30F) == 1e-30F);
+    CHECK(std::isnan(tanh_of(std::numeric_limits<float>::quiet_NaN())));
 }
 
 TEST_CASE("Row-wise kernels agree with references, and the paths with each other") {

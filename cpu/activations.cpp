@@ -18,6 +18,7 @@ void Activations::bind(const float* x, std::size_t rows, std::size_t columns, st
         scales_.resize(rows * num_blocks());
         scaled_sums_.resize(rows * num_blocks());
         negated_sums_.resize(rows * num_blocks());
+        negated_half_sums_.resize(2 * rows * num_blocks());
     }
 }
 
@@ -36,6 +37,7 @@ void Activations::quantize_row(std::size_t m) {
                                    {.q = q_.data() + m * q_stride(),
                                     .scales = scales_.data() + block,
                                     .negated_sums = negated_sums_.data() + block,
+                                    .negated_half_sums = negated_half_sums_.data() + 2 * block,
                                     .scaled_sums = scaled_sums_.data() + block});
 }
 

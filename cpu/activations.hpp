@@ -40,6 +40,7 @@ class Activations {
     const float* scales() const { return scales_.data(); }
     const std::int32_t* negated_sums() const { return negated_sums_.data(); }  // -sum(q)
     const float* scaled_sums() const { return scaled_sums_.data(); }           // d * sum(q), rounded once
+    const std::int32_t* negated_half_sums() const { return negated_half_sums_.data(); }  // [2], of 16 each
 
   private:
     KernelPath path_;
@@ -47,7 +48,7 @@ class Activations {
     std::size_t rows_ = 0, columns_ = 0, x_stride_ = 0;
     std::vector<std::int8_t> q_;
     std::vector<float> scales_, scaled_sums_;
-    std::vector<std::int32_t> negated_sums_;
+    std::vector<std::int32_t> negated_sums_, negated_half_sums_;
 };
 
 }  // namespace troupe

@@ -46,67 +46,143 @@ const std::byte* prefetch(const std::byte* next, unsigned lines) {
     return next;
 }
 
+// `Bits` bits of number `number` of a block (panel_layout.hpp), at bit `To` of each byte.
+template <int Bits, int To>
+__m512i load_bits(const std::byte* pairs, int number, int half) {
+    constexpr int per_pair = 8 / Bits;
+    const __m512i bytes = _mm512_load_si512(pairs + number / per_pair * 128 + half * 64);
+    if constexpr (Bits == 8) return bytes;
+    const int shift = Bits * (number % per_pair) - To;
+    const __m512i moved = shift > 0   ? _mm512_srli_epi16(bytes, static_cast<unsigned>(shift))
+                          : shift < 0 ? _mm512_slli_epi16(bytes, static_cast<unsigned>(-shift))
+                                      : bytes;
+    return _mm512_and_si512(moved, _mm512_set1_epi8(static_cast<char>(((1 << Bits) - 1) << To)));
+}
+
 // Four consecutive k (number 0 .. 7 of the block) of 32 rows, as unsigned bytes.
 template <PanelFormat F>
 void load_weights(const std::byte* pairs, int number, __m512i (&weights)[2]) {
-    if constexpr (F == PanelFormat::q8_0) {
-        weights[0] = _mm512_load_si512(pairs + number * 128);
-        weights[1] = _mm512_load_si512(pairs + number * 128 + 64);
-    } else {
-        for (int half = 0; half < 2; ++half) {
-            __m512i nibbles = _mm512_load_si512(pairs + number / 2 * 128 + half * 64);
-            if (number % 2 == 1) nibbles = _mm512_srli_epi16(nibbles, 4);
-            weights[half] = _mm512_and_si512(nibbles, _mm512_set1_epi8(15));
+    for (int half = 0; half < 2; ++half) {
+        weights[half] = load_bits<low_bits(F), 0>(pairs, number, half);
+        if constexpr (high_bits(F) != 0) {
+            weights[half] = _mm512_or_si512(
+                weights[half], load_bits<high_bits(F), low_bits(F)>(pairs + 128 * low_bits(F), number, half));
+        }
+        if constexpr (has_table(F)) {
+            alignas(16) static constexpr CodeTable table = unsigned_table(F);
+            const __m128i entries = _mm_load_si128(reinterpret_cast<const __m128i*>(table.entries));
+            weights[half] = _mm512_shuffle_epi8(_mm512_broadcast_i32x4(entries), weights[half]);
         }
     }
 }
 
-// Per block and accumulator: 8 vpdpbusd, 1 multiplication, 1 or 2 fma compete for the same ports; all else is
-// beside.
+// Products of a half and a small integer, or halves alone: exact.
+template <PanelFormat F>
+__m512 load_scales(const std::byte* header, const std::byte* block, int part, int half) {
+    if constexpr (F == PanelFormat::mxfp4) {
+        const __m256i bits = _mm256_load_si256(reinterpret_cast<const __m256i*>(block + 32 * half));
+        return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(bits), 16));
+    } else if constexpr (!has_header(F)) {
+        return load_halves(block + 32 * half);
+    } else {
+        const __m128i bytes = _mm_load_si128(reinterpret_cast<const __m128i*>(block + 32 * part + 16 * half));
+        __m512i integers;
+        if constexpr (scales_per_block(F) == 2 && F != PanelFormat::q2_k) {
+            integers = _mm512_cvtepi8_epi32(bytes);
+        } else {
+            integers = _mm512_cvtepu8_epi32(bytes);
+        }
+        if constexpr (F == PanelFormat::q2_k) integers = _mm512_and_si512(integers, _mm512_set1_epi32(15));
+        return _mm512_mul_ps(load_halves(header + 32 * half), _mm512_cvtepi32_ps(integers));
+    }
+}
+
+// With a header the minimum is to be subtracted.
+template <PanelFormat F>
+__m512 load_minimums(const std::byte* header, const std::byte* block, int part, int half) {
+    if constexpr (!has_header(F)) {
+        return load_halves(block + 64 + 32 * half);
+    } else {
+        constexpr bool packed = F == PanelFormat::q2_k;
+        const std::byte* at = block + 16 * half + (packed ? 32 * part : 32);
+        __m512i integers = _mm512_cvtepu8_epi32(_mm_load_si128(reinterpret_cast<const __m128i*>(at)));
+        if constexpr (packed) integers = _mm512_srli_epi32(integers, 4);
+        return _mm512_mul_ps(load_halves(header + 64 + 32 * half), _mm512_cvtepi32_ps(integers));
+    }
+}
+
+// sum((w + offset) * q) - offset * sum(q) = sum(w * q), exactly: starts at the second term.
+template <PanelFormat F, int Part, int Rows>
+[[gnu::always_inline]] inline void dot(const Tile& tile, const std::byte* pairs, const std::int8_t* q,
+                                       std::size_t b, __m512i (&dots)[2][Rows]) {
+    for (int m = 0; m < Rows; ++m) {
+        const std::size_t at = m * tile.num_blocks + b;
+        dots[0][m] = _mm512_setzero_si512();
+        if constexpr (offset_bits(F) != 0) {
+            const std::int32_t sum =
+                scales_per_block(F) == 2 ? tile.negated_half_sums[2 * at + Part] : tile.negated_sums[at];
+            dots[0][m] = _mm512_slli_epi32(_mm512_set1_epi32(sum), offset_bits(F));
+        }
+        dots[1][m] = dots[0][m];
+    }
+    constexpr int numbers = 8 / scales_per_block(F);
+#pragma GCC unroll 8
+    for (int number = Part * numbers; number < (Part + 1) * numbers; ++number) {
+        __m512i weights[2];
+        load_weights<F>(pairs, number, weights);
+        for (int m = 0; m < Rows; ++m) {
+            std::int32_t four;
+            std::memcpy(&four, q + m * tile.q_stride + 4 * number, sizeof four);
+            const __m512i activations = _mm512_set1_epi32(four);
+            dots[0][m] = _mm512_dpbusd_epi32(dots[0][m], weights[0], activations);
+            dots[1][m] = _mm512_dpbusd_epi32(dots[1][m], weights[1], activations);
+        }
+    }
+}
+
+// What the k under scale number Part of block b add to the sums.
+template <PanelFormat F, int Part, int Rows>
+[[gnu::always_inline]] inline void add_part(const Tile& tile, const std::byte* header, const std::byte* block,
+                                            const std::int8_t* q, std::size_t b, __m512 (&sums)[2][Rows]) {
+    __m512i dots[2][Rows];
+    dot<F, Part, Rows>(tile, block + scale_bytes(F), q, b, dots);
+    for (int half = 0; half < 2; ++half) {
+        const __m512 scale = load_scales<F>(header, block, Part, half);
+        [[maybe_unused]] __m512 minimum;
+        if constexpr (has_minimums(F)) minimum = load_minimums<F>(header, block, Part, half);
+        for (int m = 0; m < Rows; ++m) {
+            const std::size_t at = m * tile.num_blocks + b;
+            sums[half][m] =
+                _mm512_fmadd_ps(_mm512_cvtepi32_ps(dots[half][m]),
+                                _mm512_mul_ps(scale, _mm512_set1_ps(tile.scales[at])), sums[half][m]);
+            if constexpr (has_minimums(F)) {
+                float sum = tile.scaled_sums[at];
+                if constexpr (scales_per_block(F) == 2)
+                    sum = tile.scales[at] * static_cast<float>(-tile.negated_half_sums[2 * at + Part]);
+                sums[half][m] = has_header(F) ? _mm512_fnmadd_ps(minimum, _mm512_set1_ps(sum), sums[half][m])
+                                              : _mm512_fmadd_ps(minimum, _mm512_set1_ps(sum), sums[half][m]);
+            }
+        }
+    }
+}
+
+// Per block and accumulator: 8 vpdpbusd, and for each scale 1 multiplication, 1 or 2 fma compete for the same
+// ports; all else is beside.
 template <PanelFormat F, int Rows>
 void quantized_tile(const Tile& tile) {
     __m512 sums[2][Rows];
     for (int m = 0; m < Rows; ++m) sums[0][m] = sums[1][m] = _mm512_setzero_ps();
     prefetch_outputs<Rows>(tile);
-    const std::byte *step = tile.panel, *next = tile.prefetch;
+    const std::byte *header = tile.panel, *block = tile.panel, *next = tile.prefetch;
     const std::int8_t* q = tile.q;
-    for (std::size_t b = 0; b < tile.num_blocks; ++b, q += kBlockColumns, step += panel_step(F).bytes) {
+    for (std::size_t b = 0; b < tile.num_blocks; ++b, q += kBlockColumns, block += block_bytes(F)) {
         next = prefetch(next, tile.prefetch_lines);
-        // sum((w + offset) * q) - offset * sum(q) = sum(w * q), exactly: start at the second term.
-        __m512i dots[2][Rows];
-        for (int m = 0; m < Rows; ++m) {
-            dots[0][m] = _mm512_setzero_si512();
-            if constexpr (offset_bits(F) != 0) {
-                dots[0][m] = _mm512_slli_epi32(_mm512_set1_epi32(tile.negated_sums[m * tile.num_blocks + b]),
-                                               offset_bits(F));
-            }
-            dots[1][m] = dots[0][m];
+        if (has_header(F) && b % kBlocksPerHeader == 0) {
+            header = block;
+            block += header_bytes(F);
         }
-#pragma GCC unroll 8
-        for (int number = 0; number < 8; ++number) {
-            __m512i weights[2];
-            load_weights<F>(step + scale_bytes(F), number, weights);
-            for (int m = 0; m < Rows; ++m) {
-                std::int32_t four;
-                std::memcpy(&four, q + m * tile.q_stride + 4 * number, sizeof four);
-                const __m512i activations = _mm512_set1_epi32(four);
-                dots[0][m] = _mm512_dpbusd_epi32(dots[0][m], weights[0], activations);
-                dots[1][m] = _mm512_dpbusd_epi32(dots[1][m], weights[1], activations);
-            }
-        }
-        for (int half = 0; half < 2; ++half) {
-            const __m512 scale = load_halves(step + 32 * half);
-            for (int m = 0; m < Rows; ++m) {
-                const std::size_t at = m * tile.num_blocks + b;
-                sums[half][m] =
-                    _mm512_fmadd_ps(_mm512_cvtepi32_ps(dots[half][m]),
-                                    _mm512_mul_ps(scale, _mm512_set1_ps(tile.scales[at])), sums[half][m]);
-                if constexpr (has_minimums(F)) {
-                    sums[half][m] = _mm512_fmadd_ps(load_halves(step + 64 + 32 * half),
-                                                    _mm512_set1_ps(tile.scaled_sums[at]), sums[half][m]);
-                }
-            }
-        }
+        add_part<F, 0, Rows>(tile, header, block, q, b, sums);
+        if constexpr (scales_per_block(F) == 2) add_part<F, 1, Rows>(tile, header, block, q, b, sums);
     }
     store(tile, sums);
 }
@@ -173,13 +249,20 @@ void quantize_row(const float* x, std::size_t num_blocks, const QuantizedRow& ou
         const __m512 inverse = _mm512_set1_ps(used ? 127.0F / max : 0.0F);
         const __m512i q_low = _mm512_maskz_cvtps_epi32(mask, _mm512_mul_ps(low, inverse));
         const __m512i q_high = _mm512_maskz_cvtps_epi32(mask, _mm512_mul_ps(high, inverse));
-        auto* q = reinterpret_cast<__m128i*>(out.q + b * kBlockColumns);
-        _mm_storeu_si128(q, _mm512_cvtepi32_epi8(q_low));
-        _mm_storeu_si128(q + 1, _mm512_cvtepi32_epi8(q_high));
-        const int sum = _mm512_reduce_add_epi32(_mm512_add_epi32(q_low, q_high));
+        const __m256i q = _mm256_set_m128i(_mm512_cvtepi32_epi8(q_high), _mm512_cvtepi32_epi8(q_low));
+        _mm256_storeu_si256(reinterpret_cast<__m256i*>(out.q + b * kBlockColumns), q);
+        // Sums of 8 bytes each, as unsigned ones: 16 make 2048 too much.
+        const __m256i eights =
+            _mm256_sad_epu8(_mm256_xor_si256(q, _mm256_set1_epi8(-128)), _mm256_setzero_si256());
+        const __m256i halves = _mm256_add_epi32(eights, _mm256_shuffle_epi32(eights, 0x4e));
+        const int low_sum = _mm256_cvtsi256_si32(halves) - 2048;
+        const int high_sum = _mm256_extract_epi32(halves, 4) - 2048;
+        const int sum = low_sum + high_sum;
         const float scale = used ? max / 127.0F : finite ? 0.0F : __builtin_nanf("");
         out.scales[b] = scale;
         out.negated_sums[b] = -sum;
+        out.negated_half_sums[2 * b] = -low_sum;
+        out.negated_half_sums[2 * b + 1] = -high_sum;
         out.scaled_sums[b] = scale * static_cast<float>(sum);
     }
 }
@@ -187,23 +270,23 @@ void quantize_row(const float* x, std::size_t num_blocks, const QuantizedRow& ou
 // 2 accumulators per row and 2 registers of weights: 6 rows of integers and floats, or 12 of floats, fill the
 // 32 registers.
 template <PanelFormat F>
-constexpr TileFunction quantized_tiles[] = {quantized_tile<F, 1>, quantized_tile<F, 2>, quantized_tile<F, 3>,
-                                            quantized_tile<F, 4>, quantized_tile<F, 5>, quantized_tile<F, 6>};
+struct Tiles {
+    static constexpr TileFunction by_rows[] = {quantized_tile<F, 1>, quantized_tile<F, 2>,
+                                               quantized_tile<F, 3>, quantized_tile<F, 4>,
+                                               quantized_tile<F, 5>, quantized_tile<F, 6>};
+};
 template <PanelFormat F>
-constexpr TileFunction float_tiles[] = {float_tile<F, 1>,  float_tile<F, 2>,  float_tile<F, 3>,
-                                        float_tile<F, 4>,  float_tile<F, 5>,  float_tile<F, 6>,
-                                        float_tile<F, 7>,  float_tile<F, 8>,  float_tile<F, 9>,
-                                        float_tile<F, 10>, float_tile<F, 11>, float_tile<F, 12>};
+requires(!is_quantized(F)) struct Tiles<F> {
+    static constexpr TileFunction by_rows[] = {float_tile<F, 1>,  float_tile<F, 2>,  float_tile<F, 3>,
+                                               float_tile<F, 4>,  float_tile<F, 5>,  float_tile<F, 6>,
+                                               float_tile<F, 7>,  float_tile<F, 8>,  float_tile<F, 9>,
+                                               float_tile<F, 10>, float_tile<F, 11>, float_tile<F, 12>};
+};
 
 }  // namespace
 
 constinit const Kernels avx512_vnni_kernels = {
-    .tiles = {{{quantized_tiles<PanelFormat::q8_0>, 6},
-               {quantized_tiles<PanelFormat::q4_0>, 6},
-               {quantized_tiles<PanelFormat::q4_1>, 6},
-               {float_tiles<PanelFormat::f32>, 12},
-               {float_tiles<PanelFormat::f16>, 12},
-               {float_tiles<PanelFormat::bf16>, 12}}},
+    .tiles = tiles_of<Tiles>(std::make_index_sequence<kNumPanelFormats>()),
     .quantize_row = quantize_row,
 };
 

@@ -3,6 +3,8 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <iterator>
+#include <utility>
 
 #include "cpu/cpu_features.hpp"
 #include "cpu/panel_layout.hpp"
@@ -16,8 +18,9 @@ struct Tile {
     // Quantized weights: the int8 form (Activations).
     const std::int8_t* q;
     std::size_t q_stride;
-    const float* scales;  // these three: [rows][num_blocks]
+    const float* scales;  // these: [rows][num_blocks], or twice as many halves
     const std::int32_t* negated_sums;
+    const std::int32_t* negated_half_sums;
     const float* scaled_sums;
     std::size_t num_blocks;
     // Float weights: the rows as they are.
@@ -47,10 +50,18 @@ struct QuantizedRow {
     std::int8_t* q;
     float* scales;
     std::int32_t* negated_sums;
+    std::int32_t* negated_half_sums;
     float* scaled_sums;
 };
 // Blocks whose largest value is below this become zeros, so that 127 / max cannot overflow.
 constexpr float kSmallestBlockMax = 1e-30F;
+
+// One TileFunctions for each PanelFormat. Of<F>::by_rows is the format's array.
+template <template <PanelFormat> class Of, std::size_t... Index>
+constexpr std::array<TileFunctions, sizeof...(Index)> tiles_of(std::index_sequence<Index...>) {
+    return {TileFunctions{Of<static_cast<PanelFormat>(Index)>::by_rows,
+                          std::size(Of<static_cast<PanelFormat>(Index)>::by_rows)}...};
+}
 
 struct Kernels {
     std::array<TileFunctions, kNumPanelFormats> tiles;  // by PanelFormat

@@ -18,15 +18,9 @@ constexpr std::size_t kWorthSharing = 65536;
 // Fewer rows than this: too little arithmetic per line of weights for software prefetch to pay; the
 // processor's own prefetcher does better alone. Measured.
 std::size_t least_rows_to_prefetch(PanelFormat format) {
-    switch (format) {
-        case PanelFormat::q4_0:
-        case PanelFormat::q4_1:
-            return 3;
-        case PanelFormat::q8_0:
-            return 5;
-        default:
-            return 8;
-    }
+    if (!is_quantized(format)) return 8;
+    const int bits = low_bits(format) + high_bits(format);
+    return bits <= 4 ? 3 : bits <= 6 ? 4 : 5;
 }
 
 Tile tile_of(const Activations& a, std::size_t m, const Product& product, std::size_t panel) {
@@ -37,6 +31,7 @@ Tile tile_of(const Activations& a, std::size_t m, const Product& product, std::s
             .q_stride = a.q_stride(),
             .scales = a.scales() + block,
             .negated_sums = a.negated_sums() + block,
+            .negated_half_sums = a.negated_half_sums() + 2 * block,
             .scaled_sums = a.scaled_sums() + block,
             .num_blocks = a.num_blocks(),
             .x = a.row(m),

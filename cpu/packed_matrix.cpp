@@ -1,15 +1,15 @@
 #include "cpu/packed_matrix.hpp"
 
 #include <algorithm>
-#include <bit>
+#include <array>
 #include <cstring>
+#include <utility>
 #include <vector>
+
+#include "model/block_format.hpp"
 
 namespace troupe {
 namespace {
-
-static_assert(std::endian::native == std::endian::little,
-              "packing moves four weights at a time as one integer");
 
 PanelFormat panel_format(DType dtype, Arithmetic arithmetic) {
     if (arithmetic == Arithmetic::exact_f32) return PanelFormat::f32;
@@ -26,45 +26,88 @@ PanelFormat panel_format(DType dtype, Arithmetic arithmetic) {
             return PanelFormat::q4_0;
         case DType::q4_1:
             return PanelFormat::q4_1;
+        case DType::q5_0:
+            return PanelFormat::q5_0;
+        case DType::q5_1:
+            return PanelFormat::q5_1;
+        case DType::q2_k:
+            return PanelFormat::q2_k;
+        case DType::q3_k:
+            return PanelFormat::q3_k;
+        case DType::q4_k:
+            return PanelFormat::q4_k;
+        case DType::q5_k:
+            return PanelFormat::q5_k;
+        case DType::q6_k:
+            return PanelFormat::q6_k;
+        case DType::iq4_nl:
+            return PanelFormat::iq4_nl;
+        case DType::mxfp4:
+            return PanelFormat::mxfp4;
     }
     return PanelFormat::f32;
 }
 
-std::uint32_t load_4(const std::byte* at) {
-    std::uint32_t value;
-    std::memcpy(&value, at, sizeof value);
-    return value;
-}
 void store_4(std::byte* at, std::uint32_t value) { std::memcpy(at, &value, sizeof value); }
 
-// A row's 4-byte slot in vector pair `pair` of a step (panel_layout.hpp).
+// A row's 4-byte slot in vector pair `pair` (panel_layout.hpp).
 std::byte* slot(std::byte* pairs, std::size_t pair, std::size_t row) { return pairs + pair * 128 + row * 4; }
 
-// One row's blocks into a panel. GGUF's blocks: half d, (half m,) then 32 int8 or 16 bytes of nibbles, low
-// nibbles k = 0 .. 15, high nibbles k = 16 .. 31.
-void pack_quantized_row(PanelFormat format, const std::byte* source, std::size_t columns, std::size_t row,
-                        std::byte* panel) {
-    const std::size_t scales_in_file = has_minimums(format) ? 4 : 2;
-    const std::size_t weights_in_file = format == PanelFormat::q8_0 ? 32 : 16;
-    for (std::size_t k = 0; k < columns; k += kBlockColumns, panel += panel_step(format).bytes) {
-        std::memcpy(panel + 2 * row, source, 2);
-        if (has_minimums(format)) std::memcpy(panel + 64 + 2 * row, source + 2, 2);
-        const std::byte* weights = source + scales_in_file;
-        std::byte* pairs = panel + scale_bytes(format);
-        if (format == PanelFormat::q8_0) {
-            for (std::size_t j = 0; j < 8; ++j)
-                store_4(slot(pairs, j, row), load_4(weights + 4 * j) ^ 0x80808080U);
-        } else {
-            for (std::size_t j = 0; j < 2;
-                 ++j) {  // bytes 8j .. 8j+7 hold k = 8j .. 8j+7 and 16 + 8j .. 16 + 8j+7
-                const std::uint32_t a = load_4(weights + 8 * j), b = load_4(weights + 8 * j + 4);
-                store_4(slot(pairs, j, row), (a & 0x0f0f0f0fU) | (b & 0x0f0f0f0fU) << 4);
-                store_4(slot(pairs, j + 2, row), (a >> 4 & 0x0f0f0f0fU) | (b & 0xf0f0f0f0U));
-            }
-        }
-        source += scales_in_file + weights_in_file;
+// `Bits` of each code from bit `Shift` up, in Bits pairs.
+template <int Bits, int Shift>
+void pack_bits(const std::uint32_t (&codes)[8], std::size_t row, std::byte* pairs) {
+    constexpr int per_pair = 8 / Bits;
+    constexpr std::uint32_t mask = ((1U << Bits) - 1) * 0x01010101U;
+#pragma GCC unroll 8
+    for (int pair = 0; pair < Bits; ++pair) {
+        std::uint32_t word = 0;
+#pragma GCC unroll 8
+        for (int i = 0; i < per_pair; ++i) word |= (codes[pair * per_pair + i] >> Shift & mask) << (Bits * i);
+        store_4(slot(pairs, static_cast<std::size_t>(pair), row), word);
     }
 }
+
+// A block's integer factors, of one row.
+template <PanelFormat F>
+void pack_factors(const WeightGroup& group, std::size_t row, std::byte* block) {
+    const auto* scales = reinterpret_cast<const std::byte*>(group.scale_factors);
+    const auto* minimums = reinterpret_cast<const std::byte*>(group.minimum_factors);
+    for (std::size_t half = 0; half < scales_per_block(F); ++half) {
+        block[32 * half + row] = scales[half];
+        if (F == PanelFormat::q2_k) block[32 * half + row] |= minimums[half] << 4;
+    }
+    if (has_minimums(F) && scales_per_block(F) == 1) block[32 + row] = minimums[0];
+}
+
+template <PanelFormat F>
+void pack_quantized_row(const BlockFormat& format, const std::byte* source, std::size_t columns,
+                        std::size_t row, std::byte* panel) {
+    WeightGroup group;
+    for (std::size_t b = 0; b < columns / kBlockColumns; ++b, panel += block_bytes(F)) {
+        format.read(source, b, group);
+        std::byte* scales = panel;  // where the halves are: the block's own, or the header's
+        if constexpr (has_header(F)) {
+            if (b % kBlocksPerHeader == 0) panel += header_bytes(F);
+            pack_factors<F>(group, row, panel);
+        }
+        if (!has_header(F) || b % kBlocksPerHeader == 0) {
+            std::memcpy(scales + 2 * row, &group.scale, 2);
+            if (has_minimums(F)) std::memcpy(scales + 64 + 2 * row, &group.minimum, 2);
+        }
+        std::byte* pairs = panel + scale_bytes(F);
+        pack_bits<low_bits(F), 0>(group.codes, row, pairs);
+        if constexpr (high_bits(F) != 0)
+            pack_bits<high_bits(F), low_bits(F)>(group.codes, row, pairs + 128 * low_bits(F));
+    }
+}
+
+using PackRow = void (*)(const BlockFormat&, const std::byte*, std::size_t, std::size_t, std::byte*);
+template <std::size_t... Index>
+constexpr std::array<PackRow, sizeof...(Index)> make_quantized_packers(std::index_sequence<Index...>) {
+    return {pack_quantized_row<static_cast<PanelFormat>(Index)>...};
+}
+constexpr auto quantized_packers =
+    make_quantized_packers(std::make_index_sequence<static_cast<std::size_t>(PanelFormat::f32)>());
 
 void pack_f32_row(const Tensor& tensor, std::uint32_t n, std::vector<float>& scratch, std::byte* panel) {
     dequantize_row(tensor, n, scratch.data());
@@ -100,7 +143,8 @@ void pack_panel(PanelFormat format, const Tensor& tensor, std::size_t index, std
                 pack_bf16_row(source, tensor.columns, row, panel);
                 break;
             default:
-                pack_quantized_row(format, source, tensor.columns, row, panel);
+                quantized_packers[static_cast<std::size_t>(format)](*block_format(tensor.dtype), source,
+                                                                    tensor.columns, row, panel);
         }
     }
 }

@@ -27,7 +27,7 @@ class PackedMatrix {
     PackedMatrix() = default;
 
     // Packs `tensor` into `arena`, panels shared out over the pool's threads. The tensor's data must be rows
-    // x columns, columns a multiple of 32 if it is quantized. May throw std::bad_alloc.
+    // x columns, columns a multiple of the block if it is quantized. May throw std::bad_alloc.
     static PackedMatrix pack(ComputePool& pool, const Tensor& tensor, Arithmetic arithmetic,
                              WeightArena& arena);
 

@@ -1,57 +1,36 @@
 #include "model/tensor.hpp"
 
-#include <bit>
 #include <cstring>
 
+#include "model/block_format.hpp"
 #include "model/float16.hpp"
 
 namespace troupe {
 namespace {
 
-// ggml's block formats (https://github.com/ggml-org/ggml/blob/master/src/ggml-common.h): 32 weights share a
-// half-precision scale d. Q8_0: d * q. Q4_0: d * (q - 8). Q4_1: d * q + m. Low nibbles are weights 0 to 15.
-constexpr std::size_t block_weights = 32;
-
-std::size_t block_bytes(DType dtype) {
-    switch (dtype) {
-        case DType::q8_0:
-            return 34;
-        case DType::q4_0:
-            return 18;
-        case DType::q4_1:
-            return 20;
-        default:
-            return 0;  // not a block format
-    }
-}
-
-template <class T>
-T read(const std::byte* at) {  // files need not align their tensors
-    T value;
-    std::memcpy(&value, at, sizeof value);
-    return value;
-}
-
 template <class T>
 void widen_row(const std::byte* data, std::size_t columns, float* out) {
-    for (std::size_t i = 0; i < columns; ++i) out[i] = to_float(read<T>(data + i * sizeof(T)));
+    for (std::size_t i = 0; i < columns; ++i) {
+        T value;
+        std::memcpy(&value, data + i * sizeof(T), sizeof(T));
+        out[i] = to_float(value);
+    }
 }
 
-void dequantize_block(DType dtype, const std::byte* block, float* out) {
-    const float scale = to_float(read<Half>(block));
-    if (dtype == DType::q8_0) {
-        for (std::size_t i = 0; i < block_weights; ++i) {
-            out[i] = scale * static_cast<float>(static_cast<std::int8_t>(block[2 + i]));
+// Every product here is exact in float32, so that only the last addition rounds.
+void dequantize_group(const BlockFormat& format, const WeightGroup& group, float* out) {
+    const float scale = format.bfloat16_scale ? to_float(BFloat16{group.scale}) : to_float(Half{group.scale});
+    const float minimum = to_float(Half{group.minimum});
+    for (std::size_t half = 0; half < 2; ++half) {
+        const float factor = scale * static_cast<float>(group.scale_factors[half]);
+        const float offset = minimum * static_cast<float>(group.minimum_factors[half]);
+        for (std::size_t k = 16 * half; k < 16 * half + 16; ++k) {
+            const auto code = static_cast<std::int32_t>(group.codes[k / 4] >> 8 * (k % 4) & 255);
+            const std::int32_t value = format.table ? format.table[code] : code - format.offset;
+            out[k] = factor * static_cast<float>(value);
+            if (format.minimum == BlockFormat::Minimum::added) out[k] += offset;
+            if (format.minimum == BlockFormat::Minimum::subtracted) out[k] -= offset;
         }
-        return;
-    }
-    const float offset = dtype == DType::q4_0 ? 8.0F : 0.0F;
-    const float minimum = dtype == DType::q4_1 ? to_float(read<Half>(block + 2)) : 0.0F;
-    const std::byte* nibbles = block + (dtype == DType::q4_1 ? 4 : 2);
-    for (std::size_t i = 0; i < block_weights / 2; ++i) {
-        const auto pair = std::to_integer<unsigned>(nibbles[i]);
-        out[i] = scale * (static_cast<float>(pair & 15U) - offset) + minimum;
-        out[i + 16] = scale * (static_cast<float>(pair >> 4) - offset) + minimum;
     }
 }
 
@@ -71,20 +50,45 @@ const char* dtype_name(DType dtype) {
             return "Q4_0";
         case DType::q4_1:
             return "Q4_1";
+        case DType::q5_0:
+            return "Q5_0";
+        case DType::q5_1:
+            return "Q5_1";
+        case DType::q2_k:
+            return "Q2_K";
+        case DType::q3_k:
+            return "Q3_K";
+        case DType::q4_k:
+            return "Q4_K";
+        case DType::q5_k:
+            return "Q5_K";
+        case DType::q6_k:
+            return "Q6_K";
+        case DType::iq4_nl:
+            return "IQ4_NL";
+        case DType::mxfp4:
+            return "MXFP4";
     }
     return "unknown";
 }
 
-std::size_t row_bytes(DType dtype, std::size_t columns) {
-    switch (dtype) {
-        case DType::f32:
-            return columns * 4;
-        case DType::f16:
-        case DType::bf16:
-            return columns * 2;
-        default:
-            return columns / block_weights * block_bytes(dtype);
+std::string dtype_names() {
+    std::string names;
+    for (const DType dtype : all_dtypes) {
+        if (!names.empty()) names += dtype == std::end(all_dtypes)[-1] ? " and " : ", ";
+        names += dtype_name(dtype);
     }
+    return names;
+}
+
+std::uint32_t block_columns(DType dtype) {
+    const BlockFormat* format = block_format(dtype);
+    return format ? format->columns : 1;
+}
+
+std::size_t row_bytes(DType dtype, std::size_t columns) {
+    if (const BlockFormat* format = block_format(dtype)) return columns / format->columns * format->bytes;
+    return columns * (dtype == DType::f32 ? 4 : 2);
 }
 
 void dequantize_row(const Tensor& tensor, std::uint32_t row, float* out) {
@@ -102,9 +106,11 @@ void dequantize_row(const Tensor& tensor, std::uint32_t row, float* out) {
         default:
             break;
     }
-    for (std::size_t i = 0; i < tensor.columns; i += block_weights) {
-        dequantize_block(tensor.dtype, data, out + i);
-        data += block_bytes(tensor.dtype);
+    const BlockFormat& format = *block_format(tensor.dtype);
+    WeightGroup group;
+    for (std::size_t i = 0; i * 32 < tensor.columns; ++i) {
+        format.read(data, i, group);
+        dequantize_group(format, group, out + i * 32);
     }
 }
 

@@ -107,8 +107,8 @@ class Builder {
                         ", but the model's dimensions call for " + shape_text(shape) + ".");
         }
         if (!found->dtype) {
-            return fail("tensor " + name + " has type " + std::string(found->type_name) +
-                        "; known are F32, F16, BF16, Q8_0, Q4_0 and Q4_1.");
+            return fail("tensor " + name + " has type " + std::string(found->type_name) + "; known are " +
+                        dtype_names() + ".");
         }
         into.dtype = *found->dtype;
         into.rows = shape.size() == 1 ? 1 : static_cast<std::uint32_t>(shape[0]);

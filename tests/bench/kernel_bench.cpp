@@ -259,12 +259,17 @@ void print_steps(ComputePool& pool, const Model& model, DType dtype, ReadMeter& 
 
 int main(int argc, char** argv) {
     ComputePool pool(argc > 1 ? static_cast<unsigned>(std::atoi(argv[1])) : 0);
-    const std::string formats = std::string(",") + (argc > 2 ? argv[2] : "Q8_0,Q4_0,Q4_1,BF16,F16,F32") + ",";
+    const std::string formats =
+        std::string(",") + (argc > 2 ? argv[2] : "Q8_0,Q4_0,Q4_1,Q4_K,Q5_K,Q6_K,MXFP4,BF16,F16,F32") + ",";
     const Model& model = argc > 3 && std::string(argv[3]) == models[1].name ? models[1] : models[0];
     const ComputePool::Turn turn = pool.acquire();
     ReadMeter meter;
-    for (DType dtype : {DType::q8_0, DType::q4_0, DType::q4_1, DType::bf16, DType::f16, DType::f32}) {
+    for (DType dtype : all_dtypes) {
         if (formats.find(std::string(",") + dtype_name(dtype) + ",") == std::string::npos) continue;
+        if (model.head.columns % block_columns(dtype) != 0) {
+            std::printf("\n%s %s: no rows of whole blocks\n", model.name, dtype_name(dtype));
+            continue;
+        }
         print_products(pool, model, dtype, meter);
         print_steps(pool, model, dtype, meter);
     }

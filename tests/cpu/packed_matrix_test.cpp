@@ -5,14 +5,13 @@
 #include <limits>
 #include <memory>
 
+#include "model/block_format.hpp"
 #include "tests/catch.hpp"
 #include "tests/cpu/random_tensor.hpp"
 
 using namespace troupe;
 
 namespace {
-
-constexpr DType kAllTypes[] = {DType::q8_0, DType::q4_0, DType::q4_1, DType::f32, DType::f16, DType::bf16};
 
 std::vector<KernelPath> supported_paths() {
     std::vector<KernelPath> paths{KernelPath::portable};
@@ -51,9 +50,10 @@ TEST_CASE("a row's products do not depend on the batch, the threads or the instr
     const std::vector<KernelPath> paths = supported_paths();
     ComputePool one(1), two(2), three(3);
     std::uint64_t seed = 1;
-    for (DType dtype : kAllTypes) {
-        const bool quantized = row_bytes(dtype, 32) < 64;
+    for (DType dtype : all_dtypes) {
+        const bool quantized = block_columns(dtype) > 1;
         std::vector<Shape> shapes = {{33, 32}, {96, 64}, {100, 576}, {192, 2048}};
+        if (block_columns(dtype) == 256) shapes = {{33, 256}, {100, 768}, {192, 2048}};
         if (!quantized) shapes.push_back({70, 43});  // an odd number of columns
         for (const Shape shape : shapes) {
             constexpr std::size_t most = 40;
@@ -84,8 +84,8 @@ TEST_CASE("a row's products do not depend on the batch, the threads or the instr
 TEST_CASE("passes of many rows change nothing", "[packed_matrix]") {
     ComputePool pool(2);
     const KernelPath path = best_kernel_path();
-    for (DType dtype : kAllTypes) {
-        constexpr std::size_t most = 300, columns = 96, rows = 72;
+    for (DType dtype : all_dtypes) {
+        constexpr std::size_t most = 300, columns = 256, rows = 72;
         const RandomTensor weights(dtype, rows, columns, 7);
         WeightArena arena;
         const auto matrix = PackedMatrix::pack(pool, weights.tensor, Arithmetic::native, arena);
@@ -99,14 +99,15 @@ TEST_CASE("passes of many rows change nothing", "[packed_matrix]") {
     }
 }
 
-// Each output is a chain of at most 2 columns / 32 (quantized: product, minimum) or `columns` (float)
+// Each output is a chain of at most 2 columns / 16 (quantized: product, minimum) or `columns` (float)
 // roundings, each of at most eps / 2 of what the terms can add up to, plus 2 in each term's factors.
 TEST_CASE("products agree with a double reference within the arithmetic's own error", "[packed_matrix]") {
     ComputePool pool(2);
     constexpr std::size_t count = 7;
-    for (const Shape shape : {Shape{100, 32}, Shape{65, 576}, Shape{40, 2048}}) {
+    for (const Shape shape : {Shape{100, 32}, Shape{65, 576}, Shape{100, 256}, Shape{40, 2048}}) {
         const auto x = random_rows(count * shape.columns, 11);
-        for (DType dtype : kAllTypes) {
+        for (DType dtype : all_dtypes) {
+            if (shape.columns % block_columns(dtype) != 0) continue;
             for (Arithmetic arithmetic : {Arithmetic::native, Arithmetic::exact_f32}) {
                 const RandomTensor weights(dtype, shape.rows, shape.columns, 12);
                 WeightArena arena;
@@ -117,7 +118,9 @@ TEST_CASE("products agree with a double reference within the arithmetic's own er
                 quantized.bind(x.data(), count, shape.columns, shape.columns);
                 quantized.quantize(pool);
                 std::vector<float> row(shape.columns);
-                const double roundings = 4.0 + (matrix.wants_int8() ? shape.columns / 16.0 : shape.columns);
+                const double roundings = 4.0 + (matrix.wants_int8() ? shape.columns / 8.0 : shape.columns);
+                const bool has_minimum =
+                    block_format(dtype) && block_format(dtype)->minimum != BlockFormat::Minimum::none;
                 for (std::uint32_t n = 0; n < shape.rows; ++n) {
                     dequantize_row(weights.tensor, n, row.data());
                     for (std::size_t m = 0; m < count; ++m) {
@@ -131,8 +134,7 @@ TEST_CASE("products agree with a double reference within the arithmetic's own er
                             }
                             exact += row[k] * value;
                             // Minimums are a term of their own, so cancellation between d * q and m counts.
-                            magnitude +=
-                                (std::abs(row[k]) + (dtype == DType::q4_1 ? 0.25 : 0.0)) * std::abs(value);
+                            magnitude += (std::abs(row[k]) + (has_minimum ? 0.25 : 0.0)) * std::abs(value);
                         }
                         INFO(dtype_name(dtype)
                              << " " << shape.rows << " x " << shape.columns << " n " << n << " m " << m);
@@ -146,11 +148,11 @@ TEST_CASE("products agree with a double reference within the arithmetic's own er
 
 TEST_CASE("exact_f32 gives the same bits on every path", "[packed_matrix]") {
     ComputePool pool(2);
-    for (DType dtype : kAllTypes) {
-        const RandomTensor weights(dtype, 70, 96, 21);
+    for (DType dtype : all_dtypes) {
+        const RandomTensor weights(dtype, 70, 512, 21);
         WeightArena arena;
         const auto matrix = PackedMatrix::pack(pool, weights.tensor, Arithmetic::exact_f32, arena);
-        const auto x = random_rows(5 * 96, 22);
+        const auto x = random_rows(5 * 512, 22);
         const auto reference = product(pool, matrix, x, 0, 5, KernelPath::portable);
         for (KernelPath path : supported_paths()) {
             const auto out = product(pool, matrix, x, 0, 5, path);
@@ -226,6 +228,8 @@ TEST_CASE("activations are quantized alike on every path", "[activations]") {
             REQUIRE(std::memcmp(a.q() + 32 * b, reference.q() + 32 * b, 32) == 0);
             REQUIRE(same_bits(a.scales() + b, reference.scales() + b, 1));
             REQUIRE(a.negated_sums()[b] == reference.negated_sums()[b]);
+            REQUIRE(a.negated_half_sums()[2 * b] == reference.negated_half_sums()[2 * b]);
+            REQUIRE(a.negated_half_sums()[2 * b] + a.negated_half_sums()[2 * b + 1] == a.negated_sums()[b]);
             REQUIRE((same_bits(a.scaled_sums() + b, reference.scaled_sums() + b, 1) ||
                      (std::isnan(a.scaled_sums()[b]) && std::isnan(reference.scaled_sums()[b]))));
             // What it means: within half a step, sums as said, and bad values are never hidden.
@@ -251,13 +255,13 @@ TEST_CASE("activations are quantized alike on every path", "[activations]") {
 TEST_CASE("a row with a NaN or an infinity spoils its own products only", "[packed_matrix]") {
     ComputePool pool(2);
     for (KernelPath path : supported_paths()) {
-        for (DType dtype : kAllTypes) {
-            const RandomTensor weights(dtype, 64, 64, 51);
+        for (DType dtype : all_dtypes) {
+            const RandomTensor weights(dtype, 64, 256, 51);
             WeightArena arena;
             const auto matrix = PackedMatrix::pack(pool, weights.tensor, Arithmetic::native, arena);
-            auto x = random_rows(7 * 64, 52);
+            auto x = random_rows(7 * 256, 52);
             const auto good = product(pool, matrix, x, 0, 7, path);
-            x[3 * 64 + 40] = std::numeric_limits<float>::quiet_NaN();
+            x[3 * 256 + 40] = std::numeric_limits<float>::quiet_NaN();
             const auto bad = product(pool, matrix, x, 0, 7, path);
             for (std::size_t m = 0; m < 7; ++m) {
                 if (m == 3)

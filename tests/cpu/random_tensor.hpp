@@ -33,12 +33,46 @@ struct RandomTensor {
             return;
         }
         for (auto& byte : bytes) byte = static_cast<std::byte>(random());
-        const std::size_t block = row_bytes(dtype, 32);
-        for (std::size_t at = 0; at < bytes.size(); at += block) {
-            const Half scale = to_half(0.001F + 0.01F * static_cast<float>(random() % 1000) / 1000.0F);
-            std::memcpy(&bytes[at], &scale, 2);
-            const Half minimum = to_half(-0.05F - 0.03F * static_cast<float>(random() % 1000) / 1000.0F);
-            if (dtype == DType::q4_1) std::memcpy(&bytes[at + 2], &minimum, 2);
+        const std::size_t block = row_bytes(dtype, block_columns(dtype));
+        for (std::size_t at = 0; at < bytes.size(); at += block) set_scales(&bytes[at], random());
+    }
+
+    // Random bytes are good codes, but no good scales.
+    void set_scales(std::byte* block, std::uint64_t random) const {
+        const float unit = 0.001F + 0.01F * static_cast<float>(random % 1000) / 1000.0F;
+        const auto set = [&](std::size_t at, float value) {
+            const Half half = to_half(value);
+            std::memcpy(block + at, &half, 2);
+        };
+        switch (tensor.dtype) {
+            case DType::mxfp4:  // about 2^-9 to 2^-6
+                block[0] = static_cast<std::byte>(118 + random % 4);
+                break;
+            case DType::iq4_nl:
+                set(0, unit / 16);
+                break;
+            case DType::q4_1:
+            case DType::q5_1:
+                set(0, unit);
+                set(2, -0.05F - unit * 3);
+                break;
+            case DType::q4_k:
+            case DType::q5_k:
+                set(0, unit / 32);
+                set(2, unit / 8);
+                break;
+            case DType::q2_k:
+                set(80, unit / 8);
+                set(82, unit / 8);
+                break;
+            case DType::q3_k:
+                set(108, unit / 32);
+                break;
+            case DType::q6_k:
+                set(208, unit / 128);
+                break;
+            default:
+                set(0, unit);
         }
     }
     RandomTensor(const RandomTensor&) = delete;

@@ -10,8 +10,8 @@ namespace {
 
 // Unicode's \w (UTS #18), for single_word.
 bool is_word_character(std::string_view character) {
-    static const auto word =
-        Regex::compile(R"([\p{L}\p{M}\p{Nd}\p{Nl}\p{Pc}\x{200C}\x{200D}\x{24B6}-\x{24E9}])");
+    static const auto word = Regex::compile(
+        R"([\p{L}\p{M}\p{Nd}\p{Nl}\p{Pc}\x{200C}\x{200D}\x{24B6}-\x{24E9}\x{1F130}-\x{1F149}\x{1F150}-\x{1F169}\x{1F170}-\x{1F189}])");
     std::vector<Regex::Range> matches;
     return Regex::Matcher(*word).find_all(character, matches).ok() && !matches.empty();
 }
@@ -86,11 +86,11 @@ std::vector<AddedTokenMatcher::Part> AddedTokenMatcher::split(std::string_view t
             (ends_with_word(text.substr(0, begin)) || begins_with_word(text.substr(end)))) {
             continue;
         }
-        if (token.lstrip) begin -= trailing_white_space(text.substr(done, begin - done));
+        if (token.lstrip && begin > done) begin -= trailing_white_space(text.substr(done, begin - done));
         if (token.rstrip) end += leading_white_space(text.substr(end));
         push_text(begin);
         parts.push_back({token.id, text.substr(begin, end - begin)});
-        done = at = end;
+        done = end;  // tokens within the white space that went are found all the same
     }
     push_text(text.size());
     return parts;

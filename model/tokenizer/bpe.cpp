@@ -2,14 +2,14 @@
 
 #include <algorithm>
 
+#include "model/tokenizer/spelling.hpp"
 #include "model/tokenizer/utf8.hpp"
 
 namespace troupe {
 
 namespace {
 
-constexpr std::string_view metaspace = "\xE2\x96\x81";  // U+2581, a space in SentencePiece's vocabularies
-constexpr std::size_t short_word = 48;                  // symbols up to which searching beats a heap
+constexpr std::size_t short_word = 48;  // symbols up to which searching beats a heap
 
 bool begins_with(std::string_view text, std::string_view prefix) {
     return text.substr(0, prefix.size()) == prefix;
@@ -66,7 +66,8 @@ Bpe::Bpe(BpeModel model)
 // Vocabularies without a pre-tokenizer get whole texts as one word. Where no merge joins something with a
 // metaspace on its right, cutting there changes nothing, and short words are quicker.
 bool Bpe::separable_at_metaspace() const {
-    if (model_.byte_level || model_.ignore_merges || tokens_.find(metaspace) < 0) return false;
+    if (model_.byte_level || model_.ignore_merges || has_affixes() || tokens_.find(metaspace) < 0)
+        return false;
     return std::none_of(model_.merges.begin(), model_.merges.end(), [this](const BpeMerge& merge) {
         return begins_with(model_.spellings[merge.right], metaspace) &&
                !ends_with(model_.spellings[merge.left], metaspace);
@@ -85,15 +86,22 @@ void Bpe::encode(std::string_view word, Scratch& scratch, std::vector<TokenId>& 
     if (begin < word.size()) encode_word(word.substr(begin), scratch, out);
 }
 
+// The token that is spelled like the word, or -1.
+TokenId Bpe::whole_word(std::string_view word) const {
+    if (word.size() > longest_spelling_) return -1;
+    const TokenId token =
+        word.size() == 1 ? one_byte_[static_cast<unsigned char>(word[0])] : tokens_.find(word);
+    return static_cast<std::size_t>(token) < model_.vocab_size ? token : -1;
+}
+
 void Bpe::encode_word(std::string_view word, Scratch& scratch, std::vector<TokenId>& out) const {
-    TokenId whole = -1;
-    if (word.size() <= longest_spelling_)
-        whole = word.size() == 1 ? one_byte_[static_cast<unsigned char>(word[0])] : tokens_.find(word);
-    if (static_cast<std::size_t>(whole) >= model_.vocab_size) whole = -1;
-    if (whole >= 0 && (model_.ignore_merges || whole_[whole].load(std::memory_order_relaxed) == Whole::yes)) {
+    TokenId whole = whole_word(word);
+    const bool at_once = model_.ignore_merges || (model_.newlines_are_whole && word[0] == '\n');
+    if (whole >= 0 && (at_once || whole_[whole].load(std::memory_order_relaxed) == Whole::yes)) {
         out.push_back(whole);
         return;
     }
+    if (has_affixes()) whole = -1;  // the word's symbols do not spell it
     std::vector<TokenId>& symbols = scratch.symbols;
     symbols.clear();
     cut_into_symbols(word, symbols);
@@ -109,34 +117,45 @@ void Bpe::encode_word(std::string_view word, Scratch& scratch, std::vector<Token
     emit(symbols, out);
 }
 
+// As Hugging Face's tokenizers do it: an unknown token waits for the next known character, so bytes that
+// stand for other unknown characters may come before it.
 void Bpe::cut_into_symbols(std::string_view word, std::vector<TokenId>& symbols) const {
-    bool after_unknown = false;
-    for (std::size_t i = 0; i < word.size();) {
-        const std::size_t length = model_.byte_level ? 1 : utf8_length(word.substr(i));
-        const std::string_view character = word.substr(i, length);
-        i += length;
-        const TokenId token =
-            length == 1 ? one_byte_[static_cast<unsigned char>(character[0])] : tokens_.find(character);
+    bool unknown_waits = false;
+    for (std::size_t at = 0; at < word.size();) {
+        const std::size_t length = model_.byte_level ? 1 : utf8_length(word.substr(at));
+        const TokenId token = find_character(word, at, length);
         if (token >= 0) {
+            if (unknown_waits) symbols.push_back(model_.unknown);
+            unknown_waits = false;
             symbols.push_back(token);
-            after_unknown = false;
-            continue;
+        } else if (!append_byte_tokens(with_affixes(word, at, length), symbols) && model_.unknown >= 0) {
+            if (unknown_waits && !model_.fuse_unknown) symbols.push_back(model_.unknown);
+            unknown_waits = true;
         }
-        const std::size_t before = symbols.size();
-        cut_unknown(character, symbols);
-        const bool is_unknown = symbols.size() == before + 1 && symbols.back() == model_.unknown;
-        if (is_unknown && after_unknown && model_.fuse_unknown) symbols.pop_back();
-        after_unknown = is_unknown;
+        at += length;
     }
+    if (unknown_waits) symbols.push_back(model_.unknown);
 }
 
-void Bpe::cut_unknown(std::string_view character, std::vector<TokenId>& symbols) const {
+TokenId Bpe::find_character(std::string_view word, std::size_t at, std::size_t length) const {
+    if (has_affixes()) return tokens_.find(with_affixes(word, at, length));
+    return length == 1 ? one_byte_[static_cast<unsigned char>(word[at])]
+                       : tokens_.find(word.substr(at, length));
+}
+
+std::string Bpe::with_affixes(std::string_view word, std::size_t at, std::size_t length) const {
+    std::string character(word.substr(at, length));
+    if (at > 0) character.insert(0, model_.continuing_prefix);
+    if (at + length == word.size()) character += model_.end_suffix;
+    return character;
+}
+
+// Whether there is one for each byte.
+bool Bpe::append_byte_tokens(std::string_view text, std::vector<TokenId>& out) const {
     const auto byte_token = [this](char c) { return model_.byte_tokens[static_cast<unsigned char>(c)]; };
-    if (std::all_of(character.begin(), character.end(), [&](char c) { return byte_token(c) >= 0; })) {
-        for (const char c : character) symbols.push_back(byte_token(c));
-    } else if (model_.unknown >= 0) {
-        symbols.push_back(model_.unknown);
-    }
+    if (!std::all_of(text.begin(), text.end(), [&](char c) { return byte_token(c) >= 0; })) return false;
+    for (const char c : text) out.push_back(byte_token(c));
+    return true;
 }
 
 void Bpe::merge_short(std::vector<TokenId>& symbols) const {
@@ -212,12 +231,21 @@ void Bpe::merge_long(Scratch& scratch) const {
     symbols.erase(std::remove(symbols.begin(), symbols.end(), -1), symbols.end());
 }
 
+// Symbols outside of the vocabulary that are left over come apart into bytes.
 void Bpe::emit(const std::vector<TokenId>& symbols, std::vector<TokenId>& out) const {
     for (const TokenId symbol : symbols) {
         if (static_cast<std::size_t>(symbol) < model_.vocab_size) {
             out.push_back(symbol);
-        } else {
-            cut_unknown(model_.spellings[symbol], out);
+            continue;
+        }
+        const std::string& spelling = model_.spellings[symbol];
+        if (model_.byte_level) {
+            for (const char c : spelling) {
+                const TokenId token = one_byte_[static_cast<unsigned char>(c)];
+                if (static_cast<std::size_t>(token) < model_.vocab_size) out.push_back(token);
+            }
+        } else if (!append_byte_tokens(spelling, out) && model_.unknown >= 0) {
+            out.push_back(model_.unknown);
         }
     }
 }

@@ -31,7 +31,11 @@ struct BpeModel {
     std::size_t vocab_size = 0;
     std::vector<BpeMerge> merges;
     bool byte_level = false;
-    bool ignore_merges = false;  // a word that is a token is that token, whatever merges would give
+    bool ignore_merges = false;       // a word that is a token is that token, whatever merges would give
+    bool newlines_are_whole = false;  // the same, for words that begin with a newline
+    // Before every character of a word but the first; after the last one.
+    std::string continuing_prefix;
+    std::string end_suffix;
     std::array<TokenId, 256> byte_tokens{};  // for the bytes of unknown characters; -1: none
     TokenId unknown = -1;                    // where there are no byte tokens; -1: left out
     bool fuse_unknown = false;               // neighbouring unknown characters give one token
@@ -58,17 +62,21 @@ class Bpe {
     // that meet here write the same answer.
     enum class Whole : std::uint8_t { unknown, yes, no };
 
+    bool has_affixes() const { return !model_.continuing_prefix.empty() || !model_.end_suffix.empty(); }
     bool separable_at_metaspace() const;
+    TokenId whole_word(std::string_view word) const;
     void encode_word(std::string_view word, Scratch& scratch, std::vector<TokenId>& out) const;
     void cut_into_symbols(std::string_view word, std::vector<TokenId>& symbols) const;
-    void cut_unknown(std::string_view character, std::vector<TokenId>& symbols) const;
+    TokenId find_character(std::string_view word, std::size_t at, std::size_t length) const;
+    std::string with_affixes(std::string_view word, std::size_t at, std::size_t length) const;
+    bool append_byte_tokens(std::string_view text, std::vector<TokenId>& out) const;
     void merge_short(std::vector<TokenId>& symbols) const;
     void merge_long(Scratch& scratch) const;
     void emit(const std::vector<TokenId>& symbols, std::vector<TokenId>& out) const;
 
     BpeModel model_;
     SpellingTable tokens_;
-    MergeTable merges_;
+    PairTable merges_;
     std::array<TokenId, 256> one_byte_{};  // token of a word of one byte; -1: none
     std::size_t longest_spelling_ = 0;
     bool cut_at_metaspace_ = false;

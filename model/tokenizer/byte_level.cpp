@@ -36,7 +36,11 @@ constexpr Alphabet alphabet = make_alphabet();
 
 }  // namespace
 
-char32_t byte_level_character(unsigned char byte) { return alphabet.character[byte]; }
+std::string byte_level_encode(std::string_view bytes) {
+    std::string spelling;
+    for (const char byte : bytes) append_utf8(alphabet.character[static_cast<unsigned char>(byte)], spelling);
+    return spelling;
+}
 
 std::optional<std::string> byte_level_decode(std::string_view spelling) {
     std::string bytes;

@@ -7,7 +7,8 @@
 
 namespace troupe {
 
-char32_t byte_level_character(unsigned char byte);
+// Any bytes, spelled in the alphabet.
+std::string byte_level_encode(std::string_view bytes);
 
 // The bytes that `spelling` stands for; nothing if it holds a character that stands for no byte. Valid UTF-8
 // only.

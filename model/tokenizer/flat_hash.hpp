@@ -78,10 +78,10 @@ struct Merge {
     TokenId token = -1;      // what the pair becomes; -1: the pair does not merge
 };
 
-// Pair of tokens -> merge.
-class MergeTable {
+// Pair of numbers -> merge. The pair is two tokens, or a node of a trie and the byte that leads on.
+class PairTable {
   public:
-    explicit MergeTable(std::size_t entries) : slots_(hash_slots(entries)) {}
+    explicit PairTable(std::size_t entries) : slots_(hash_slots(entries)) {}
 
     // At most as many as were announced. A later merge of the same pair replaces the former.
     void insert(TokenId left, TokenId right, Merge merge) {

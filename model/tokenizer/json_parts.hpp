@@ -10,6 +10,7 @@
 
 #include "core/ids.hpp"
 #include "core/status.hpp"
+#include "model/tokenizer/decoder.hpp"
 #include "model/tokenizer/normalizer.hpp"
 #include "model/tokenizer/pre_tokenizer.hpp"
 
@@ -21,14 +22,23 @@ using Json = simdjson::dom::element;
 std::optional<Json> member(const Json& object, std::string_view key);
 Result<bool> bool_or(const Json& object, std::string_view key, bool fallback);
 Result<std::string_view> string_member(const Json& object, std::string_view key, std::string_view where);
+Result<simdjson::dom::array> array_member(const Json& object, std::string_view key, std::string_view where);
+// A string of one character.
+Result<std::string_view> character_member(const Json& object, std::string_view key, std::string_view where);
+// "pattern": {"String": ...} or {"Regex": ...}
+Result<Regex> pattern_member(const Json& object, std::string_view where);
+Error not_supported(std::string_view what, std::string_view type, std::string_view known);
 
 Result<std::vector<NormalizerStep>> read_normalizer(const std::optional<Json>& json);
 
 struct PreTokenizerParts {
     std::vector<PreTokenizerStep> steps;
-    bool byte_level = false;  // words are cut into bytes
+    bool byte_level = false;  // the last step spells words in the byte-level alphabet; it is not in `steps`
 };
 Result<PreTokenizerParts> read_pre_tokenizer(const std::optional<Json>& json);
+
+// "Metaspace", which is a pre-tokenizer and a decoder.
+Result<MetaspacePreTokenizer> read_metaspace(const Json& json);
 
 // Ids that a template puts before and after a text.
 struct TemplateParts {
@@ -37,17 +47,6 @@ struct TemplateParts {
 };
 Result<TemplateParts> read_post_processor(const std::optional<Json>& json);
 
-// How a token's spelling becomes the bytes it contributes, and what is dropped at the start of a text.
-struct Decoder {
-    enum class Kind : unsigned char { byte_level, replaced };
-    Kind kind = Kind::replaced;
-    std::vector<std::pair<std::string, std::string>> replacements;
-    bool byte_fallback = false;  // "<0x0A>" is that byte
-    std::string before_each;     // a decoder of null joins tokens with spaces
-    std::size_t leading_spaces_dropped = 0;
-
-    std::string bytes_of(std::string_view spelling) const;
-};
 Result<Decoder> read_decoder(const std::optional<Json>& json);
 
 }  // namespace troupe::tokenizer_json

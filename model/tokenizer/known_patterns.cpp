@@ -8,20 +8,6 @@ namespace troupe {
 
 namespace {
 
-// Each model's own tokenizer.json is the source of its pattern, where it has one.
-constexpr std::string_view llama3_pattern =
-    R"((?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+)";
-constexpr std::string_view qwen2_pattern =
-    R"((?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+)";
-constexpr std::string_view tekken_pattern =
-    R"([^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+)"
-    R"(|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*)"
-    R"(|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+)";
-constexpr std::string_view gpt4o_pattern =
-    R"([^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+(?i:'s|'t|'re|'ve|'m|'ll|'d)?)"
-    R"(|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*(?i:'s|'t|'re|'ve|'m|'ll|'d)?)"
-    R"(|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+)";
-
 // Cased letters, as the model's file lists them: those of an older Unicode.
 constexpr std::string_view deepseek_letters =
     R"(\s?[A-Za-z\x{B5}\x{C0}-\x{D6}\x{D8}-\x{F6}\x{F8}-\x{1BA}\x{1BC}-\x{1BF}\x{1C4}-\x{293}\x{295}-\x{2AF})"
@@ -40,23 +26,45 @@ constexpr std::string_view deepseek_punctuation =
     R"(\s?[!-/:-~\x{FF01}-\x{FF0F}\x{FF1A}-\x{FF5E}\x{2018}-\x{201F}\x{3000}-\x{3002}]+)";
 constexpr std::string_view deepseek_cjk = R"([\x{4E00}-\x{9FA5}\x{800}-\x{4E00}\x{AC00}-\x{D7FF}]+)";
 
+constexpr std::string_view deepseek_v3_words =
+    R"([!"#$%&'()*+,\-./:;<=>?@\[\\\]^_`{|}~][A-Za-z]+|[^\r\n\p{L}\p{P}\p{S}]?[\p{L}\p{M}]+| ?[\p{P}\p{S}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+)";
+constexpr std::string_view kanji_and_kana = R"([\x{4E00}-\x{9FA5}\x{3040}-\x{309F}\x{30A0}-\x{30FF}]+)";
+constexpr std::string_view bloom_words =
+    R"( ?[^(\s|.,!?\x{2026}\x{3002}\x{FF0C}\x{3001}\x{964}\x{6D4}\x{60C})]+)";
+
 const std::vector<NamedPreTokenizer>& known_pre_tokenizers() {
     static const std::vector<NamedPreTokenizer> known = {
-        {{"gpt-2", "gpt2", "mpt", "olmo", "phi-2", "jais", "trillion"}, {gpt2_pattern}},
-        {{"smollm", "starcoder", "refact", "command-r", "codeshell", "exaone"}, {R"(\p{N})", gpt2_pattern}},
-        {{"llama-bpe", "llama3", "llama-v3", "falcon3", "pixtral", "lfm2"}, {llama3_pattern}, true, true},
-        {{"dbrx", "smaug-bpe", "chatglm-bpe"}, {llama3_pattern}},
-        {{"qwen2", "deepseek-r1-qwen", "stablelm2", "hunyuan"}, {qwen2_pattern}},
+        {{"gpt-2", "gpt2", "mpt", "olmo", "phi-2", "jais", "trillion", "gigachat", "a.x-4.0", "mellum",
+          "exaone4", "granite-docling"},
+         {gpt2_pattern}},
+        {{"smollm", "starcoder", "refact", "command-r", "codeshell", "exaone", "minerva-7b", "mellum2"},
+         {R"(\p{N})", gpt2_pattern}},
+        {{"llama-bpe", "llama3", "llama-v3", "falcon3", "falcon-h1", "pixtral", "midm-2.0", "lfm2"},
+         {llama3_pattern},
+         true,
+         true},
+        {{"dbrx", "smaug-bpe", "chatglm-bpe", "glm4"}, {llama3_pattern}},
+        {{"qwen2", "deepseek-r1-qwen", "stablelm2", "hunyuan", "megrez", "kormo", "f2llmv2", "solar-open",
+          "grok-2"},
+         {qwen2_pattern}},
+        {{"qwen35"}, {qwen35_pattern}},
         {{"tekken"}, {tekken_pattern}, true, true},
-        {{"gpt-4o", "llama4"}, {gpt4o_pattern}},
+        {{"gpt-4o", "llama4", "kanana2", "talkie", "minimax-m2"}, {o200k_pattern}},
         {{"deepseek-llm"},
          {R"([\r\n])", deepseek_letters, deepseek_punctuation, R"(\s+$)", deepseek_cjk, R"(\p{N}+)"}},
         {{"deepseek-coder"}, {R"([\r\n])", R"(\s?\p{L}+)", R"(\s?\p{P}+)", deepseek_cjk, R"(\p{N})"}},
-        {{"deepseek-v3"},
-         {R"(\p{N}{1,3})", R"([\x{4E00}-\x{9FA5}\x{3040}-\x{309F}\x{30A0}-\x{30FF}]+)",
-          R"([!"#$%&'()*+,\-./:;<=>?@\[\\\]^_`{|}~][A-Za-z]+|[^\r\n\p{L}\p{P}\p{S}]?[\p{L}\p{M}]+| ?[\p{P}\p{S}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+)"}},
+        {{"deepseek-v3", "hunyuan-dense", "joyai-llm", "hy_v4"},
+         {R"(\p{N}{1,3})", kanji_and_kana, deepseek_v3_words}},
         {{"falcon"}, {R"([\p{P}$+<=>^~|`]+)", gpt2_pattern, "[0-9][0-9][0-9]"}},
         {{"default"}, {R"([\p{P}$+<=>^~|]+)", gpt2_pattern, R"(\p{N}+)", "[0-9][0-9][0-9]"}},
+        {{"superbpe"}, {R"(\p{N}+)", digit_groups_pattern}},
+        {{"poro-chat", "bloom", "gpt3-finnish"}, {bloom_words}},
+        {{"viking"}, {bloom_words, R"(\p{N})"}},
+        {{"bailingmoe", "bailingmoe2", "llada-moe"},
+         {R"('(?i:[sdmt]|ll|ve|re)|[^\r\n\p{L}\p{N}]?+\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]++[\r\n]*|\s*[\r\n]|\s+(?!\S)|\s+)"}},
+        {{"seed-coder"},
+         {R"((?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1}| ?[^\s\p{L}\p{N}\r\n]+|\s*[\r\n]+|\s+(?!\S)|\s+)"}},
+        {{"laguna"}, {R"([^\n]+|[\n]+)", qwen2_pattern}},
     };
     return known;
 }

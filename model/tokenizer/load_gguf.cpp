@@ -5,13 +5,13 @@
 #include "model/tokenizer/byte_level.hpp"
 #include "model/tokenizer/known_patterns.hpp"
 #include "model/tokenizer/loaders.hpp"
+#include "model/tokenizer/spelling.hpp"
 #include "model/tokenizer/utf8.hpp"
 
 namespace troupe {
 
 namespace {
 
-constexpr std::string_view metaspace = "\xE2\x96\x81";
 constexpr std::size_t max_spelling = 1024;  // bytes; keeps the search for a token's parts short
 
 enum TokenType : std::int64_t {
@@ -23,6 +23,22 @@ enum TokenType : std::int64_t {
     byte = 6
 };
 
+// Tokens that end an answer; some converters fail to mark them as control tokens.
+bool ends_turn(std::string_view text) {
+    constexpr std::string_view known[] = {"<|eot_id|>",
+                                          "<|im_end|>",
+                                          "<|end|>",
+                                          "<|eom_id|>",
+                                          "<end_of_turn>",
+                                          "<|endoftext|>",
+                                          "<|return|>",
+                                          "<|end_of_text|>",
+                                          "<|call|>",
+                                          "<\xEF\xBD\x9C"
+                                          "end\xE2\x96\x81of\xE2\x96\x81sentence\xEF\xBD\x9C>"};
+    return std::find(std::begin(known), std::end(known), text) != std::end(known);
+}
+
 class GgufLoader {
   public:
     explicit GgufLoader(const GgufFile& file) : file_(file) {}
@@ -30,13 +46,18 @@ class GgufLoader {
     Result<TokenizerParts> load() {
         const auto model = file_.require_string("tokenizer.ggml.model");
         if (!model) return model.error();
-        if (*model != "gpt2" && *model != "llama") {
+        if (*model != "gpt2" && *model != "llama" && *model != "gemma4") {
             return invalid_argument("The tokenizer model '" + printable(*model) +
-                                    "' (tokenizer.ggml.model) is not supported; gpt2 and llama are.");
+                                    "' (tokenizer.ggml.model) is not supported; gpt2, llama and gemma4 are.");
         }
         if (Status s = read_tokens(); !s) return s.error();
-        if (Status s = *model == "gpt2" ? read_byte_level() : read_sentencepiece(); !s) return s.error();
-        add_tokens();
+        if (Status s = *model == "gpt2"     ? read_byte_level()
+                       : *model == "gemma4" ? read_gemma4()
+                                            : read_sentencepiece();
+            !s) {
+            return s.error();
+        }
+        if (Status s = add_tokens(); !s) return s.error();
         if (Status s = read_special_ids(); !s) return s.error();
         parts_.bpe = std::make_unique<const Bpe>(std::move(bpe_));
         return std::move(parts_);
@@ -70,6 +91,7 @@ class GgufLoader {
             }
             VocabularyToken& token = parts_.vocabulary[i];
             token.text = token.bytes = (*tokens)[i];
+            if (types_[i] == normal && ends_turn(token.text)) types_[i] = control;
             token.special = types_[i] == control || types_[i] == unknown;
         }
         bpe_.vocab_size = tokens->size();
@@ -109,18 +131,65 @@ class GgufLoader {
             return invalid_argument(
                 "There are no merges: tokenizer.ggml.merges should be an array of strings.");
         }
+        // Merges may pass through texts that are no tokens: those get ids past the vocabulary.
+        std::vector<std::string> outside;
+        std::vector<std::string_view> pairs;
         const SpellingTable ids = index_by_text(parts_.vocabulary);
-        bpe_.merges.reserve(merges->size());
+        pairs.reserve(2 * merges->size());
         for (const std::string_view merge : *merges) {
             const std::size_t space = merge.find(' ', 1);
-            if (space == std::string_view::npos) {
-                return invalid_argument("Merge " + std::to_string(bpe_.merges.size()) +
-                                        " should be two tokens with a space between.");
+            if (space == std::string_view::npos || space + 1 == merge.size()) {
+                return invalid_argument(
+                    "Merge " + std::to_string(pairs.size() / 2) +
+                    " (tokenizer.ggml.merges) should be two tokens with a space between.");
             }
-            if (Status s = add_merge(ids, merge.substr(0, space), merge.substr(space + 1), bpe_); !s)
-                return s;
+            pairs.insert(pairs.end(), {merge.substr(0, space), merge.substr(space + 1)});
+        }
+        for (std::size_t i = 0; i < pairs.size(); i += 2) {
+            for (const std::string& text : {std::string(pairs[i]), std::string(pairs[i + 1]),
+                                            std::string(pairs[i]).append(pairs[i + 1])}) {
+                if (ids.find(text) < 0) outside.push_back(text);
+            }
+        }
+        const SpellingTable outside_ids = add_outside_vocabulary(std::move(outside));
+        const auto id_of = [&](std::string_view text) {
+            const TokenId id = ids.find(text);
+            return id >= 0 ? id : outside_ids.find(text);
+        };
+        bpe_.merges.reserve(merges->size());
+        for (std::size_t i = 0; i < pairs.size(); i += 2) {
+            const TokenId result = id_of(std::string(pairs[i]).append(pairs[i + 1]));
+            bpe_.merges.push_back(
+                {id_of(pairs[i]), id_of(pairs[i + 1]), result, static_cast<std::uint32_t>(i / 2)});
         }
         return {};
+    }
+
+    // Texts of the vocabulary's spelling, which outlive the table.
+    SpellingTable add_outside_vocabulary(std::vector<std::string> texts) {
+        std::sort(texts.begin(), texts.end());
+        texts.erase(std::unique(texts.begin(), texts.end()), texts.end());
+        outside_ = std::move(texts);
+        SpellingTable ids(outside_.size());
+        for (const std::string& text : outside_) {
+            ids.insert(text, static_cast<TokenId>(bpe_.spellings.size()));
+            bpe_.spellings.push_back(bpe_.byte_level ? byte_level_decode(text).value_or("") : text);
+        }
+        return ids;
+    }
+
+    // Words are lines, spaces are metaspaces, merges are given; unknown characters become bytes.
+    Status read_gemma4() {
+        auto space = Regex::literal(" ");
+        auto lines = Regex::compile("[^\\n]+|[\\n]+");
+        if (!space) return space.error();
+        if (!lines) return lines.error();
+        parts_.normalizer = Normalizer({ReplaceNormalizer{std::move(*space), std::string(metaspace)}});
+        parts_.pre_tokenizer = PreTokenizer({SplitPreTokenizer{std::move(*lines)}});
+        bpe_.newlines_are_whole = true;
+        always_bos_ = true;
+        if (Status s = read_spelled_tokens(); !s) return s;
+        return read_merges();
     }
 
     Status read_sentencepiece() {
@@ -132,7 +201,7 @@ class GgufLoader {
         if (*add_space_prefix) steps.push_back(PrependNormalizer{std::string(metaspace)});
         steps.push_back(ReplaceNormalizer{std::move(*space), std::string(metaspace)});
         parts_.normalizer = Normalizer(std::move(steps));
-        parts_.leading_spaces_dropped = *add_space_prefix ? 1 : 0;
+        parts_.decoder.strip_start = *add_space_prefix ? 1 : 0;
         add_bos_ = true;
         // What SentencePiece numbers them, unless the file says otherwise.
         if (bpe_.vocab_size > 2) {
@@ -140,6 +209,12 @@ class GgufLoader {
             parts_.eos = 2;
         }
         bpe_.fuse_unknown = true;
+        if (Status s = read_spelled_tokens(); !s) return s;
+        return make_merges_from_scores();
+    }
+
+    // Tokens that are spelled as text, with metaspaces, and bytes.
+    Status read_spelled_tokens() {
         for (std::size_t i = 0; i < types_.size(); ++i) {
             VocabularyToken& token = parts_.vocabulary[i];
             if (types_[i] == byte) {
@@ -150,7 +225,7 @@ class GgufLoader {
                 }
                 bpe_.byte_tokens[*value] = static_cast<TokenId>(i);
                 token.bytes.assign(1, static_cast<char>(*value));
-            } else if (types_[i] == normal) {
+            } else if (types_[i] == normal || types_[i] == unused) {
                 if (token.text.size() > max_spelling) {
                     return invalid_argument("Token " + std::to_string(i) + " has more than " +
                                             std::to_string(max_spelling) + " bytes.");
@@ -161,7 +236,7 @@ class GgufLoader {
                 bpe_.unknown = static_cast<TokenId>(i);
             }
         }
-        return make_merges_from_scores();
+        return {};
     }
 
     // SentencePiece merges the neighbours whose concatenation is the token with the highest score. As a table
@@ -222,13 +297,23 @@ class GgufLoader {
         bpe_.spellings.insert(bpe_.spellings.end(), characters.begin(), characters.end());
     }
 
-    void add_tokens() {
+    // Phi-3's files do not say that white space after its special tokens goes; llama.cpp knows by the name.
+    Status add_tokens() {
+        auto name = file_.string_or("general.name", "");
+        if (!name) return name.error();
+        std::string lower_case(*name);
+        for (char& c : lower_case) c = c >= 'A' && c <= 'Z' ? static_cast<char>(c + ('a' - 'A')) : c;
+        const bool is_phi3 =
+            lower_case.find("phi-3") != std::string::npos || lower_case.find("phi3") != std::string::npos;
         for (std::size_t i = 0; i < types_.size(); ++i) {
             const bool special = parts_.vocabulary[i].special;
             if (!special && types_[i] != user_defined) continue;
+            const std::string& text = parts_.vocabulary[i].text;
+            const bool rstrip = is_phi3 && text != "<unk>" && text != "<s>" && text != "<|endoftext|>";
             parts_.added.add(
-                {.id = static_cast<TokenId>(i), .content = parts_.vocabulary[i].text, .special = special});
+                {.id = static_cast<TokenId>(i), .content = text, .special = special, .rstrip = rstrip});
         }
+        return {};
     }
 
     Status read_special_ids() {
@@ -238,9 +323,17 @@ class GgufLoader {
         const auto add_eos = file_.bool_or("tokenizer.ggml.add_eos_token", false);
         if (!add_bos) return add_bos.error();
         if (!add_eos) return add_eos.error();
-        if (*add_bos && parts_.bos) parts_.prefix.push_back(*parts_.bos);
-        if (*add_eos && parts_.eos) parts_.suffix.push_back(*parts_.eos);
-        return {};
+        if (Status s = add_around("bos", *add_bos || always_bos_, parts_.bos, parts_.prefix); !s) return s;
+        return add_around("eos", *add_eos, parts_.eos, parts_.suffix);
+    }
+
+    Status add_around(const std::string& name, bool add, std::optional<TokenId> id,
+                      std::vector<TokenId>& around) const {
+        if (add && id) around.push_back(*id);
+        const bool demanded = add && file_.has("tokenizer.ggml.add_" + name + "_token");
+        if (id || !demanded) return {};
+        return invalid_argument("tokenizer.ggml.add_" + name +
+                                "_token is true, but there is no tokenizer.ggml." + name + "_token_id.");
     }
 
     Status read_id(std::string_view key, std::optional<TokenId>& id) const {
@@ -257,6 +350,8 @@ class GgufLoader {
     const GgufFile& file_;
     std::vector<std::int64_t> types_;
     bool add_bos_ = false;
+    bool always_bos_ = false;           // whatever the file says
+    std::vector<std::string> outside_;  // texts of merges that are no tokens
     BpeModel bpe_;
     TokenizerParts parts_;
 };

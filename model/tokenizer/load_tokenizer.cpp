@@ -23,13 +23,6 @@ bool is_gguf(const MappedFile& file) {
     return file.size() >= 4 && std::memcmp(file.bytes().data(), "GGUF", 4) == 0;
 }
 
-int hex_digit(char c) {
-    if (c >= '0' && c <= '9') return c - '0';
-    if (c >= 'A' && c <= 'F') return c - 'A' + 10;
-    if (c >= 'a' && c <= 'f') return c - 'a' + 10;
-    return -1;
-}
-
 }  // namespace
 
 SpellingTable index_by_text(const std::vector<VocabularyToken>& vocabulary) {
@@ -41,10 +34,10 @@ SpellingTable index_by_text(const std::vector<VocabularyToken>& vocabulary) {
 }
 
 Status add_merge(const SpellingTable& ids, std::string_view left, std::string_view right, BpeModel& model) {
-    std::string result;
-    result.reserve(left.size() + right.size());
-    result.append(left).append(right);
     const auto rank = static_cast<std::uint32_t>(model.merges.size());
+    std::string result(left);
+    if (right.size() >= model.continuing_prefix.size())
+        result += right.substr(model.continuing_prefix.size());
     const BpeMerge merge{ids.find(left), ids.find(right), ids.find(result), rank};
     if (merge.left < 0 || merge.right < 0 || merge.result < 0) {
         return invalid_argument("Merge " + std::to_string(rank) + " ('" + printable(left) + "' and '" +
@@ -52,25 +45,6 @@ Status add_merge(const SpellingTable& ids, std::string_view left, std::string_vi
     }
     model.merges.push_back(merge);
     return {};
-}
-
-std::optional<unsigned char> parse_byte_token(std::string_view text) {
-    if (text.size() != 6 || text.substr(0, 3) != "<0x" || text[5] != '>') return std::nullopt;
-    const int high = hex_digit(text[3]);
-    const int low = hex_digit(text[4]);
-    if (high < 0 || low < 0) return std::nullopt;
-    return static_cast<unsigned char>(high * 16 + low);
-}
-
-std::string replace_all(std::string_view text, std::string_view pattern, std::string_view replacement) {
-    if (pattern.empty()) return std::string(text);
-    std::string out;
-    for (std::size_t at; (at = text.find(pattern)) != std::string_view::npos;
-         text.remove_prefix(at + pattern.size())) {
-        out += text.substr(0, at);
-        out += replacement;
-    }
-    return out += text;
 }
 
 Result<std::shared_ptr<const Tokenizer>> load_tokenizer(const GgufFile& file) {

@@ -1,8 +1,6 @@
 // The two sources of tokenizers. Messages of errors do not name the file: load_tokenizer() adds it.
 #pragma once
 #include <filesystem>
-#include <optional>
-#include <string>
 #include <string_view>
 
 #include "core/status.hpp"
@@ -22,10 +20,5 @@ SpellingTable index_by_text(const std::vector<VocabularyToken>& vocabulary);
 
 // Appends the merge of two token texts to the model's; its rank is its place.
 Status add_merge(const SpellingTable& ids, std::string_view left, std::string_view right, BpeModel& model);
-
-// The byte that "<0x0A>" spells.
-std::optional<unsigned char> parse_byte_token(std::string_view text);
-
-std::string replace_all(std::string_view text, std::string_view pattern, std::string_view replacement);
 
 }  // namespace troupe

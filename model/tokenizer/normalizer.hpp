@@ -1,11 +1,14 @@
 // What is done to a text before it is split into words.
 #pragma once
+#include <memory>
 #include <string>
 #include <string_view>
 #include <variant>
 #include <vector>
 
 #include "core/status.hpp"
+#include "model/tokenizer/charsmap.hpp"
+#include "model/tokenizer/normalization_forms.hpp"
 #include "model/tokenizer/regex.hpp"
 
 namespace troupe {
@@ -24,9 +27,21 @@ struct StripNormalizer {  // white space
     bool right = false;
 };
 
-struct NfcNormalizer {};
+struct LowercaseNormalizer {};  // character by character
 
-using NormalizerStep = std::variant<PrependNormalizer, ReplaceNormalizer, StripNormalizer, NfcNormalizer>;
+struct StripAccentsNormalizer {};  // drops combining marks; what is composed keeps its accents
+
+struct NmtNormalizer {};  // drops control characters, makes spaces of others (Google's NMT)
+
+struct ByteLevelNormalizer {};  // each byte as a character of the byte-level alphabet
+
+struct CharsmapNormalizer {
+    std::shared_ptr<const Charsmap> map;
+};
+
+using NormalizerStep = std::variant<PrependNormalizer, ReplaceNormalizer, StripNormalizer, NormalizationForm,
+                                    LowercaseNormalizer, StripAccentsNormalizer, NmtNormalizer,
+                                    ByteLevelNormalizer, CharsmapNormalizer>;
 
 class Normalizer {
   public:

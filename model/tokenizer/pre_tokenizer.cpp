@@ -2,6 +2,9 @@
 
 #include <algorithm>
 
+#include "model/tokenizer/byte_level.hpp"
+#include "model/tokenizer/spelling.hpp"
+
 namespace troupe {
 
 namespace {
@@ -102,13 +105,9 @@ Status apply_step(const AddSpacePreTokenizer&, Words& words) {
     return {};
 }
 
-void replace_spaces(std::string_view text, std::string_view replacement, std::string& out) {
-    for (std::size_t space; (space = text.find(' ')) != std::string_view::npos;
-         text.remove_prefix(space + 1)) {
-        out += text.substr(0, space);
-        out += replacement;
-    }
-    out += text;
+Status apply_step(const ByteLevelPreTokenizer&, Words& words) {
+    for (Word& word : words.words) word.text = words.changed.emplace_back(byte_level_encode(word.text));
+    return {};
 }
 
 Status apply_step(const MetaspacePreTokenizer& step, Words& words) {
@@ -120,7 +119,7 @@ Status apply_step(const MetaspacePreTokenizer& step, Words& words) {
         const bool has_prefix =
             word.text.front() == ' ' || word.text.substr(0, step.replacement.size()) == step.replacement;
         std::string& text = words.changed.emplace_back(wants_prefix && !has_prefix ? step.replacement : "");
-        replace_spaces(word.text, step.replacement, text);
+        text += replace_all(word.text, " ", step.replacement);
         const Word whole{text, word.begins_input};
         std::size_t begin = 0;
         for (std::size_t next;

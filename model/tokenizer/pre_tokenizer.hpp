@@ -29,6 +29,8 @@ struct SplitPreTokenizer {
 
 struct AddSpacePreTokenizer {};  // ByteLevel's add_prefix_space: a space before what does not begin with one
 
+struct ByteLevelPreTokenizer {};  // each byte as a character of the byte-level alphabet
+
 struct MetaspacePreTokenizer {
     enum class Prepend : std::uint8_t { never, first, always };
     std::string replacement;  // of each space
@@ -36,7 +38,8 @@ struct MetaspacePreTokenizer {
     bool split = true;  // a word begins at each replacement
 };
 
-using PreTokenizerStep = std::variant<SplitPreTokenizer, AddSpacePreTokenizer, MetaspacePreTokenizer>;
+using PreTokenizerStep =
+    std::variant<SplitPreTokenizer, AddSpacePreTokenizer, ByteLevelPreTokenizer, MetaspacePreTokenizer>;
 
 struct Word {
     std::string_view text;

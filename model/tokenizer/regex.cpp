@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <array>
 
+#include "model/tokenizer/known_patterns.hpp"
 #include "model/tokenizer/utf8.hpp"
 
 namespace troupe {
@@ -19,6 +20,12 @@ constexpr std::string_view not_white_space =
     "\\x{0}-\\x{8}\\x{E}-\\x{1F}!-\\x{84}\\x{86}-\\x{9F}\\x{A1}-\\x{167F}\\x{1681}-\\x{1FFF}\\x{200B}-\\x{"
     "2027}"
     "\\x{202A}-\\x{202E}\\x{2030}-\\x{205E}\\x{2060}-\\x{2FFF}\\x{3001}-\\x{10FFFF}";
+
+// Oniguruma's \\w and its [[:punct:]], as members of a class.
+constexpr std::string_view word =
+    "\\p{L}\\p{M}\\p{Nd}\\p{Nl}\\p{Pc}\\x{B2}\\x{B3}\\x{B9}\\x{BC}-\\x{BE}\\x{24B6}-\\x{24E9}"
+    "\\x{1F130}-\\x{1F149}\\x{1F150}-\\x{1F169}\\x{1F170}-\\x{1F189}";
+constexpr std::string_view punctuation = "\\p{P}\\p{S}";
 
 Error refuse(std::string_view pattern, const std::string& why) {
     return invalid_argument("The tokenizer's regular expression '" + std::string(pattern.substr(0, 200)) +
@@ -66,15 +73,29 @@ class Translator {
         if (c == 'h' || c == 'H')
             return refuse(pattern_, "uses \\h, whose meaning differs between libraries");
         if (c == 's' || c == 'S') {
-            const std::string set(c == 's' ? white_space : not_white_space);
-            out_ += in_class_ ? set : "[" + set + "]";
-            at_ += 2;
+            put_members(c == 's' ? white_space : not_white_space);
+        } else if (c == 'w') {
+            put_members(word);
+        } else if (c == 'W') {
+            if (in_class_) return refuse(pattern_, "uses \\W in a character class");
+            out_ += "[^" + std::string(word) + "]";
+        } else if ((c == 'b' || c == 'B') && !in_class_) {
+            const std::string w = "[" + std::string(word) + "]";
+            out_ += c == 'b' ? "(?:(?<=" + w + ")(?!" + w + ")|(?<!" + w + ")(?=" + w + "))"
+                             : "(?:(?<=" + w + ")(?=" + w + ")|(?<!" + w + ")(?!" + w + "))";
         } else if (c == 'p' || c == 'P') {
             translate_property();
+            return {};
         } else {
             copy(2);
+            return {};
         }
+        at_ += 2;
         return {};
+    }
+
+    void put_members(std::string_view members) {
+        out_ += in_class_ ? std::string(members) : "[" + std::string(members) + "]";
     }
 
     // \p{Han} is a script in Oniguruma; PCRE2 would take its script extensions.
@@ -100,18 +121,42 @@ class Translator {
     }
 
     Status translate_in_class(char c) {
-        if (c == ']' && at_ != class_start_) in_class_ = false;
         if (pattern_.substr(at_, 2) == "&&") return refuse(pattern_, "intersects character classes (&&)");
-        if (c == '[') {
-            if (pattern_.substr(at_, 2) != "[:") return refuse(pattern_, "nests character classes");
-            const std::size_t close = pattern_.find(":]", at_);
-            if (close == std::string_view::npos)
-                return refuse(pattern_, "has an unclosed [: in a character class");
-            copy(close + 2 - at_);
+        if (pattern_.substr(at_, 2) == "[:") return translate_posix_class();
+        if (c == '[') {  // a union; its members become those of the outer class
+            if (pattern_.substr(at_ + 1, 1) == "^" || out_.back() == '-') {
+                return refuse(pattern_, "nests character classes in a way that is not supported");
+            }
+            ++nested_;
+            ++at_;
             return {};
         }
+        if (c == ']' && nested_ > 0) {
+            --nested_;
+            ++at_;
+            return {};
+        }
+        if (c == ']' && at_ != class_start_) in_class_ = false;
         copy(1);
         return {};
+    }
+
+    // [:space:] and its like.
+    Status translate_posix_class() {
+        const std::size_t close = pattern_.find(":]", at_);
+        if (close == std::string_view::npos)
+            return refuse(pattern_, "has an unclosed [: in a character class");
+        const std::string_view name = pattern_.substr(at_ + 2, close - at_ - 2);
+        constexpr std::array<std::pair<std::string_view, std::string_view>, 4> classes = {
+            {{"space", white_space}, {"word", word}, {"punct", punctuation}, {"digit", "\\p{Nd}"}}};
+        for (const auto& [known, members] : classes) {
+            if (name != known) continue;
+            out_ += members;
+            at_ = close + 2;
+            return {};
+        }
+        return refuse(pattern_,
+                      "uses [:" + std::string(name) + ":], whose meaning differs between libraries");
     }
 
     // Whether the '}' at at_ ends {n}, {n,} or {n,m}.
@@ -126,6 +171,7 @@ class Translator {
     std::string_view pattern_;
     std::size_t at_ = 0;
     bool in_class_ = false;
+    std::size_t nested_ = 0;  // classes open inside of the class
     std::size_t class_start_ = 0;
     std::string out_;
 };
@@ -151,6 +197,22 @@ Result<std::shared_ptr<const void>> compile_pcre2(std::string_view pattern, std:
         code, [](const void* c) { pcre2_code_free(static_cast<pcre2_code*>(const_cast<void*>(c))); });
 }
 
+// digit_groups_pattern in linear time: borders before every third digit from the right of each run of digits.
+// Digits are ASCII, as llama.cpp has them.
+Status find_digit_groups(std::string_view text, std::vector<Regex::Range>& matches) {
+    const auto is_digit = [&text](std::size_t i) {
+        return i < text.size() && text[i] >= '0' && text[i] <= '9';
+    };
+    for (std::size_t begin = 0; begin < text.size();) {
+        std::size_t end = begin;
+        while (is_digit(end)) ++end;
+        for (std::size_t border = begin + (end - begin) % 3; border < end; border += 3)
+            matches.push_back({border, border});
+        begin = end + 1;
+    }
+    return {};
+}
+
 }  // namespace
 
 Result<Regex> Regex::compile(std::string_view pattern) {
@@ -164,6 +226,7 @@ Result<Regex> Regex::compile(std::string_view pattern) {
     Regex regex;
     regex.pattern_ = pattern;
     regex.code_ = std::move(*code);
+    regex.scanner_ = find_scanner(pattern);
     return regex;
 }
 
@@ -183,6 +246,15 @@ Regex::Matcher::Matcher(const Regex& regex)
 
 Status Regex::Matcher::find_all(std::string_view text, std::vector<Range>& matches) {
     matches.clear();
+    if (regex_.scanner_ != nullptr) {
+        for (std::size_t begin = 0; begin < text.size();) {
+            const std::size_t end = regex_.scanner_(text, begin);
+            matches.push_back({begin, end});
+            begin = end;
+        }
+        return {};
+    }
+    if (regex_.pattern_ == digit_groups_pattern) return find_digit_groups(text, matches);
     for (std::size_t from = 0; from <= text.size();) {
         Range match;
         const auto found = find(text, from, match);
@@ -196,6 +268,19 @@ Status Regex::Matcher::find_all(std::string_view text, std::vector<Range>& match
         matches.push_back(match);
     }
     return {};
+}
+
+Result<std::string> Regex::Matcher::replace_all(std::string_view text, std::string_view replacement) {
+    std::vector<Range> matches;
+    if (Status s = find_all(text, matches); !s) return s.error();
+    std::string replaced;
+    std::size_t copied = 0;
+    for (const auto [begin, end] : matches) {
+        replaced += text.substr(copied, begin - copied);
+        replaced += replacement;
+        copied = end;
+    }
+    return replaced += text.substr(copied);
 }
 
 Result<bool> Regex::Matcher::find(std::string_view text, std::size_t from, Range& match) {

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "core/status.hpp"
+#include "model/tokenizer/scanners.hpp"
 
 namespace troupe {
 
@@ -32,6 +33,8 @@ class Regex {
         // is valid UTF-8. Fails if PCRE2 gives up on a pattern that backtracks without bound.
         Status find_all(std::string_view text, std::vector<Range>& matches);
 
+        Result<std::string> replace_all(std::string_view text, std::string_view replacement);
+
       private:
         Result<bool> find(std::string_view text, std::size_t from, Range& match);
 
@@ -42,6 +45,7 @@ class Regex {
   private:
     std::string pattern_;  // as the file has it
     std::shared_ptr<const void> code_;
+    Scanner scanner_ = nullptr;  // finds the same
 };
 
 }  // namespace troupe

@@ -49,7 +49,13 @@ class Encoding {
 
     Status encode_normalized(std::string_view text, bool begins_input, std::vector<TokenId>& ids) {
         if (Status s = parts_.pre_tokenizer.apply(text, begins_input, words_); !s) return s;
-        for (const Word& word : words_.words) parts_.bpe->encode(word.text, *scratch_, ids);
+        for (const Word& word : words_.words) {
+            if (parts_.bpe) {
+                parts_.bpe->encode(word.text, *scratch_, ids);
+            } else {
+                parts_.unigram->encode(word.text, ids);
+            }
+        }
         return {};
     }
 
@@ -58,18 +64,6 @@ class Encoding {
     Bpe::ScratchPtr scratch_;
     Words words_;
 };
-
-// Drops up to `count` spaces from the front of `bytes`; anything else ends the dropping.
-void drop_leading_spaces(std::string_view& bytes, std::size_t& count) {
-    while (count > 0 && !bytes.empty()) {
-        if (bytes[0] != ' ') {
-            count = 0;
-            return;
-        }
-        bytes.remove_prefix(1);
-        --count;
-    }
-}
 
 }  // namespace
 
@@ -93,15 +87,11 @@ Result<std::vector<TokenId>> Tokenizer::encode(std::string_view text, EncodeOpti
 }
 
 std::string Tokenizer::decode(std::span<const TokenId> ids, DecodeOptions options) const {
-    std::string bytes;
-    std::size_t spaces_to_drop = options.begins_text ? parts_->leading_spaces_dropped : 0;
-    for (const TokenId id : ids) {
-        if (options.skip_special && is_special(id)) continue;
-        std::string_view more = token_bytes(id);
-        drop_leading_spaces(more, spaces_to_drop);
-        bytes += more;
-    }
-    return is_valid_utf8(bytes) ? bytes : replace_invalid_utf8(bytes);
+    const std::shared_ptr<const Tokenizer> self(std::shared_ptr<const Tokenizer>(), this);  // owns nothing
+    StreamingDetokenizer stream(self, options);
+    std::string text;
+    for (const TokenId id : ids) text += stream.push(id);
+    return text += stream.flush();
 }
 
 std::size_t Tokenizer::vocab_size() const { return parts_->vocabulary.size(); }
@@ -133,20 +123,46 @@ std::optional<TokenId> Tokenizer::bos_id() const { return parts_->bos; }
 std::optional<TokenId> Tokenizer::eos_id() const { return parts_->eos; }
 std::string_view Tokenizer::bos_token() const { return token_text(parts_->bos.value_or(-1)); }
 std::string_view Tokenizer::eos_token() const { return token_text(parts_->eos.value_or(-1)); }
-std::size_t Tokenizer::leading_spaces_dropped() const { return parts_->leading_spaces_dropped; }
 
 StreamingDetokenizer::StreamingDetokenizer(std::shared_ptr<const Tokenizer> tokenizer, DecodeOptions options)
     : tokenizer_(std::move(tokenizer)),
-      skip_special_(options.skip_special),
-      spaces_to_drop_(options.begins_text ? tokenizer_->leading_spaces_dropped() : 0) {}
+      options_(options),
+      at_start_(options.begins_text),
+      left_to_strip_(options.begins_text ? tokenizer_->parts_->decoder.strip_start : 0) {}
 
 std::string StreamingDetokenizer::push(TokenId id) {
-    if (skip_special_ && tokenizer_->is_special(id)) return {};
+    const std::string_view spelling = tokenizer_->token_text(id);
+    if (spelling.empty() || (options_.skip_special && tokenizer_->is_special(id))) return {};
+    const Decoder& decoder = tokenizer_->parts_->decoder;
     std::string_view bytes = tokenizer_->token_bytes(id);
-    drop_leading_spaces(bytes, spaces_to_drop_);
-    return stream_.push(bytes);
+    auto first = at_start_ && decoder.first_differs() ? decoder.bytes_of(spelling, true)
+                                                      : Result<std::string>(std::string());
+    if (at_start_ && decoder.first_differs() && first) bytes = *first;
+    at_start_ = false;
+    while (left_to_strip_ > 0 && !bytes.empty()) {
+        const bool strips = bytes[0] == decoder.stripped;
+        left_to_strip_ = strips ? left_to_strip_ - 1 : 0;
+        if (strips) bytes.remove_prefix(1);
+    }
+    return hold_back(stream_.push(bytes));
 }
 
-std::string StreamingDetokenizer::flush() { return stream_.flush(); }
+std::string StreamingDetokenizer::flush() {
+    std::string text = hold_back(stream_.flush());
+    held_.clear();
+    return text;
+}
+
+// Keeps what the decoder strips from the end of the text, should it end here.
+std::string StreamingDetokenizer::hold_back(std::string text) {
+    const Decoder& decoder = tokenizer_->parts_->decoder;
+    if (decoder.strip_stop == 0) return text;
+    text.insert(0, held_);
+    std::size_t end = text.size();
+    while (end > 0 && text.size() - end < decoder.strip_stop && text[end - 1] == decoder.stripped) --end;
+    held_ = text.substr(end);
+    text.resize(end);
+    return text;
+}
 
 }  // namespace troupe

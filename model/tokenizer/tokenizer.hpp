@@ -44,8 +44,8 @@ class Tokenizer {
     // Any ids, in or out of the vocabulary (those contribute nothing). Valid UTF-8.
     std::string decode(std::span<const TokenId> ids, DecodeOptions options = {}) const;
 
-    // The raw bytes that a token contributes to a text, perhaps part of a character; empty if there is no
-    // such id.
+    // The raw bytes that a token contributes to a text that it does not begin, perhaps part of a character;
+    // empty if there is no such id.
     std::string_view token_bytes(TokenId id) const;
     // The token as the vocabulary spells it ("Ġthe", "▁the", "<0x0A>"); empty if there is no such id.
     std::string_view token_text(TokenId id) const;
@@ -61,10 +61,8 @@ class Tokenizer {
     std::string_view bos_token() const;
     std::string_view eos_token() const;
 
-    // Leading spaces that are dropped where ids begin a text.
-    std::size_t leading_spaces_dropped() const;
-
   private:
+    friend class StreamingDetokenizer;
     std::unique_ptr<const TokenizerParts> parts_;
 };
 
@@ -78,9 +76,13 @@ class StreamingDetokenizer {
     std::string flush();  // at the end of the text
 
   private:
+    std::string hold_back(std::string text);
+
     std::shared_ptr<const Tokenizer> tokenizer_;
-    bool skip_special_;
-    std::size_t spaces_to_drop_;
+    DecodeOptions options_;
+    bool at_start_;              // no token has been pushed
+    std::size_t left_to_strip_;  // characters at the start of the text
+    std::string held_;           // at the end of the text so far, and stripped if nothing follows
     Utf8Stream stream_;
 };
 

@@ -8,14 +8,16 @@
 
 #include "model/tokenizer/added_tokens.hpp"
 #include "model/tokenizer/bpe.hpp"
+#include "model/tokenizer/decoder.hpp"
 #include "model/tokenizer/normalizer.hpp"
 #include "model/tokenizer/pre_tokenizer.hpp"
+#include "model/tokenizer/unigram.hpp"
 
 namespace troupe {
 
 struct VocabularyToken {
     std::string text;   // as the vocabulary spells it; empty: there is no token with this id
-    std::string bytes;  // what it contributes to a text
+    std::string bytes;  // what it contributes to a text that it does not begin
     bool special = false;
 };
 
@@ -28,10 +30,11 @@ struct TokenizerParts {
     AddedTokenMatcher added_normalized;       // found in the normalized text
     Normalizer normalizer;
     PreTokenizer pre_tokenizer;
-    std::unique_ptr<const Bpe> bpe;
+    std::unique_ptr<const Bpe> bpe;  // one of the two
+    std::unique_ptr<const Unigram> unigram;
     std::vector<TokenId> prefix;  // what add_special puts around a text
     std::vector<TokenId> suffix;
-    std::size_t leading_spaces_dropped = 0;  // of a decoded text
+    Decoder decoder;
     std::optional<TokenId> bos;
     std::optional<TokenId> eos;
 };

@@ -44,14 +44,19 @@ std::size_t utf8_length(std::string_view text) {
     return first < 0x80 ? 1 : first < 0xE0 ? 2 : first < 0xF0 ? 3 : 4;
 }
 
-std::string encode_utf8(char32_t code_point) {
+void append_utf8(char32_t code_point, std::string& out) {
     const auto tail = [code_point](int shift) {
         return static_cast<char>(0x80 | ((code_point >> shift) & 0x3F));
     };
-    if (code_point < 0x80) return {static_cast<char>(code_point)};
-    if (code_point < 0x800) return {static_cast<char>(0xC0 | (code_point >> 6)), tail(0)};
-    if (code_point < 0x10000) return {static_cast<char>(0xE0 | (code_point >> 12)), tail(6), tail(0)};
-    return {static_cast<char>(0xF0 | (code_point >> 18)), tail(12), tail(6), tail(0)};
+    if (code_point < 0x80) {
+        out += static_cast<char>(code_point);
+    } else if (code_point < 0x800) {
+        out += {static_cast<char>(0xC0 | (code_point >> 6)), tail(0)};
+    } else if (code_point < 0x10000) {
+        out += {static_cast<char>(0xE0 | (code_point >> 12)), tail(6), tail(0)};
+    } else {
+        out += {static_cast<char>(0xF0 | (code_point >> 18)), tail(12), tail(6), tail(0)};
+    }
 }
 
 char32_t decode_utf8(std::string_view text, std::size_t& position) {

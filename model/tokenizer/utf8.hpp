@@ -13,7 +13,7 @@ bool is_valid_utf8(std::string_view text);
 // Bytes of the character at the start of valid, non-empty UTF-8.
 std::size_t utf8_length(std::string_view text);
 
-std::string encode_utf8(char32_t code_point);
+void append_utf8(char32_t code_point, std::string& out);
 
 // The code point at `position` of valid UTF-8; moves `position` behind it.
 char32_t decode_utf8(std::string_view text, std::size_t& position);

@@ -1,9 +1,13 @@
 #!/usr/bin/env python3
 """Trains the small vocabularies beside this file from corpus.txt and writes, for each, cases.json: texts with the
 ids and the text that Hugging Face's `tokenizers` gives. Run with `tokenizers` 0.22 or later: generate.py"""
+import base64
+import io
 import json
 import pathlib
 import random
+import sys
+import tempfile
 
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 
@@ -11,6 +15,16 @@ HERE = pathlib.Path(__file__).resolve().parent
 CORPUS = (HERE / "corpus.txt").read_text().splitlines(keepends=True)
 LLAMA3 = (r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+"
           r"|\s+(?!\S)|\s+")
+QWEN35 = (r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?[\p{L}\p{M}]+|\p{N}| ?[^\s\p{L}\p{M}\p{N}]+[\r\n]*|\s*[\r\n]+"
+          r"|\s+(?!\S)|\s+")
+TEKKEN = (r"[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+|[^\r\n\p{L}\p{N}]?"
+          r"[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+")
+O200K = (r"[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+(?i:'s|'t|'re|'ve|'m|'ll|'d)?"
+         r"|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*(?i:'s|'t|'re|'ve|'m|'ll|'d)?"
+         r"|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+")
+# Of the precompiled charsmap: code points and what they become.
+RULES = ["FF21\t41", "FF41\t61", "FB01\t66 69", "78\t79", "78 301\t7A", "65 301\tE9", "AD\t", "3000\t20", "A0\t20", "9\t20", "212B\tC5", "2026\t2E 2E 2E", "1F642\t3A 29",
+         "E9\t65 301", "D A\tA", "1112 1161\tD558", "2581\t20"]
 SPECIAL = ["<|bos|>", "<|eos|>", "<|im_start|>"]
 EDGES = ["", " ", "  ", "   ", "\t", "\n", "\n\n \n", " \t x", "a", " a", "a ", "  a  b   c  ", "\u180e a\u180eb", "\xa0\u3000x",
          "don't DON'T we'LL it'ſ", "12345 6 78.9 ½²Ⅷ", "🙂🙂👍🏽👨‍👩‍👧❤️", "日本語とкириллица", "<|bos|>x<|eos|> <|im_start|>",
@@ -47,6 +61,25 @@ def cases(tokenizer, texts):
             case["decoded"] = decoded
         out.append(case)
     return out
+
+
+def charsmap():
+    """The bytes of the map that make_charsmap() made."""
+    data = json.loads((HERE / "unigram" / "tokenizer.json").read_text())
+    return base64.b64decode(data["normalizer"]["normalizers"][0]["precompiled_charsmap"])
+
+
+def make_charsmap():
+    """RULES, compiled by SentencePiece (of PyPI: sentencepiece, protobuf)."""
+    import sentencepiece
+    from sentencepiece import sentencepiece_model_pb2
+    model = io.BytesIO()
+    with tempfile.NamedTemporaryFile("w", suffix=".tsv") as rules:
+        rules.write("".join(rule + "\n" for rule in RULES))
+        rules.flush()
+        sentencepiece.SentencePieceTrainer.train(sentence_iterator=iter(CORPUS), model_writer=model, vocab_size=300, hard_vocab_limit=False,
+                                                 normalization_rule_tsv=rules.name, minloglevel=2)
+    return sentencepiece_model_pb2.ModelProto.FromString(model.getvalue()).normalizer_spec.precompiled_charsmap
 
 
 def write(name, tokenizer, config, merges_as_strings=False):
@@ -152,6 +185,67 @@ def added():
     write("added", tokenizer, {"eos_token": "<|eos|>"})
 
 
+def unigram():
+    """As T5: SentencePiece's charsmap, Unigram with bytes for unknown characters."""
+    tokenizer = Tokenizer(models.Unigram())
+    tokenizer.normalizer = normalizers.Sequence([normalizers.Precompiled(make_charsmap()), normalizers.Replace(Regex(" {2,}"), " ")])
+    tokenizer.pre_tokenizer = pre_tokenizers.Metaspace()
+    tokenizer.decoder = decoders.Sequence([decoders.Replace("▁", " "), decoders.ByteFallback(), decoders.Fuse(), decoders.Strip(" ", 1, 0)])
+    tokenizer.train_from_iterator(CORPUS, trainers.UnigramTrainer(vocab_size=300, show_progress=False, special_tokens=["<unk>"], unk_token="<unk>"))
+    data = json.loads(tokenizer.to_str())
+    data["model"]["vocab"] += [[f"<0x{b:02X}>", -11] for b in range(256)]
+    data["model"]["byte_fallback"] = True
+    tokenizer = Tokenizer.from_str(json.dumps(data))
+    tokenizer.add_special_tokens(["</s>"])
+    tokenizer.post_processor = processors.TemplateProcessing(single="$A </s>", pair="$A $B", special_tokens=[("</s>", tokenizer.token_to_id("</s>"))])
+    write("unigram", tokenizer, {"eos_token": "</s>"})
+
+
+def o200k():
+    """As gpt-oss: words split where their case changes."""
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence([pre_tokenizers.Split(Regex(O200K), "removed", invert=True),
+                                                       pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)])
+    tokenizer.decoder = decoders.ByteLevel()
+    train(tokenizer, 400, initial_alphabet=pre_tokenizers.ByteLevel.alphabet())
+    write("o200k", tokenizer, {})
+
+
+def falcon():
+    """As Falcon: steps after ByteLevel, which see its alphabet."""
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence([
+        pre_tokenizers.Punctuation("contiguous"), pre_tokenizers.ByteLevel(add_prefix_space=False), pre_tokenizers.Digits(),
+        pre_tokenizers.Split(Regex("[0-9][0-9][0-9]"), "isolated")])
+    tokenizer.decoder = decoders.ByteLevel()
+    train(tokenizer, 400, initial_alphabet=pre_tokenizers.ByteLevel.alphabet())
+    write("falcon", tokenizer, {})
+
+
+def normalized():
+    """Many normalizers, words that end in a suffix."""
+    tokenizer = Tokenizer(models.BPE(unk_token="<unk>", end_of_word_suffix="</w>"))
+    tokenizer.normalizer = normalizers.Sequence([normalizers.Nmt(), normalizers.NFKC(), normalizers.Lowercase(), normalizers.NFD(), normalizers.StripAccents()])
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence([pre_tokenizers.WhitespaceSplit(), pre_tokenizers.CharDelimiterSplit("-"), pre_tokenizers.Whitespace()])
+    train(tokenizer, 400, special_tokens=["<unk>"], end_of_word_suffix="</w>")
+    tokenizer.add_tokens([AddedToken("The Lamp", normalized=True)])
+    tokenizer.post_processor = processors.RobertaProcessing(("<unk>", 0), ("e", tokenizer.token_to_id("e")))
+    write("normalized", tokenizer, {})
+
+
+def affixes():
+    """As WordPiece's vocabularies, of BPE: parts of words after the first begin with ##."""
+    tokenizer = Tokenizer(models.BPE(unk_token="[UNK]", continuing_subword_prefix="##", fuse_unk=True))
+    tokenizer.normalizer = normalizers.NFKD()
+    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    tokenizer.decoder = decoders.WordPiece()
+    train(tokenizer, 400, special_tokens=["[UNK]", "[CLS]", "[SEP]"], continuing_subword_prefix="##")
+    tokenizer.post_processor = processors.BertProcessing(("[SEP]", 2), ("[CLS]", 1))
+    write("affixes", tokenizer, {})
+
+
 if __name__ == "__main__":
-    for make in (byte_level, split, nfc, sentencepiece, metaspace, added):
-        make()
+    everything = (byte_level, split, nfc, sentencepiece, metaspace, added, unigram, o200k, falcon, normalized, affixes)
+    for make in everything:
+        if not sys.argv[1:] or make.__name__ in sys.argv[1:]:
+            make()

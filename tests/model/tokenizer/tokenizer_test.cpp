@@ -20,8 +20,9 @@ using testing::raw;
 using testing::TempDirectory;
 
 const std::filesystem::path vocabularies = std::filesystem::path(TROUPE_TEST_DATA) / "tokenizers";
-const std::string names[] = {"byte-level",           "split", "nfc", "sentencepiece", "metaspace", "added",
-                             "ggml-vocab-gpt-2.gguf"};
+const std::string names[] = {"byte-level", "split",      "nfc",     "sentencepiece",
+                             "metaspace",  "added",      "unigram", "o200k",
+                             "falcon",     "normalized", "affixes", "ggml-vocab-gpt-2.gguf"};
 
 std::vector<TokenId> encode(const Tokenizer& tokenizer, std::string_view text, EncodeOptions options = {}) {
     const auto ids = tokenizer.encode(text, options);
@@ -175,6 +176,53 @@ TEST_CASE("SentencePiece merges by score, through characters outside of the voca
     CHECK(load_or_fail(directory.write("other.gguf", other.bytes()))->bos_id() == 2);
 }
 
+TEST_CASE("merges of GGUF files may pass through texts that are no tokens") {
+    const TempDirectory directory;
+    GgufBuilder file;
+    file.string("tokenizer.ggml.model", "gpt2").string("tokenizer.ggml.pre", "gpt-2");
+    std::string tokens;
+    for (const std::string text : {"a", "b", "c", "abc"}) tokens += gguf_string(text);
+    file.array("tokenizer.ggml.tokens", 8, 4, tokens);
+    file.array("tokenizer.ggml.merges", 8, 2, gguf_string("a b") + gguf_string("ab c"));
+    const auto tokenizer = load_or_fail(directory.write("t.gguf", file.bytes()));
+    CHECK(encode(*tokenizer, "abc") == std::vector<TokenId>{3});
+    CHECK(encode(*tokenizer, "abab") == std::vector<TokenId>{0, 1, 0, 1});
+}
+
+TEST_CASE("Phi-3's special tokens take the white space after them") {
+    const TempDirectory directory;
+    GgufBuilder file;
+    file.string("general.name", "Phi-3 mini")
+        .string("tokenizer.ggml.model", "gpt2")
+        .string("tokenizer.ggml.pre", "gpt-2");
+    std::string tokens;
+    for (const std::string text : {"a", "\u0120", "<|user|>", "<s>"}) tokens += gguf_string(text);
+    file.array("tokenizer.ggml.tokens", 8, 4, tokens).array("tokenizer.ggml.merges", 8, 0, "");
+    file.array("tokenizer.ggml.token_type", 5, 4,
+               raw<std::int32_t>(1) + raw<std::int32_t>(1) + raw<std::int32_t>(3) + raw<std::int32_t>(3));
+    const auto tokenizer = load_or_fail(directory.write("t.gguf", file.bytes()));
+    CHECK(encode(*tokenizer, "a <|user|> \n a<s> a", {.parse_special = true}) ==
+          std::vector<TokenId>{0, 1, 2, 0, 3, 1, 0});
+}
+
+TEST_CASE("Gemma 4's GGUF files hold merges of text with metaspaces") {
+    const TempDirectory directory;
+    GgufBuilder file;
+    file.string("tokenizer.ggml.model", "gemma4");
+    std::string tokens;
+    for (const std::string text : {"<bos>", "a", "▁", "▁a", "\n", "\n\n", "<0xC3>", "<0xA9>"})
+        tokens += gguf_string(text);
+    std::string types = raw<std::int32_t>(3);
+    for (const int type : {1, 1, 1, 1, 1, 6, 6}) types += raw<std::int32_t>(type);
+    file.array("tokenizer.ggml.tokens", 8, 8, tokens).array("tokenizer.ggml.token_type", 5, 8, types);
+    file.array("tokenizer.ggml.merges", 8, 1, gguf_string("▁ a"))
+        .value<std::uint32_t>("tokenizer.ggml.bos_token_id", 4, 0);
+    const auto tokenizer = load_or_fail(directory.write("t.gguf", file.bytes()));
+    const auto ids = encode(*tokenizer, "a a\n\né\n", {.add_special = true});
+    CHECK(ids == std::vector<TokenId>{0, 1, 3, 5, 6, 7, 4});
+    CHECK(tokenizer->decode(ids) == "a a\n\né\n");
+}
+
 TEST_CASE("lying vocabularies in GGUF files are refused by name") {
     const TempDirectory directory;
     const auto refused = [&directory](const GgufBuilder& file, const std::string& reason) {
@@ -193,8 +241,10 @@ TEST_CASE("lying vocabularies in GGUF files are refused by name") {
     };
     CHECK(load_tokenizer(directory.write("good.gguf", byte_level("gpt-2", "a b").bytes())).ok());
     refused(byte_level("new-one", "a b"), "'new-one' (tokenizer.ggml.pre) is not known; known are gpt-2");
-    refused(byte_level("gpt-2", "a c"), "not in the vocabulary");
     refused(byte_level("gpt-2", "ab"), "two tokens");
+    refused(byte_level("gpt-2", "a "), "two tokens");
+    refused(byte_level("gpt-2", "a b").value<std::uint8_t>("tokenizer.ggml.add_bos_token", 7, 1),
+            "no tokenizer.ggml.bos_token_id");
     refused(byte_level("gpt-2", "a b").value<std::uint32_t>("tokenizer.ggml.bos_token_id", 4, 3),
             "bos_token_id");
     refused(byte_level("gpt-2", "a b").array("tokenizer.ggml.token_type", 5, 1, raw<std::int32_t>(1)),
@@ -223,7 +273,14 @@ TEST_CASE("tokenizer.json files that we cannot follow are refused by name") {
     refused("[]", "JSON object");
     refused("{}", "no 'model'");
     refused(std::string(5000, '['), "not JSON");
-    refused(with(R"("normalizer":{"type":"Nmt"})"), "normalizer 'Nmt' is not supported");
+    refused(with(R"("normalizer":{"type":"BertNormalizer"})"),
+            "normalizer 'BertNormalizer' is not supported");
+    refused(with(R"("normalizer":{"type":"Replace","pattern":3,"content":""})"),
+            "'pattern' of the normalizer");
+    refused(with(R"("normalizer":{"type":"Precompiled","precompiled_charsmap":"AAA"})"), "not base64");
+    refused(with(R"("normalizer":{"type":"Strip","strip_left":"yes"})"),
+            "'strip_left' should be true or false");
+    refused(with(R"("normalizer":[])"), "'type' of the normalizer");
     refused(with(R"("pre_tokenizer":{"type":"UnicodeScripts"})"),
             "pre-tokenizer 'UnicodeScripts' is not supported");
     refused(with(R"("pre_tokenizer":{"type":"Split","pattern":{"Regex":"("},"behavior":"Isolated"})"),
@@ -235,14 +292,23 @@ TEST_CASE("tokenizer.json files that we cannot follow are refused by name") {
     refused(with(R"("pre_tokenizer":{"type":"Split","pattern":{"String":" "},"behavior":"Sideways"})"),
             "Sideways");
     refused(
-        with(
-            R"("pre_tokenizer":{"type":"Sequence","pretokenizers":[{"type":"ByteLevel"},{"type":"Digits"}]})"),
-        "after ByteLevel");
-    refused(with(R"("decoder":{"type":"WordPiece"})"), "decoder 'WordPiece' is not supported");
+        with(R"("pre_tokenizer":{"type":"Split","pattern":{"Regex":"[[:alpha:]]"},"behavior":"Isolated"})"),
+        "[:alpha:]");
+    refused(with(R"("pre_tokenizer":{"type":"Sequence","pretokenizers":{}})"), "'pretokenizers' of");
+    refused(with(R"("pre_tokenizer":{"type":"CharDelimiterSplit","delimiter":"ab"})"), "one character");
+    refused(with(R"("pre_tokenizer":{"type":"Metaspace","replacement":"_","prepend_scheme":"last"})"),
+            "'last'");
+    refused(with(R"("pre_tokenizer":{"type":"Metaspace","replacement":"_","prepend_scheme":"first",)"
+                 R"("add_prefix_space":false})"),
+            "contradict");
+    refused(with(R"("decoder":{"type":"CTC"})"), "decoder 'CTC' is not supported");
+    refused(with(R"("decoder":{"type":"BPEDecoder"})"), "decoder 'BPEDecoder' is not supported");
+    refused(with(R"("decoder":{"type":"Strip","content":"_","start":"x","stop":0})"), "'start' and 'stop'");
     refused(with(R"("decoder":{"type":"Sequence","decoders":[{"type":"Fuse"},{"type":"ByteFallback"}]})"),
             "after Fuse");
-    refused(with(R"("post_processor":{"type":"BertProcessing"})"),
-            "post-processor 'BertProcessing' is not supported");
+    refused(with(R"("post_processor":{"type":"PairProcessing"})"),
+            "post-processor 'PairProcessing' is not supported");
+    refused(with(R"("post_processor":{"type":"BertProcessing","sep":["x"],"cls":["y",1]})"), "'sep' of");
     refused(
         with(
             R"("post_processor":{"type":"TemplateProcessing","single":[{"SpecialToken":{"id":"<s>"}},{"Sequence":{"id":"A"}}],"special_tokens":{"<s>":{"ids":[9]}}})"),
@@ -255,9 +321,47 @@ TEST_CASE("tokenizer.json files that we cannot follow are refused by name") {
     refused(model_with(R"("type":"BPE","vocab":{"a":0},"merges":["a"])"), "two tokens");
     refused(model_with(R"("type":"BPE","vocab":{"a":0},"merges":[],"unk_token":"?")"), "unk_token");
     refused(model_with(R"("type":"BPE","vocab":{"a":0},"merges":[],"dropout":0.1)"), "dropout");
-    refused(model_with(R"("type":"BPE","vocab":{"a":0},"merges":[],"end_of_word_suffix":"</w>")"),
+    refused(model_with(R"("type":"BPE","vocab":{"a":0},"merges":[],"end_of_word_suffix":1)"),
             "end_of_word_suffix");
+    refused(model_with(R"("type":"BPE","vocab":["a"],"merges":[])"), "'vocab' of the BPE model");
+    refused(model_with(R"("type":"BPE","vocab":{"a":0})"), "'merges' of the BPE model");
+    refused(model_with(R"("type":"Unigram","vocab":{"a":0})"), "'vocab' of the Unigram model");
+    refused(model_with(R"("type":"Unigram","vocab":[["a",0.5],["b"]],"unk_id":0)"), "Entry 1 of 'vocab'");
+    refused(model_with(R"("type":"Unigram","vocab":[["a",0.5]])"), "'unk_id'");
+    refused(model_with(R"("type":"Unigram","vocab":[["a",0.5]],"unk_id":1)"), "'unk_id'");
     CHECK(load_tokenizer(directory.path() / "absent").error().code == ErrorCode::not_found);
+}
+
+TEST_CASE("text never becomes a special token by a look into the vocabulary") {
+    const TempDirectory directory;
+    const std::string added = R"("added_tokens":[{"id":1,"content":"</s>","special":true}])";
+    const auto bpe = load_or_fail(directory.write(
+        "tokenizer.json",
+        R"({"model":{"type":"BPE","ignore_merges":true,"vocab":{"a":0,"</s>":1,"<":2,"/":3,"s":4,">":5},)"
+        R"("merges":[]},)" +
+            added + "}"));
+    CHECK(encode(*bpe, "</s>") == std::vector<TokenId>{2, 3, 4, 5});
+    CHECK(encode(*bpe, "</s>", {.parse_special = true}) == std::vector<TokenId>{1});
+    const auto unigram = load_or_fail(directory.write(
+        "tokenizer.json",
+        R"({"model":{"type":"Unigram","unk_id":0,"vocab":[["?",0],["</s>",0]]},)" + added + "}"));
+    CHECK(encode(*unigram, "</s>") == std::vector<TokenId>{0});
+    CHECK(encode(*unigram, "</s>", {.parse_special = true}) == std::vector<TokenId>{1});
+}
+
+TEST_CASE("white space that a decoder strips from the end is held back while a text grows") {
+    const TempDirectory directory;
+    const auto tokenizer = load_or_fail(directory.write(
+        "tokenizer.json",
+        R"({"model":{"type":"BPE","vocab":{"a":0,"_":1},"merges":[]},"decoder":{"type":"Sequence",)"
+        R"("decoders":[{"type":"Replace","pattern":{"String":"_"},"content":" "},{"type":"Fuse"},)"
+        R"({"type":"Strip","content":" ","start":1,"stop":1}]}})"));
+    StreamingDetokenizer stream(tokenizer);
+    std::vector<std::string> pieces;
+    for (const TokenId id : {1, 1, 0, 1, 0, 1, 1}) pieces.push_back(stream.push(id));
+    pieces.push_back(stream.flush());
+    CHECK(pieces == std::vector<std::string>{"", "", " a", "", " a", "", " ", ""});
+    CHECK(tokenizer->decode(std::vector<TokenId>{1, 1, 0, 1, 0, 1, 1}) == " a a ");
 }
 
 TEST_CASE("a regular expression that backtracks without bound is an error, not a hang") {

@@ -1,10 +1,10 @@
-#include "model/tokenizer/nfc.hpp"
+#include "model/tokenizer/normalization_forms.hpp"
 
 #include <algorithm>
 #include <tuple>
 #include <vector>
 
-#include "model/tokenizer/nfc_tables.hpp"
+#include "model/tokenizer/unicode_tables.hpp"
 #include "model/tokenizer/utf8.hpp"
 
 namespace troupe {
@@ -21,14 +21,29 @@ struct Character {
     unsigned char combining_class;
 };
 
+// Below it nothing decomposes but what compatibility does to Latin-1's signs, and no character combines.
+constexpr char32_t first_decomposing = 0xA0;
+
 unsigned char combining_class(char32_t c) {
-    const auto range =
-        std::lower_bound(nfc::combining_classes.begin(), nfc::combining_classes.end(), c,
-                         [](const nfc::CombiningClass& r, char32_t value) { return r.to < value; });
-    return range != nfc::combining_classes.end() && range->from <= c ? range->value : 0;
+    const auto run =
+        std::upper_bound(unicode::combining_classes.begin(), unicode::combining_classes.end(), c,
+                         [](char32_t value, const unicode::ClassRun& r) { return value < r.first; });
+    return (run - 1)->value;  // the first run begins at 0
 }
 
-void decompose(char32_t c, std::vector<Character>& out) {
+// The entry of a table whose first member is `c`, or null.
+template <typename Entry>
+const Entry* find_entry(std::span<const Entry> table, char32_t Entry::*key, char32_t c) {
+    const auto found = std::lower_bound(table.begin(), table.end(), c,
+                                        [key](const Entry& e, char32_t value) { return e.*key < value; });
+    return found == table.end() || (*found).*key != c ? nullptr : &*found;
+}
+
+void decompose(char32_t c, bool compatibly, std::vector<Character>& out) {
+    if (c < first_decomposing) {
+        out.push_back({c, 0});
+        return;
+    }
     if (c - hangul_base < num_hangul) {
         const char32_t index = c - hangul_base;
         out.push_back({leading_base + index / (num_vowels * num_trailing), 0});
@@ -36,15 +51,20 @@ void decompose(char32_t c, std::vector<Character>& out) {
         if (index % num_trailing != 0) out.push_back({trailing_base + index % num_trailing, 0});
         return;
     }
-    const auto found =
-        std::lower_bound(nfc::decompositions.begin(), nfc::decompositions.end(), c,
-                         [](const nfc::Decomposition& d, char32_t value) { return d.composed < value; });
-    if (found == nfc::decompositions.end() || found->composed != c) {
+    if (compatibly) {
+        if (const auto* entry = find_entry(unicode::compatibilities, &unicode::Compatibility::composed, c)) {
+            for (const char32_t part : unicode::compatibility_parts.subspan(entry->start, entry->count))
+                out.push_back({part, combining_class(part)});
+            return;
+        }
+    }
+    const auto* entry = find_entry(unicode::decompositions, &unicode::Decomposition::composed, c);
+    if (entry == nullptr) {
         out.push_back({c, combining_class(c)});
         return;
     }
-    decompose(found->first, out);
-    if (found->second != 0) decompose(found->second, out);
+    decompose(entry->first, compatibly, out);
+    if (entry->second != 0) decompose(entry->second, compatibly, out);
 }
 
 // 0: the pair does not compose.
@@ -57,10 +77,10 @@ char32_t compose(char32_t first, char32_t second) {
         return first + (second - trailing_base);
     }
     const auto found = std::lower_bound(
-        nfc::compositions.begin(), nfc::compositions.end(), std::tuple(first, second),
-        [](const nfc::Composition& c, const auto& pair) { return std::tuple(c.first, c.second) < pair; });
+        unicode::compositions.begin(), unicode::compositions.end(), std::tuple(first, second),
+        [](const unicode::Composition& c, const auto& pair) { return std::tuple(c.first, c.second) < pair; });
     const bool composes =
-        found != nfc::compositions.end() && found->first == first && found->second == second;
+        found != unicode::compositions.end() && found->first == first && found->second == second;
     return composes ? found->composed : 0;
 }
 
@@ -98,20 +118,36 @@ void compose_all(std::vector<Character>& text) {
     text.resize(kept);
 }
 
+// The first byte of the characters below which a form changes nothing.
+unsigned char first_changing_byte(NormalizationForm form) {
+    switch (form) {
+        case NormalizationForm::c:
+            return 0xCC;  // U+0300
+        case NormalizationForm::d:
+            return 0xC3;  // U+00C0
+        case NormalizationForm::kc:
+        case NormalizationForm::kd:
+            return 0xC2;  // U+0080
+    }
+    return 0;
+}
+
 }  // namespace
 
-std::string to_nfc(std::string_view text) {
-    // Below U+0300 nothing changes, and those are the characters whose first byte is below 0xCC.
-    const auto may_change = [](char c) { return static_cast<unsigned char>(c) >= 0xCC; };
+std::string normalize_unicode(std::string_view text, NormalizationForm form) {
+    const auto may_change = [first = first_changing_byte(form)](char c) {
+        return static_cast<unsigned char>(c) >= first;
+    };
     if (std::none_of(text.begin(), text.end(), may_change)) return std::string(text);
+    const bool compatibly = form == NormalizationForm::kc || form == NormalizationForm::kd;
     std::vector<Character> characters;
     characters.reserve(text.size());
-    for (std::size_t i = 0; i < text.size();) decompose(decode_utf8(text, i), characters);
+    for (std::size_t i = 0; i < text.size();) decompose(decode_utf8(text, i), compatibly, characters);
     sort_accents(characters);
-    compose_all(characters);
+    if (form == NormalizationForm::c || form == NormalizationForm::kc) compose_all(characters);
     std::string out;
     out.reserve(text.size());
-    for (const Character c : characters) out += encode_utf8(c.code_point);
+    for (const Character c : characters) append_utf8(c.code_point, out);
     return out;
 }
 

@@ -108,7 +108,7 @@ def random_model(rng, tokenizer):
         listed = [t for t in listed if rng.random() < 0.9 or t == "<unk>"]
     if rng.random() < 0.3:
         tokenizer.model = models.Unigram()
-        trainer = trainers.UnigramTrainer(vocab_size=size, show_progress=False, special_tokens=["<unk>"], unk_token="<unk>", initial_alphabet=alphabet)
+        trainer = trainers.UnigramTrainer(vocab_size=size + 600, show_progress=False, special_tokens=["<unk>"], unk_token="<unk>", initial_alphabet=alphabet)
         tokenizer.train_from_iterator(corpus, trainer)
         data = json.loads(tokenizer.to_str())
         data["model"]["vocab"] += [[t, -12.5] for t in listed if t != "<unk>"]

@@ -77,7 +77,7 @@ void Unigram::encode(std::string_view word, std::vector<TokenId>& out) const {
     std::size_t begin = 0;
     for (auto end = ends.rbegin(); end != ends.rend(); begin = *end, ++end) {
         const TokenId token = paths[*end].token;
-        if (token < 0) {
+        if (token < 0 || token == unknown_) {
             if (begin_unknown == none) begin_unknown = begin;
             continue;
         }
@@ -88,7 +88,22 @@ void Unigram::encode(std::string_view word, std::vector<TokenId>& out) const {
     if (begin_unknown != none) emit_unknown(word.substr(begin_unknown), out);
 }
 
+TokenId Unigram::find(std::string_view spelling) const {
+    TokenId node = 0;
+    for (const char c : spelling) {
+        node = children_.find(node, static_cast<unsigned char>(c)).token;
+        if (node < 0) return -1;
+    }
+    return tokens_[node];
+}
+
+// A run of unknown characters, of which the spelling of the unknown token is one: the run may be a token
+// after all.
 void Unigram::emit_unknown(std::string_view text, std::vector<TokenId>& out) const {
+    if (const TokenId token = find(text); token >= 0) {
+        out.push_back(token);
+        return;
+    }
     const auto byte_token = [this](char c) { return byte_tokens_[static_cast<unsigned char>(c)]; };
     if (std::all_of(text.begin(), text.end(), [&](char c) { return byte_token(c) >= 0; })) {
         for (const char c : text) out.push_back(byte_token(c));

@@ -37,6 +37,7 @@ class Unigram {
 
     void add(std::string_view spelling, TokenId token);
     void find_paths(std::string_view word, std::vector<Path>& paths) const;
+    TokenId find(std::string_view spelling) const;  // -1: there is none
     void emit_unknown(std::string_view text, std::vector<TokenId>& out) const;
 
     PairTable children_;           // (node, byte) -> node

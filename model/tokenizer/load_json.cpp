@@ -58,7 +58,8 @@ class JsonLoader {
             tokenizer_json::read_pre_tokenizer(tokenizer_json::member(root_, "pre_tokenizer"));
         if (!pre_tokenizer) return pre_tokenizer.error();
         const bool byte_level = pre_tokenizer->byte_level && model_takes_bytes;
-        if (pre_tokenizer->byte_level && !byte_level) pre_tokenizer->steps.emplace_back(ByteLevelPreTokenizer{});
+        if (pre_tokenizer->byte_level && !byte_level)
+            pre_tokenizer->steps.emplace_back(ByteLevelPreTokenizer{});
         parts_.pre_tokenizer = PreTokenizer(std::move(pre_tokenizer->steps));
         auto post = tokenizer_json::read_post_processor(tokenizer_json::member(root_, "post_processor"));
         if (!post) return post.error();

@@ -9,6 +9,15 @@
 
 namespace troupe {
 
+// Rows of floats somewhere: a cheap handle.
+struct FloatRows {
+    float* data = nullptr;
+    std::size_t count = 0;
+    std::size_t columns = 0;
+    std::size_t stride = 0;  // floats between rows
+    float* row(std::size_t index) const { return data + index * stride; }
+};
+
 // int8 form, per 32 values: scale d = max|x| / 127, q = round to nearest even of x / d. Blocks whose largest
 // value is below 1e-30 are zeros; a block with a NaN or an infinity has d = NaN and q = 0, so that its
 // products are NaN.

@@ -2,7 +2,6 @@
 
 #include <bit>
 #include <cstdio>
-#include <stdexcept>
 
 namespace troupe {
 namespace {
@@ -86,7 +85,6 @@ std::shared_ptr<const CpuModel> CpuModel::prepare(const ModelSpec& spec,
                                                   std::shared_ptr<const Weights> weights, Compute compute,
                                                   ComputePool& pool, KernelPath path,
                                                   const Progress& progress) {
-    if (spec.has_moe_layers()) throw std::invalid_argument("mixtures of experts do not run on the CPU yet");
     std::shared_ptr<CpuModel> model(new CpuModel);
     model->spec_ = spec;
     model->weights_ = std::move(weights);
@@ -103,6 +101,21 @@ std::shared_ptr<const CpuModel> CpuModel::prepare(const ModelSpec& spec,
     const auto linear_or_none = [&](const Tensor& matrix, const Tensor& bias) {
         return matrix ? linear(matrix, bias) : CpuLinear();
     };
+    const auto experts = [&](const LayerWeights& layer) -> CpuMoe {
+        CpuMoe moe;
+        if (!layer.router) return moe;
+        const Arithmetic exact =
+            block_columns(layer.router.dtype) == 1 ? Arithmetic::native : Arithmetic::exact_f32;
+        moe.router = {PackedMatrix::pack(pool, layer.router, exact, model->arena_), widen(layer.router_bias)};
+        for (const ExpertWeights& expert : layer.experts) {
+            moe.experts.push_back({linear(expert.gate, expert.gate_bias), linear(expert.up, expert.up_bias),
+                                   linear(expert.down, expert.down_bias)});
+        }
+        if (layer.shared_gate_proj)
+            moe.shared = {linear(layer.shared_gate_proj), linear(layer.shared_up), linear(layer.shared_down)};
+        moe.shared_gate = widen(layer.shared_gate);
+        return moe;
+    };
     for (const LayerWeights& layer : from.layers) {
         model->parameters_.layers.push_back({
             .attn_norm = norm(layer.attn_norm),
@@ -118,7 +131,7 @@ std::shared_ptr<const CpuModel> CpuModel::prepare(const ModelSpec& spec,
             .gate = linear_or_none(layer.gate, layer.gate_bias),
             .up = linear_or_none(layer.up, layer.up_bias),
             .down = linear_or_none(layer.down, layer.down_bias),
-            .moe = {},
+            .moe = experts(layer),
             .ffn_post_norm = norm(layer.ffn_post_norm),
         });
         if (progress) progress(model->parameters_.layers.size(), num_parts);

@@ -29,8 +29,17 @@ struct CpuLinear {
     std::vector<float> bias;  // empty: none
 };
 
-// A layer's experts, ready for CpuOps::moe().
-struct CpuMoe {};
+struct CpuExpert {
+    CpuLinear gate, up, down;
+};
+
+// A layer's experts, ready for ExpertOps.
+struct CpuMoe {
+    CpuLinear router;  // always float weights: its products are in float32
+    std::vector<CpuExpert> experts;
+    CpuExpert shared;                // empty matrices: none
+    std::vector<float> shared_gate;  // [hidden]; empty: the shared expert counts whole
+};
 
 class CpuModel {
   public:

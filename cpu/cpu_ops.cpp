@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cstring>
-#include <stdexcept>
 
 namespace troupe {
 
@@ -12,23 +11,9 @@ CpuOps::CpuOps(const CpuModel& model, CpuKvPool& cache, ComputePool& pool)
       pool_(pool),
       kernels_(float_kernels(model.path())),
       attention_(model.spec(), kernels_, cache, pool),
-      activations_(model.path()) {
+      activations_(model.path()),
+      experts_(model.path(), pool) {
     for (const RopeSpec& rope : model.spec().ropes) ropes_.emplace_back(rope, model.spec().head_dim);
-}
-
-template <class Body>
-void CpuOps::for_rows(std::size_t count, std::size_t work, Body body) {
-    constexpr std::size_t worth_a_chunk = 4096;  // floats: about a microsecond
-    const std::size_t per_chunk = std::max<std::size_t>(1, worth_a_chunk / work);
-    const std::size_t chunks = (count + per_chunk - 1) / per_chunk;
-    if (chunks < 2 * pool_.num_threads()) {
-        for (std::size_t row = 0; row < count; ++row) body(row);
-        return;
-    }
-    pool_.run(chunks, [&](std::size_t chunk, unsigned) {
-        const std::size_t end = std::min(count, (chunk + 1) * per_chunk);
-        for (std::size_t row = chunk * per_chunk; row < end; ++row) body(row);
-    });
 }
 
 void CpuOps::begin(const ForwardBatch& batch) {
@@ -162,8 +147,8 @@ void CpuOps::activate_multiply(Activation activation, Rows gate, Rows up) {
              [&](std::size_t row) { kernel(gate.row(row), up.row(row), gate.columns); });
 }
 
-void CpuOps::moe(const Moe&, Rows, Rows) {
-    throw std::logic_error("the CPU has no mixtures of experts yet");  // CpuModel::prepare() refuses them
+void CpuOps::moe(const Moe& moe, Rows normed, Rows out) {
+    experts_.run(*model_.spec().moe, moe, normed, out);
 }
 
 CpuOps::Rows CpuOps::keep_rows(Rows rows, std::span<const std::int32_t> kept) {

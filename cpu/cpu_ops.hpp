@@ -11,6 +11,8 @@
 #include "cpu/activations.hpp"
 #include "cpu/compute_pool.hpp"
 #include "cpu/cpu_model.hpp"
+#include "cpu/expert_ops.hpp"
+#include "cpu/for_rows.hpp"
 #include "cpu/kv_pool.hpp"
 #include "cpu/paged_attention.hpp"
 #include "model/rope.hpp"
@@ -24,13 +26,7 @@ class CpuOps {
     using Linear = CpuLinear;
     using Vector = std::vector<float>;
     using Moe = CpuMoe;
-    struct Rows {
-        float* data = nullptr;
-        std::size_t count = 0;
-        std::size_t columns = 0;
-        std::size_t stride = 0;  // floats between rows
-        float* row(std::size_t index) const { return data + index * stride; }
-    };
+    using Rows = FloatRows;
 
     CpuOps(const CpuModel& model, CpuKvPool& cache, ComputePool& pool);
 
@@ -54,9 +50,10 @@ class CpuOps {
     Rows keep_rows(Rows rows, std::span<const std::int32_t> kept);
 
   private:
-    // Calls body(row) for each row, in parallel if `work` (floats touched per row) makes it worth a join.
     template <class Body>
-    void for_rows(std::size_t count, std::size_t work, Body body);
+    void for_rows(std::size_t count, std::size_t work, Body body) {
+        troupe::for_rows(pool_, count, work, body);
+    }
     void store_token(std::uint32_t layer, std::size_t slot, const float* k, const float* v);
 
     const CpuModel& model_;
@@ -66,6 +63,7 @@ class CpuOps {
     std::vector<RopeTable> ropes_;  // of ModelSpec::ropes
     PagedAttention attention_;
     Activations activations_;
+    ExpertOps experts_;
     std::array<std::vector<float>, static_cast<std::size_t>(Slot::count)> slots_;
 };
 

@@ -63,6 +63,10 @@ struct FloatKernels {
     void (*soft_cap)(float* x, std::size_t n, float cap);                   // x = cap * tanh(x / cap)
     // gate * sigmoid(gate) * up, into gate
     void (*silu_multiply)(float* gate, const float* up, std::size_t n);
+    // gpt-oss's: g * sigmoid(alpha * g) * (u + 1) with g = min(gate, limit) and u = up within +-limit, into
+    // gate
+    void (*clamped_swiglu)(float* gate, const float* up, std::size_t n, float alpha, float limit);
+    float (*dot)(const float* x, const float* y, std::size_t n);
     // gelu(gate) * up, into gate; gelu by its approximation with tanh
     void (*gelu_multiply)(float* gate, const float* up, std::size_t n);
     void (*rope)(float* x, const Rotation& rotation);  // in place

@@ -58,6 +58,26 @@ struct FloatKernelsOf {
         });
     }
 
+    static void clamped_swiglu(float* gate, const float* up, std::size_t n, float alpha, float limit) {
+        const V one = V::broadcast(1.0F);
+        const V most = V::broadcast(limit);
+        const V least = V::broadcast(-limit);
+        const V negative_alpha = V::broadcast(-alpha);
+        for_vectors(n, [&](std::size_t i, std::size_t count) {
+            const V g = min(most, V::load(gate + i, count));  // in this order a NaN stays
+            const V u = max(least, min(most, V::load(up + i, count)));
+            (g / (one + exp(negative_alpha * g)) * (u + one)).store(gate + i, count);
+        });
+    }
+
+    static float dot(const float* x, const float* y, std::size_t n) {
+        V sums = V::zero();
+        for_vectors(n, [&](std::size_t i, std::size_t count) {
+            sums = fma(V::load(x + i, count), V::load(y + i, count), sums);
+        });
+        return sums.sum();
+    }
+
     // x / 2 * (1 + tanh(y)) with y = sqrt(2 / pi) * (x + 0.044715 x^3) is x / (1 + e^(-2y)).
     static void gelu_multiply(float* gate, const float* up, std::size_t n) {
         const V one = V::broadcast(1.0F);
@@ -123,9 +143,9 @@ struct FloatKernelsOf {
         });
     }
 
-    static constexpr FloatKernels table{&rms_norm,      &scale,         &add_scaled,  &soft_cap,
-                                        &silu_multiply, &gelu_multiply, &rope,        &attend,
-                                        &merge,         &divide,        &store_halves};
+    static constexpr FloatKernels table{&rms_norm,       &scale,  &add_scaled,    &soft_cap, &silu_multiply,
+                                        &clamped_swiglu, &dot,    &gelu_multiply, &rope,     &attend,
+                                        &merge,          &divide, &store_halves};
 };
 
 }  // namespace troupe

@@ -48,7 +48,7 @@ const std::byte* prefetch(const std::byte* next, unsigned lines) {
 
 // `Bits` bits of number `number` of a block (panel_layout.hpp), at bit `To` of each byte.
 template <int Bits, int To>
-__m512i load_bits(const std::byte* pairs, int number, int half) {
+[[gnu::always_inline]] inline __m512i load_bits(const std::byte* pairs, int number, int half) {
     constexpr int per_pair = 8 / Bits;
     const __m512i bytes = _mm512_load_si512(pairs + number / per_pair * 128 + half * 64);
     if constexpr (Bits == 8) return bytes;
@@ -61,7 +61,7 @@ __m512i load_bits(const std::byte* pairs, int number, int half) {
 
 // Four consecutive k (number 0 .. 7 of the block) of 32 rows, as unsigned bytes.
 template <PanelFormat F>
-void load_weights(const std::byte* pairs, int number, __m512i (&weights)[2]) {
+[[gnu::always_inline]] inline void load_weights(const std::byte* pairs, int number, __m512i (&weights)[2]) {
     for (int half = 0; half < 2; ++half) {
         weights[half] = load_bits<low_bits(F), 0>(pairs, number, half);
         if constexpr (high_bits(F) != 0) {

@@ -48,16 +48,20 @@ class PackedMatrix {
     PanelFormat format_ = PanelFormat::f32;
 };
 
-// out[m * out_stride + n] = sum over k of matrix[n][k] * activations[m][k], for all rows m of the
-// activations.
+// out[m * out_stride + n] = sum over k of matrix[n][k] * activations[first_row + m][k], for num_rows rows m.
 struct Product {
+    static constexpr std::size_t all_rows = static_cast<std::size_t>(-1);
     const PackedMatrix* matrix = nullptr;
-    float* out = nullptr;  // [activations.rows()][out_stride]
+    float* out = nullptr;  // [num_rows][out_stride]
     std::size_t out_stride =
         0;  // >= matrix->rows(); multiples of 4 KB cost some percent when there are many rows
+    std::size_t first_row = 0;
+    std::size_t num_rows = all_rows;
 };
+bool any_wants_int8(std::span<const Product> products);
 
-// Several products of the same activations (q, k, v; gate, up) in one phase of the pool. Every output is one
+// Several products of the same activations (q, k, v; gate, up; those of all experts, each with rows of its
+// own) in one phase of the pool. Every output is one
 // chain of fused multiply-adds in ascending k, so its bits depend on its row of weights and its row of
 // activations only: not on the other rows, the number of threads, or the path. Precondition: each matrix has
 // activations.columns() columns, and quantize() was called if any wants_int8().

@@ -78,6 +78,9 @@ struct VecPortable {
     friend VecPortable max(VecPortable a, VecPortable b) {
         return zip(a, b, [](float x, float y) { return x > y ? x : y; });
     }
+    friend VecPortable min(VecPortable a, VecPortable b) {
+        return zip(a, b, [](float x, float y) { return x < y ? x : y; });
+    }
     friend VecPortable fma(VecPortable a, VecPortable b, VecPortable c) {
         for (std::size_t i = 0; i < lanes; ++i) c.v[i] = __builtin_fmaf(a.v[i], b.v[i], c.v[i]);
         return c;

@@ -9,18 +9,42 @@ namespace {
 using Options = TestRunner::Options;
 using Logits = std::vector<std::vector<float>>;
 
-constexpr DType all_types[] = {DType::f32, DType::f16, DType::bf16, DType::q8_0, DType::q4_0, DType::q4_1};
+// packed_matrix_test.cpp compares the products of all formats.
+constexpr DType some_types[] = {DType::f32,  DType::f16,  DType::bf16, DType::q8_0,
+                                DType::q4_0, DType::q4_1, DType::q4_k, DType::mxfp4};
 // Longer than one piece of attention, and no multiple of anything.
 const std::vector<TokenId> prompt = random_ids(301, 1);
 
 template <class F>
 void for_all_models(F check) {
-    for (const DType type : all_types) {
-        const RandomModel model(type);
+    for (const DType type : some_types) {
+        const RandomModel model(type, 8, 2, 32);
         for (const Compute compute : {Compute::automatic, Compute::f32}) {
             INFO(dtype_name(type) << (compute == Compute::f32 ? " f32" : " automatic"));
             check(model, compute);
         }
+    }
+    RandomModel options(DType::q8_0);
+    options.use_attention_options();
+    RandomModel qwen(DType::q4_0);  // as Qwen2-MoE
+    qwen.use_experts({.num_experts = 7,
+                      .experts_per_token = 3,
+                      .intermediate_size = 64,
+                      .shared_intermediate_size = 96,
+                      .shared_gate = true},
+                     DType::q4_0, false);
+    RandomModel gpt_oss(DType::q8_0);
+    gpt_oss.use_attention_options();
+    gpt_oss.use_experts({.num_experts = 5,
+                         .experts_per_token = 2,
+                         .intermediate_size = 64,
+                         .routing = MoeSpec::Routing::top_k_then_softmax,
+                         .activation = MoeSpec::Activation::clamped_swiglu},
+                        DType::mxfp4, true);
+    for (const auto& [name, model] :
+         {std::pair("attention options", &options), {"experts", &qwen}, {"gpt-oss", &gpt_oss}}) {
+        INFO(name);
+        check(*model, Compute::automatic);
     }
 }
 

@@ -23,8 +23,9 @@ struct RandomModel {
         spec.num_heads = num_heads;
         spec.num_kv_heads = num_kv_heads;
         spec.head_dim = head_dim;
-        spec.hidden_size = 96;
-        spec.intermediate_size = 160;
+        const bool wide = block_columns(dtype) > 96;  // whole blocks
+        spec.hidden_size = wide ? 256 : 96;
+        spec.intermediate_size = wide ? 512 : 160;
         spec.vocab_size = 333;
         spec.max_position = 4096;
         weights->embedding = matrix(dtype, spec.vocab_size, spec.hidden_size);
@@ -44,6 +45,38 @@ struct RandomModel {
             layer.down = matrix(dtype, spec.hidden_size, spec.intermediate_size);
             weights->layers.push_back(layer);
         }
+    }
+
+    // Windows shorter than a tile's queries, and longer than a piece; capped scores; sinks.
+    void use_attention_options() {
+        spec.layers[0].sliding_window = 3;
+        spec.layers[1].sliding_window = 270;
+        spec.attention_softcap = 5.0F;
+        spec.attention_scale = 0.5F;
+        for (LayerWeights& layer : weights->layers) layer.sinks = matrix(DType::f32, 1, spec.num_heads);
+    }
+
+    // Experts in the last layer, the first keeps its feed-forward network.
+    void use_experts(const MoeSpec& moe, DType dtype, bool biases) {
+        spec.moe = moe;
+        spec.layers[1].moe = true;
+        LayerWeights& layer = weights->layers[1];
+        layer.gate = layer.up = layer.down = {};
+        const auto bias = [&](std::uint32_t size) { return biases ? matrix(DType::f32, 1, size) : Tensor(); };
+        layer.router = matrix(DType::bf16, moe.num_experts, spec.hidden_size);
+        layer.router_bias = bias(moe.num_experts);
+        for (std::uint32_t i = 0; i < moe.num_experts; ++i) {
+            layer.experts.push_back({matrix(dtype, moe.intermediate_size, spec.hidden_size),
+                                     matrix(dtype, moe.intermediate_size, spec.hidden_size),
+                                     matrix(dtype, spec.hidden_size, moe.intermediate_size),
+                                     bias(moe.intermediate_size), bias(moe.intermediate_size),
+                                     bias(spec.hidden_size)});
+        }
+        if (moe.shared_intermediate_size == 0) return;
+        layer.shared_gate_proj = matrix(dtype, moe.shared_intermediate_size, spec.hidden_size);
+        layer.shared_up = matrix(dtype, moe.shared_intermediate_size, spec.hidden_size);
+        layer.shared_down = matrix(dtype, spec.hidden_size, moe.shared_intermediate_size);
+        if (moe.shared_gate) layer.shared_gate = matrix(DType::f32, 1, spec.hidden_size);
     }
 
   private:

@@ -134,7 +134,7 @@ struct SetBlock {
     Block body;
 };
 struct MacroDefinition {
-    std::string name;
+    std::string name;  // empty for a {% call %} block
     std::vector<std::string> parameters;
     std::vector<ExpressionPtr> defaults;  // of the last parameters
     Block body;

@@ -15,7 +15,7 @@ namespace {
 struct FormatSpec {
     std::string fill = " ";
     char alignment = '\0', sign = '-', group = '\0', type = '\0';
-    bool alternate = false;
+    bool alternate = false, has_sign = false, zero = false;
     int width = 0, precision = -1;
 };
 
@@ -45,11 +45,15 @@ FormatSpec parse_spec(std::string_view text) {
         text.remove_prefix(digits);
         return value;
     };
-    if (const char sign = take("+- ")) spec.sign = sign;
+    if (const char sign = take("+- ")) {
+        spec.sign = sign;
+        spec.has_sign = true;
+    }
     spec.alternate = take("#") != '\0';
     if (take("0") && !spec.alignment) {
         spec.fill = "0";
         spec.alignment = '=';
+        spec.zero = true;
     }
     spec.width = number();
     spec.group = take(",_");
@@ -59,7 +63,34 @@ FormatSpec parse_spec(std::string_view text) {
     return spec;
 }
 
+// Zeros in front of the digits up to the width, with separators between them too.
+std::string zero_filled(std::string digits, const FormatSpec& spec, size_t sign) {
+    const size_t size = spec.type == 'x' || spec.type == 'X' || spec.type == 'b' || spec.type == 'o' ? 4 : 3;
+    const auto width = static_cast<size_t>(spec.width);
+    const size_t prefix = spec.alternate && size == 4 ? 2 : 0;
+    size_t run =
+        std::min(digits.find_first_of(std::string(".e%") + spec.group, prefix), digits.size()) - prefix;
+    while (sign + digits.size() < width) {
+        const bool separate = run == size;
+        // A separator never comes first: where the width ends at one, a zero more is written.
+        if (separate)
+            digits.insert(prefix, std::string("0") + spec.group);
+        else
+            digits.insert(prefix, 1, '0');
+        run = separate ? 1 : run + 1;
+    }
+    return digits;
+}
+
 std::string format_number(Runtime& runtime, const Value& value, FormatSpec spec) {
+    if (spec.type == 'c' && !value.is_float()) {
+        const int64_t c = integer_of(value, "format");
+        if (c < 0 || c > 0x10ffff || (c >= 0xd800 && c < 0xe000)) fail("%c arg not in range(0x110000)");
+        if (spec.sign != '-') fail("Sign not allowed with integer format specifier 'c'");
+        std::string text;
+        unicode::append(text, static_cast<char32_t>(c));
+        return pad(runtime, "", text, spec.width, spec.fill, spec.alignment ? spec.alignment : '<');
+    }
     NumberFormat number{spec.type, spec.precision, spec.alternate, spec.group};
     std::string digits;
     bool negative = false;
@@ -67,12 +98,15 @@ std::string format_number(Runtime& runtime, const Value& value, FormatSpec spec)
     if (integral &&
         (spec.type == '\0' || std::string_view("bdnoxX").find(spec.type) != std::string_view::npos)) {
         const int64_t i = integer_of(value, "format");
+        if (spec.precision >= 0) fail("Precision not allowed in integer format specifier");
+        if (spec.group == ',' && number.conversion && number.conversion != 'd')
+            fail(std::string("Cannot specify ',' with '") + number.conversion + "'.");
         if (spec.type == '\0' || spec.type == 'n') number.conversion = 'd';
         negative = i < 0;
         digits = format_integer(i, number);
     } else {
         const double d = float_of(value, "format");
-        if (std::string_view("eEfFgG%").find(spec.type) == std::string_view::npos && spec.type)
+        if (std::string_view("eEfFgGn%").find(spec.type) == std::string_view::npos && spec.type)
             fail(std::string("Unknown format code '") + spec.type + "' for object of type 'float'");
         negative = std::signbit(d) && !std::isnan(d);
         if (spec.type == '%') {
@@ -81,25 +115,33 @@ std::string format_number(Runtime& runtime, const Value& value, FormatSpec spec)
         } else if (spec.type == '\0' && spec.precision < 0) {
             digits = repr_of(std::abs(d));
         } else {
-            if (spec.type == '\0') number.conversion = 'g';
+            if (spec.type == '\0' || spec.type == 'n') number.conversion = 'g';
             digits = format_float(d, number);
         }
     }
     const std::string_view sign = negative ? "-" : spec.sign == '+' ? "+" : spec.sign == ' ' ? " " : "";
+    if (spec.group && spec.fill == "0" && spec.alignment == '=' && digits.find("n") == std::string::npos) {
+        runtime.charge(static_cast<size_t>(spec.width));
+        digits = zero_filled(std::move(digits), spec, sign.size());
+    }
     return pad(runtime, sign, digits, spec.width, spec.fill, spec.alignment ? spec.alignment : '>');
 }
 
 std::string format_value(Runtime& runtime, const Value& value, std::string_view spec_text) {
     if (spec_text.empty()) return text_of(value);
-    const FormatSpec spec = parse_spec(spec_text);
-    const bool text_wanted = spec.type == 's' || (value.is_bool() && spec.type == '\0');
-    if ((value.is_bool() || value.is_integer() || value.is_float()) && !text_wanted)
-        return format_number(runtime, value, spec);
-    if (!value.is_string() && !value.is_bool())
+    FormatSpec spec = parse_spec(spec_text);
+    const bool is_number = value.is_bool() || value.is_integer() || value.is_float();
+    if (is_number && spec.type != 's') return format_number(runtime, value, spec);
+    if (!value.is_string() && !is_number)
         fail("unsupported format string passed to " + std::string(value.type_name()) + ".__format__");
-    if (spec.type != '\0' && spec.type != 's')
+    if ((spec.type != '\0' && spec.type != 's') || is_number)
         fail(std::string("Unknown format code '") + spec.type + "' for object of type '" +
              std::string(value.type_name()) + "'");
+    if (spec.has_sign) fail("Sign not allowed in string format specifier");
+    if (spec.alternate) fail("Alternate form (#) not allowed in string format specifier");
+    if (spec.group) fail(std::string("Cannot specify '") + spec.group + "' with 's'.");
+    if (spec.alignment == '=' && !spec.zero) fail("'=' alignment not allowed in string format specifier");
+    if (spec.zero) spec.alignment = '<';
     std::string text = text_of(value);
     if (spec.precision >= 0) text.resize(unicode::byte_offset(text, static_cast<size_t>(spec.precision)));
     return pad(runtime, "", text, spec.width, spec.fill, spec.alignment ? spec.alignment : '<');
@@ -151,8 +193,10 @@ class BraceFormatter {
             const std::string_view conversion = name.substr(bang + 1);
             value = lookup(name.substr(0, bang));
             runtime_.charge(value.extent().weight);
-            if (conversion == "r" || conversion == "a")
+            if (conversion == "r")
                 value = repr_of(value);
+            else if (conversion == "a")
+                value = ascii_of(value);
             else if (conversion == "s")
                 value = text_of(value);
             else
@@ -167,7 +211,8 @@ class BraceFormatter {
     // first(.attribute|[index])*
     Value lookup(std::string_view name) {
         const size_t end = std::min(name.find_first_of(".["), name.size());
-        Value value = first(name.substr(0, end));
+        if (end == 0 && !name.empty()) fail("KeyError: ''");  // Python's Formatter does not number these
+        Value value = first(name.substr(0, end), end == name.size());
         name.remove_prefix(end);
         while (!name.empty()) {
             const bool bracket = name[0] == '[';
@@ -188,11 +233,16 @@ class BraceFormatter {
         return value;
     }
 
-    Value first(std::string_view name) {
+    // `whole`: no attribute or index follows; only then Python notices that the numbering is mixed.
+    Value first(std::string_view name, bool whole) {
         size_t index = 0;
         const auto parsed = std::from_chars(name.data(), name.data() + name.size(), index);
         const bool numbered = parsed.ec == std::errc() && parsed.ptr == name.data() + name.size();
         if (name.empty() || numbered) {
+            const Numbering now = name.empty() ? Numbering::automatic : Numbering::manual;
+            if (whole && numbering_ != Numbering::undecided && numbering_ != now)
+                fail("cannot switch between manual and automatic field numbering");
+            if (whole) numbering_ = now;
             if (name.empty()) index = automatic_++;
             if (index >= arguments_.positional.size())
                 fail("Replacement index " + std::to_string(index) +
@@ -206,6 +256,7 @@ class BraceFormatter {
 
     Runtime& runtime_;
     const Arguments& arguments_;
+    enum class Numbering : unsigned char { undecided, manual, automatic } numbering_ = Numbering::undecided;
     size_t automatic_ = 0;
 };
 

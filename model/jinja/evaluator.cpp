@@ -30,13 +30,15 @@ class Macro : public Object {
     Macro(Evaluator& evaluator, const MacroDefinition& definition, std::shared_ptr<Scope> closure)
         : evaluator_(evaluator), definition_(definition), closure_(std::move(closure)) {}
     std::string_view type_name() const override { return "Macro"; }
-    std::string repr() const override { return "<Macro " + repr_of_string(definition_.name) + ">"; }
+    std::string repr() const override {
+        return "<Macro " + (definition_.name.empty() ? "anonymous" : repr_of_string(definition_.name)) + ">";
+    }
     bool callable() const override { return true; }
     Value call(Runtime&, Arguments arguments) override {
         return evaluator_.call_macro(definition_, closure_, std::move(arguments));
     }
     Value attribute(Runtime& runtime, std::string_view name) override {
-        if (name == "name") return definition_.name;
+        if (name == "name") return definition_.name.empty() ? Value() : Value(definition_.name);
         if (name == "arguments") {
             std::vector<Value> names;
             for (const std::string& parameter : definition_.parameters) names.emplace_back(parameter);
@@ -191,6 +193,7 @@ Cursor Evaluator::filtered(const For& statement, Cursor items) {
         while (items(item)) {
             const Restore<ScopePtr> scope(scope_, std::make_shared<Scope>(outer));
             assign(statement.target, item);
+            if (statement.target.is_tuple) item = Value::tuple(to_items(runtime_, item));
             if (evaluate(*statement.condition).truthy()) return true;
         }
         return false;

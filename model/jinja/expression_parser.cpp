@@ -27,7 +27,14 @@ ExpressionPtr ExpressionParser::make(int line, Expression::Node node) {
 
 ExpressionPtr ExpressionParser::parse(bool with_conditional) {
     const Nesting nesting(*this);
-    return with_conditional ? parse_conditional() : parse_or();
+    ExpressionPtr expression = with_conditional ? parse_conditional() : parse_or();
+    if (depth_ == 1) check_names();
+    return expression;
+}
+
+void ExpressionParser::check_names() {
+    const auto unknown = std::exchange(unknown_, std::nullopt);
+    if (unknown && !inside_if) throw TemplateError(*unknown);
 }
 
 ExpressionPtr ExpressionParser::parse_tuple(bool with_conditional, std::string_view stop_name,
@@ -51,12 +58,14 @@ ExpressionPtr ExpressionParser::parse_tuple(bool with_conditional, std::string_v
 }
 
 ExpressionPtr ExpressionParser::parse_conditional() {
+    const auto unknown = unknown_;
     ExpressionPtr then = parse_or();
     while (tokens_.current().is_name("if")) {
         const int line = tokens_.next().line;
         ExpressionPtr condition = parse_or();
         ExpressionPtr otherwise = tokens_.skip_name("else") ? parse() : nullptr;
         then = make(line, Conditional{std::move(condition), std::move(then), std::move(otherwise)});
+        unknown_ = unknown;
     }
     return then;
 }
@@ -262,8 +271,10 @@ ExpressionPtr ExpressionParser::parse_filters(ExpressionPtr input, bool starts_w
         CallArguments arguments;
         if (tokens_.current().is_op("(")) arguments = parse_arguments();
         const Builtin* filter = find_filter(name);
+        if (!filter && !unknown_) unknown_ = TemplateError{"No filter named '" + name + "'.", line};
         input = make(line, Filter{std::move(input), std::move(name), filter, std::move(arguments)});
     }
+    if (depth_ == 0) check_names();
     return input;
 }
 
@@ -284,6 +295,7 @@ ExpressionPtr ExpressionParser::parse_test(ExpressionPtr input) {
         arguments.positional.push_back(parse_postfix(parse_primary()));
     }
     const Builtin* test = find_test(name);
+    if (!test && !unknown_) unknown_ = TemplateError{"No test named '" + name + "'.", line};
     return make(line, Test{std::move(input), std::move(name), test, std::move(arguments), negated});
 }
 

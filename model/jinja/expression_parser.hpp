@@ -1,6 +1,7 @@
 // Expressions, by recursive descent with the precedences of Jinja:
 // inline if, or, and, not, comparisons, + -, ~, * / // %, **, unary, then postfix, filters and tests.
 #pragma once
+#include <optional>
 #include <set>
 #include <string>
 #include <vector>
@@ -24,8 +25,14 @@ class ExpressionParser {
     // The special names (caller, varargs, kwargs) read since the set was made; see MacroDefinition.
     std::set<std::string> special_names;
 
+    // An unknown filter or test is an error of the template, but inside an {% if %} (or an inline if) it is
+    // one only when it is reached, as Jinja has it. Set by the statements' parser.
+    bool inside_if = false;
+
   private:
     struct Nesting;
+
+    void check_names();
 
     ExpressionPtr parse_conditional();
     ExpressionPtr parse_or();
@@ -51,6 +58,7 @@ class ExpressionParser {
     TokenStream& tokens_;
     int depth_ = 0;
     int chain_ = 0;
+    std::optional<TemplateError> unknown_;  // the first filter or test that is not known
 };
 
 }  // namespace troupe::jinja

@@ -41,6 +41,7 @@ Dict make_dict(Runtime& runtime, const Arguments& arguments) {
     Dict result;
     if (!arguments.positional.empty()) {
         const Value& source = arguments.positional[0];
+        if (source.is_undefined()) fail(source.undefined_message());
         if (source.is_dict()) {
             result = source.dict();
         } else {

@@ -110,6 +110,7 @@ class Lexer {
     }
 
     void skip_comment() {
+        if (position_ == source_.size()) return;  // Jinja lets this pass
         const size_t end = source_.find("#}", position_);
         if (end == std::string::npos) fail("Missing end of comment tag", line_);
         const char sign = end > position_ ? source_[end - 1] : '\0';

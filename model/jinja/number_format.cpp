@@ -46,9 +46,10 @@ std::string format_float(double value, const NumberFormat& format) {
     const double magnitude = std::abs(value);
     const int precision = format.precision < 0 ? 6 : format.precision;
     if (precision > 1000) fail("precision too big");
-    const char spec[] = {'%', '.', '*', format.conversion, '\0'};
-    std::string text(static_cast<size_t>(std::snprintf(nullptr, 0, spec, precision, magnitude)), '\0');
-    std::snprintf(text.data(), text.size() + 1, spec, precision, magnitude);
+    const std::string spec = std::string(format.alternate ? "%#.*" : "%.*") + format.conversion;
+    std::string text(static_cast<size_t>(std::snprintf(nullptr, 0, spec.c_str(), precision, magnitude)),
+                     '\0');
+    std::snprintf(text.data(), text.size() + 1, spec.c_str(), precision, magnitude);
     if (format.group && std::isfinite(magnitude))
         text = grouped(text, std::min(text.find_first_of(".e"), text.size()), format.group);
     return text;

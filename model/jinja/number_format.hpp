@@ -12,7 +12,7 @@ namespace troupe::jinja {
 struct NumberFormat {
     char conversion = 'd';   // d x X o b for integers; e E f F g G for floats
     int precision = -1;      // of floats; 6 when negative
-    bool alternate = false;  // prefix 0x and the like
+    bool alternate = false;  // prefix 0x and the like, and always a decimal point
     char group = '\0';       // ',' or '_' between thousands
 };
 

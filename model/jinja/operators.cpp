@@ -82,7 +82,8 @@ Value integer_arithmetic(BinaryOperator op, int64_t a, int64_t b) {
             return integer_power(a, b);
         case BinaryOperator::divide:
             if (b == 0) fail("division by zero");
-            return static_cast<double>(a) / static_cast<double>(b);
+            // Python rounds the quotient once, not the operands before it.
+            return static_cast<double>(static_cast<long double>(a) / static_cast<long double>(b));
         case BinaryOperator::floor_divide:
         case BinaryOperator::modulo:
             if (b == 0) fail("integer division or modulo by zero");

@@ -58,13 +58,25 @@ class StatementParser {
     Block parse_body(EndTags end_tags, std::string_view opener, int line) {
         tokens_.skip_op(":");
         tokens_.expect(Token::Type::block_end, "'%}'");
-        return parse_block(end_tags, opener, line);
+        const bool outer = std::exchange(expressions_.inside_if, opener == "if");
+        Block body = parse_block(end_tags, opener, line);
+        expressions_.inside_if = outer;
+        return body;
     }
     // The same with one end tag, which is consumed.
     Block parse_body(std::string_view end_tag, std::string_view opener, int line) {
         Block body = parse_body({end_tag}, opener, line);
         tokens_.next();
         return body;
+    }
+
+    // What belongs to a body although it stands in the tag, so that an {% if %} around it does not matter.
+    template <class Parse>
+    ExpressionPtr parse_always(Parse&& parse) {
+        const bool outer = std::exchange(expressions_.inside_if, false);
+        ExpressionPtr expression = parse();
+        expressions_.inside_if = outer;
+        return expression;
     }
 
     void parse_statement(Block& block) {
@@ -93,7 +105,9 @@ class StatementParser {
     If parse_if(int line) {
         If statement;
         while (true) {
+            const bool outer = std::exchange(expressions_.inside_if, true);
             ExpressionPtr condition = expressions_.parse_tuple(false);
+            expressions_.inside_if = outer;
             Block body = parse_body({"elif", "else", "endif"}, "if", line);
             statement.branches.emplace_back(std::move(condition), std::move(body));
             if (tokens_.skip_name("elif")) continue;
@@ -112,7 +126,7 @@ class StatementParser {
             fail("Can't assign to special loop variable in for-loop target", line);
         tokens_.expect_name("in");
         statement.iterable = expressions_.parse_tuple(false, "recursive");
-        if (tokens_.skip_name("if")) statement.condition = expressions_.parse();
+        if (tokens_.skip_name("if")) statement.condition = parse_always([&] { return expressions_.parse(); });
         statement.recursive = tokens_.skip_name("recursive");
         ++loops_;
         statement.body = parse_body({"endfor", "else"}, "for", line);
@@ -124,7 +138,7 @@ class StatementParser {
     Statement::Node parse_set(int line) {
         Target target = parse_target({});
         if (tokens_.skip_op("=")) return Set{std::move(target), expressions_.parse_tuple()};
-        ExpressionPtr filter = expressions_.parse_filters(nullptr);
+        ExpressionPtr filter = parse_always([&] { return expressions_.parse_filters(nullptr); });
         return SetBlock{std::move(target), std::move(filter), parse_body("endset", "set", line)};
     }
 
@@ -138,7 +152,6 @@ class StatementParser {
 
     CallBlock parse_call(int line) {
         CallBlock statement;
-        statement.caller.name = "caller";
         if (tokens_.current().is_op("(")) parse_signature(statement.caller);
         statement.call = expressions_.parse();
         if (!std::holds_alternative<Call>(statement.call->node)) fail("expected call", line);
@@ -152,7 +165,7 @@ class StatementParser {
             if (!macro.parameters.empty()) tokens_.expect_op(",");
             macro.parameters.push_back(tokens_.expect_name());
             if (tokens_.skip_op("="))
-                macro.defaults.push_back(expressions_.parse());
+                macro.defaults.push_back(parse_always([&] { return expressions_.parse(); }));
             else if (!macro.defaults.empty())
                 fail("non-default argument follows default argument", tokens_.line());
         }
@@ -178,7 +191,7 @@ class StatementParser {
     }
 
     FilterBlock parse_filter(int line) {
-        ExpressionPtr filter = expressions_.parse_filters(nullptr, true);
+        ExpressionPtr filter = parse_always([&] { return expressions_.parse_filters(nullptr, true); });
         return {std::move(filter), parse_body("endfilter", "filter", line)};
     }
 

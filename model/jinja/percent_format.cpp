@@ -60,6 +60,7 @@ class PercentFormatter {
 
     // One conversion, after its "%".
     void convert() {
+        const size_t begin = at_;
         std::optional<Value> keyed;
         if (peek() == '(') {
             const size_t close = format_.find(')', at_);
@@ -95,7 +96,8 @@ class PercentFormatter {
         }
         while (peek() == 'l' || peek() == 'h' || peek() == 'L') ++at_;
         number_format.conversion = format_[at_++];
-        if (number_format.conversion == '%') {
+        if (number_format.conversion == '%' &&
+            at_ == begin + 1) {  // with anything between, it is no conversion
             out_ += '%';
             return;
         }
@@ -148,11 +150,13 @@ class PercentFormatter {
         std::string text;
         if (format.conversion == 's') {
             text = text_of(argument);
-        } else if (format.conversion == 'r' || format.conversion == 'a') {
+        } else if (format.conversion == 'r') {
             text = repr_of(argument);
+        } else if (format.conversion == 'a') {
+            text = ascii_of(argument);
         } else if (format.conversion == 'c') {
-            if (argument.is_integer()) {
-                const int64_t c = argument.as_integer();
+            if (argument.is_integer() || argument.is_bool()) {
+                const int64_t c = integer_of(argument, "%c format");
                 if (c < 0 || c > 0x10ffff || (c >= 0xd800 && c < 0xe000))
                     fail("%c arg not in range(0x110000)");
                 unicode::append(text, static_cast<char32_t>(c));

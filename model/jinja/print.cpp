@@ -116,6 +116,19 @@ std::string repr_of(const Value& value) {
     return {};
 }
 
+std::string ascii_of(const Value& value) {
+    const std::string text = repr_of(value);
+    std::string out;
+    for (size_t i = 0; i < text.size();) {
+        const char32_t c = unicode::decode(text, i);
+        if (c < 0x80)
+            out += static_cast<char>(c);
+        else
+            append_escaped(out, c);
+    }
+    return out;
+}
+
 std::string text_of(const Value& value) {
     if (value.is_string()) return value.text();
     return value.is_undefined() ? std::string() : repr_of(value);

@@ -82,7 +82,7 @@ Cursor iterate(Runtime& runtime, const Value& value) {
                 runtime.step();
                 const size_t begin = at;
                 unicode::decode(value.text(), at);
-                item = Value(value.text().substr(begin, at - begin), value.is_markup());
+                item = Value(value.text().substr(begin, at - begin));  // not markup, even if the whole is
                 return true;
             };
         case Value::Kind::sequence:

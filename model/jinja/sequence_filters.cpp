@@ -54,7 +54,8 @@ Value items_of(std::vector<Value> items) {
 
 Value items(Runtime& runtime, const Value& self, const Bound&) {
     if (self.is_undefined()) return items_of({});
-    if (!self.is_dict()) fail("Can only get item pairs from a mapping.");
+    if (!self.is_dict())  // said when the first pair is wanted, as of a generator
+        return make_generator([](Value&) -> bool { fail("Can only get item pairs from a mapping."); }, self);
     runtime.charge_product(self.dict().size(), 2 * sizeof(Value));
     std::vector<Value> pairs;
     for (const auto& [key, value] : self.dict().entries()) pairs.push_back(Value::tuple({key, value}));

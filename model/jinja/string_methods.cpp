@@ -28,6 +28,14 @@ std::string swap_case(std::string_view text) {
     return result;
 }
 
+// lower(upper(c)) is Unicode's full case folding but for the dotless i.
+std::string fold_case(std::string_view text) {
+    std::string result;
+    for (const std::string_view c : unicode::characters(text))
+        result += c == "ı" ? std::string(c) : unicode::lower(unicode::upper(c));
+    return result;
+}
+
 template <Side side>
 Value strip(Runtime&, const Value& self, const Bound& arguments) {
     std::optional<std::string_view> set;
@@ -39,8 +47,25 @@ template <bool (*predicate)(char32_t)>
 Value all_are(Runtime&, const Value& self, const Bound&) {
     return unicode::all_of(self.text(), predicate);
 }
+Value is_title(Runtime&, const Value& self, const Bound&) {
+    bool found = false, inside = false;
+    for (size_t i = 0; i < self.text().size();) {
+        const char32_t c = unicode::decode(self.text(), i);
+        const bool upper = unicode::is_upper(c), lower = unicode::is_lower(c);
+        if ((upper && inside) || (lower && !inside)) return false;
+        inside = upper || lower;
+        found = found || inside;
+    }
+    return found;
+}
+Value is_printable(Runtime&, const Value& self, const Bound&) {
+    return self.text().empty() || unicode::all_of(self.text(), unicode::is_printable);
+}
 bool is_alphanumeric(char32_t c) { return unicode::is_alpha(c) || unicode::is_decimal(c); }
-bool is_ascii(char32_t c) { return c < 0x80; }
+Value is_ascii_text(Runtime&, const Value& self, const Bound&) {
+    const std::string& text = self.text();
+    return std::all_of(text.begin(), text.end(), [](char c) { return static_cast<unsigned char>(c) < 0x80; });
+}
 
 template <bool (*wanted)(char32_t), bool (*other)(char32_t)>
 Value has_case(Runtime&, const Value& self, const Bound&) {
@@ -291,7 +316,7 @@ Value expandtabs(Runtime& runtime, const Value& self, const Bound& arguments) {
 constexpr Builtin table[] = {
     {"upper", "", changed<unicode::upper>},
     {"lower", "", changed<unicode::lower>},
-    {"casefold", "", changed<unicode::lower>},
+    {"casefold", "", changed<fold_case>},
     {"capitalize", "", changed<unicode::capitalize>},
     {"title", "", changed<unicode::title>},
     {"swapcase", "", changed<swap_case>},
@@ -304,7 +329,9 @@ constexpr Builtin table[] = {
     {"isnumeric", "", all_are<unicode::is_decimal>},
     {"isalnum", "", all_are<is_alphanumeric>},
     {"isspace", "", all_are<unicode::is_space>},
-    {"isascii", "", all_are<is_ascii>},
+    {"isascii", "", is_ascii_text},
+    {"istitle", "", is_title},
+    {"isprintable", "", is_printable},
     {"isupper", "", has_case<unicode::is_upper, unicode::is_lower>},
     {"islower", "", has_case<unicode::is_lower, unicode::is_upper>},
     {"split", "sep maxsplit", split},

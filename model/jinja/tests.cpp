@@ -56,9 +56,11 @@ Value has_case(Runtime&, const Value& self, const Bound&) {
 }
 
 Value is_filter(Runtime&, const Value& self, const Bound&) {
+    if (!hashable(self)) fail("unhashable type: '" + std::string(self.type_name()) + "'");
     return self.is_string() && find_filter(self.text());
 }
 Value is_test(Runtime&, const Value& self, const Bound&) {
+    if (!hashable(self)) fail("unhashable type: '" + std::string(self.type_name()) + "'");
     return self.is_string() && find_test(self.text());
 }
 

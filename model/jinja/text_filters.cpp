@@ -184,7 +184,8 @@ Value urlencode(Runtime& runtime, const Value& self, const Bound&) {
     const auto quote = [&](const Value& value, std::string_view safe_characters, bool plus) {
         static constexpr char hex[] = "0123456789ABCDEF";
         std::string out;
-        for (const char c : input_text(runtime, value).text()) {
+        const Value text = input_text(runtime, value);
+        for (const char c : text.text()) {
             const bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
                                safe_characters.find(c) != std::string_view::npos;
             const auto byte = static_cast<unsigned char>(c);

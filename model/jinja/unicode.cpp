@@ -110,6 +110,17 @@ static void append_lower(std::string& text, char32_t c) {
         append_mapped(text, c, tables.to_lower, tables.to_lower_special);
 }
 
+// Title case: one capital, and what else the character stands for small.
+static void append_title(std::string& text, char32_t c) {
+    const bool digraph = (c >= 0x1c4 && c <= 0x1cc) || (c >= 0x1f1 && c <= 0x1f3);
+    if (digraph) return append(text, c <= 0x1cc ? 0x1c5 + (c - 0x1c4) / 3 * 3 : 0x1f2);
+    std::string capital;
+    append_upper(capital, c);
+    size_t first = 0;
+    decode(capital, first);
+    (text += capital.substr(0, first)) += lower(std::string_view(capital).substr(first));
+}
+
 std::string upper(std::string_view text) {
     std::string result;
     for (size_t i = 0; i < text.size();) append_upper(result, decode(text, i));
@@ -123,7 +134,7 @@ std::string lower(std::string_view text) {
 std::string capitalize(std::string_view text) {
     std::string result;
     size_t i = 0;
-    if (!text.empty()) append_upper(result, decode(text, i));
+    if (!text.empty()) append_title(result, decode(text, i));
     while (i < text.size()) append_lower(result, decode(text, i));
     return result;
 }
@@ -132,7 +143,7 @@ std::string title(std::string_view text) {
     bool in_word = false;
     for (size_t i = 0; i < text.size();) {
         const char32_t c = decode(text, i);
-        in_word ? append_lower(result, c) : append_upper(result, c);
+        in_word ? append_lower(result, c) : append_title(result, c);
         in_word = is_upper(c) || is_lower(c);
     }
     return result;

@@ -164,15 +164,18 @@ Value round(Runtime&, const Value& self, const Bound& arguments) {
         return quotient * unit;
     }
     const double scale = std::pow(10.0, static_cast<double>(precision));
+    if (scale == 0) fail("float division by zero");
+    if (std::isinf(scale)) fail("int too large to convert to float");
     const double scaled = float_of(self, "round") * scale;
-    return (method == "ceil" ? std::ceil(scaled) : std::floor(scaled)) / scale;
+    const double whole = method == "ceil" ? std::ceil(scaled) : std::floor(scaled);
+    return (whole + 0.0) / scale;  // Python's is an integer, which has no negative zero
 }
 
 Value filesizeformat(Runtime&, const Value& self, const Bound& arguments) {
     const std::optional<double> number = to_number(self);
     if (!number) fail("filesizeformat: not a number: " + std::string(self.type_name()));
     const double bytes = *number;
-    if (!(std::abs(bytes) < 0x1p63)) fail("filesizeformat: the number is too large");
+    if (bytes <= -0x1p63) fail("filesizeformat: an integer does not fit into 64 bits");
     const bool binary_units = arguments.flag(0, false);
     const double base = binary_units ? 1024 : 1000;
     if (bytes == 1) return "1 Byte";
@@ -186,7 +189,8 @@ Value filesizeformat(Runtime&, const Value& self, const Bound& arguments) {
     NumberFormat format;
     format.conversion = 'f';
     format.precision = 1;
-    return format_float(bytes / unit, format) + " " + prefixes[0] + (binary_units ? "iB" : "B");
+    return format_float(base * bytes / (unit * base), format) + " " + prefixes[0] +
+           (binary_units ? "iB" : "B");
 }
 
 Value xmlattr(Runtime& runtime, const Value& self, const Bound& arguments) {
@@ -195,6 +199,8 @@ Value xmlattr(Runtime& runtime, const Value& self, const Bound& arguments) {
     for (const auto& [key, value] : self.dict().entries()) {
         if (value.is_none() || value.is_undefined()) continue;
         runtime.charge(value.extent().weight);
+        if (!key.is_string())
+            fail("xmlattr: expected a string for a key, not " + std::string(key.type_name()));
         if (text_of(key).find_first_of(" \t\n\r\f\v/>=") != std::string::npos)
             fail("Invalid character in attribute name: " + repr_of(key));
         const auto safe = [](const Value& v) { return v.is_markup() ? v.text() : escape_html(text_of(v)); };

@@ -20,6 +20,28 @@ TOOL = {
         },
     },
 }
+TYPES = {
+    "type": "function",
+    "function": {
+        "name": "many_types",
+        "description": "Every kind of parameter.",
+        "parameters": {
+            "type": "object",
+            "properties": {
+                "unit": {"type": "string", "enum": ["celsius", "kelvin"], "default": "kelvin", "description": "The unit.\nOf temperature."},
+                "tags": {"type": "array", "items": {"type": "string"}, "nullable": True},
+                "grid": {"type": "array", "items": {"type": "array", "items": {"type": "number"}}},
+                "either": {"type": ["string", "null"]},
+                "one": {"oneOf": [{"type": "string", "description": "text"}, {"type": "integer", "default": 3}], "default": "x"},
+                "point": {"type": "object", "properties": {"x": {"type": "number"}, "y": {"type": "number"}}, "required": ["x"]},
+                "free": {"type": "object", "additionalProperties": {"type": "boolean"}},
+                "limits": {"type": "number", "minimum": -1e-5, "maximum": 1e22, "default": 1.0},
+                "any": {},
+            },
+            "required": ["unit", "point"],
+        },
+    },
+}
 USER = {"role": "user", "content": "Grüß Gott, 世界 🌍!"}
 CALL = {"id": "call12345", "type": "function", "function": {"name": "forecast", "arguments": {"city": "Köln", "days": 2}}}
 CONVERSATIONS = {
@@ -44,6 +66,29 @@ CONVERSATIONS = {
     "unknown_role": {"messages": [{"role": "critic", "content": "x"}]},
     "content_missing": {"messages": [{"role": "user"}]},
     "thinking_off": {"messages": [USER], "enable_thinking": False},
+    "two_calls": {
+        "messages": [
+            {"role": "system", "content": "/no_think Be quick."},
+            USER,
+            {"role": "assistant", "content": "", "reasoning_content": "Both.", "tool_calls": [CALL, {**CALL, "id": "x23456789"}]},
+            {"role": "tool", "name": "forecast", "tool_call_id": "call12345", "content": "rain"},
+            {"role": "tool", "name": "forecast", "tool_call_id": "x23456789", "content": [{"type": "text", "text": "sun"}]},
+            {"role": "assistant", "content": "<think>So.</think>\n\nMixed."},
+            {"role": "user", "content": "Thanks"},
+        ],
+        "tools": [TOOL, TYPES],
+    },
+    "string_arguments": {
+        "messages": [USER, {"role": "assistant", "content": None, "tool_calls": [{**CALL, "function": {"name": "f", "arguments": "{\"a\": 1}"}}]}],
+        "builtin_tools": ["f", "code_interpreter"],
+        "add_generation_prompt": False,
+    },
+    "documents": {
+        "messages": [{"role": "developer", "content": "Cite."}, USER],
+        "documents": [{"title": "A rather long title", "score": 0.125, "tags": ["b", "a", "b"]}, {"score": 1e-7, "text": "x\ny"}, {"title": "é", "score": 12345678}],
+        "reasoning_effort": "high",
+    },
+    "python_tools": {"messages": [{"role": "system", "content": "x /think"}, USER], "python_tools": ["f(x)", {"name": "g", "ok": True, "none": None}], "tools_in_user_message": False},
 }
 
 

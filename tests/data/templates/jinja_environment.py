@@ -1,6 +1,7 @@
 """Python's Jinja set up as `transformers` does it for chat templates (version 3.1 of jinja2)."""
 import copy
 import datetime
+import functools
 import json
 
 import jinja2
@@ -23,6 +24,7 @@ class Generation(jinja2.ext.Extension):
         return caller()
 
 
+@functools.cache
 def make_environment(now):
     def raise_exception(message):
         raise jinja2.exceptions.TemplateError(message)

@@ -29,16 +29,17 @@ inline std::string field_text(const Dict& fields, const char* name) {
     return value && value->is_string() ? value->text() : std::string();
 }
 
-inline bool check_case(const Dict& fields, const std::string& default_source) {
-    const std::string own = field_text(fields, "template");
+inline Result<std::string> rendered(const Dict& fields, const std::string& source, const Value& variables) {
     RenderOptions options;
     options.now = parse_civil_time(field_text(fields, "now")).value();
-    const auto parsed = Template::parse(own.empty() ? default_source : own);
-    const Result<std::string> result =
-        parsed ? parsed->render(*fields.field("input"), options) : parsed.error();
+    const auto parsed = Template::parse(source);
+    return parsed ? parsed->render(variables, options) : parsed.error();
+}
+
+inline bool check_case(const Dict& fields, const Result<std::string>& result) {
     const Value* output = fields.field("output");
     const bool succeeds = output && output->is_string();
-    INFO(field_text(fields, "name") << ": " << own);
+    INFO(field_text(fields, "name") << ": " << field_text(fields, "template"));
     if (result.ok() && succeeds) CHECK(*result == output->text());
     if (!result.ok() && succeeds) FAIL_CHECK("error: " << result.error().message);
     if (result.ok() && !succeeds)
@@ -56,7 +57,10 @@ inline CaseCount check_cases(const std::filesystem::path& path) {
     CaseCount count;
     for (const Value& item : cases->sequence().items) {
         ++count.all;
-        count.passed += check_case(item.dict(), source);
+        const Dict& fields = item.dict();
+        const std::string own = field_text(fields, "template");
+        count.passed +=
+            check_case(fields, rendered(fields, own.empty() ? source : own, *fields.field("input")));
     }
     return count;
 }

@@ -89,8 +89,15 @@ struct TextEvent {
     bool last = false;                    // the FinishedEvent follows at once: both can go out together
     bool operator==(const TextEvent&) const = default;
 };
+// How a text relates to <think>...</think>.
+enum class Thinking : std::uint8_t {
+    none,     // the prompt is no conversation, or its template does not know the tags
+    outside,  // the model may begin with <think>
+    inside,   // the prompt ends behind <think>: the text begins with reasoning
+};
 struct StartedEvent {  // the prompt is tokenized and queued; no token yet
     std::uint32_t prompt_tokens = 0;
+    Thinking thinking = Thinking::none;
     bool operator==(const StartedEvent&) const = default;
 };
 struct FinishedEvent {
@@ -152,6 +159,7 @@ struct GenerationSnapshot {
     std::optional<FinishReason> reason;
     Usage usage;
     std::optional<Error> error;
+    Thinking thinking = Thinking::none;
 };
 
 struct ModelCard {

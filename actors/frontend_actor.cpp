@@ -73,6 +73,7 @@ PreparedRequest Frontend::prepare(const PrepareRequest& request) const {
                                        "min_tokens"));
     }
     prepared.sampling = resolve(wish);
+    prepared.thinking = thinking_after(request.prompt, *ids);
     prepared.prompt_ids = *std::move(ids);
     prepared.ok = true;
     return prepared;
@@ -156,6 +157,16 @@ Result<std::vector<TokenId>> Frontend::tokenize(const ChatPrompt& prompt) const 
     if (!text) return text.error();
     if (auto status = check_length(text->size(), "messages"); !status) return status.error();
     return model_->tokenizer->encode(*text, {.parse_special = true, .add_special = false});
+}
+
+Thinking Frontend::thinking_after(const Prompt& prompt, const std::vector<TokenId>& ids) const {
+    if (!std::holds_alternative<ChatPrompt>(prompt) || !model_->split_reasoning) return Thinking::none;
+    if (!chat_template_->value().knows_thinking()) return Thinking::none;
+    constexpr std::size_t tail = 16;  // tokens; the tag may be several
+    const std::vector<TokenId> last(ids.end() - static_cast<std::ptrdiff_t>(std::min(tail, ids.size())),
+                                    ids.end());
+    const auto text = model_->tokenizer->decode(last, {.skip_special = false});
+    return ChatTemplate::ends_thinking(text) ? Thinking::inside : Thinking::outside;
 }
 
 Result<std::string> Frontend::detokenize(const std::vector<TokenId>& ids) const {

@@ -37,6 +37,7 @@ class Frontend {
     SamplingParams resolve(const RequestedSampling& wish) const;  // defaults filled in, the seed drawn
     Status check_room(std::size_t prompt, std::optional<std::uint32_t> max_tokens, const char* field) const;
     Status check_length(std::size_t bytes, const char* field) const;
+    Thinking thinking_after(const Prompt& prompt, const std::vector<TokenId>& ids) const;
     Status check_ids(const std::vector<TokenId>& ids, const char* field) const;
 
     std::shared_ptr<const LoadedModel> model_;

@@ -105,6 +105,7 @@ struct PreparedRequest {
     std::vector<TokenId> prompt_ids;
     SamplingParams sampling;
     StopParams stop;
+    Thinking thinking = Thinking::none;
     bool operator==(const PreparedRequest&) const = default;
 };
 
@@ -258,7 +259,7 @@ template <class I> typename I::result_type inspect(I& f, TokenizeText& x) { retu
 template <class I> typename I::result_type inspect(I& f, DetokenizeIds& x) { auto ids = wire::run(x.ids); return f(caf::meta::type_name("DetokenizeIds"), ids); }
 template <class I> typename I::result_type inspect(I& f, Drain&) { return f(caf::meta::type_name("Drain")); }
 template <class I> typename I::result_type inspect(I& f, PrepareRequest& x) { return f(caf::meta::type_name("PrepareRequest"), x.prompt, x.sampling); }
-template <class I> typename I::result_type inspect(I& f, PreparedRequest& x) { auto ids = wire::run(x.prompt_ids); return f(caf::meta::type_name("PreparedRequest"), x.ok, x.error, ids, x.sampling, x.stop); }
+template <class I> typename I::result_type inspect(I& f, PreparedRequest& x) { auto ids = wire::run(x.prompt_ids); auto thinking = wire::enumerated(x.thinking, Thinking::inside); return f(caf::meta::type_name("PreparedRequest"), x.ok, x.error, ids, x.sampling, x.stop, thinking); }
 template <class I> typename I::result_type inspect(I& f, CancelSequence& x) { return f(caf::meta::type_name("CancelSequence"), x.id); }
 template <class I> typename I::result_type inspect(I& f, StopSequence& x) { return f(caf::meta::type_name("StopSequence"), x.id, x.epoch, x.position); }
 template <class I> typename I::result_type inspect(I& f, DeadlineDue& x) { return f(caf::meta::type_name("DeadlineDue"), x.id); }

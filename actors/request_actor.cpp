@@ -76,7 +76,8 @@ void RequestState::prepared(const PreparedRequest& message) {
     }
     output_.emplace(context_->model->tokenizer, std::move(shown));
     context_->status->metrics.count("prompt_tokens_total", spec_.num_prompt_tokens);
-    deliver(StartedEvent{spec_.num_prompt_tokens});
+    thinking_ = message.thinking;
+    deliver(StartedEvent{spec_.num_prompt_tokens, thinking_});
     submit();
 }
 
@@ -193,6 +194,7 @@ void RequestState::attach(const AttachReader& message, const SinkHandle& sink, c
     delivered_ = message.first;
     grace_due_ = 0;
     if (!output_) return;
+    deliver(StartedEvent{spec_.num_prompt_tokens, thinking_});
     deliver_new_events();
     if (finished_) deliver(*finished_);
 }
@@ -266,6 +268,7 @@ GenerationSnapshot RequestState::snapshot() const {
     result.id = request_.id;
     result.record = request_.record;
     result.status = status_;
+    result.thinking = thinking_;
     if (output_) {
         result.text = output_->text();
         result.next_index = output_->num_events();

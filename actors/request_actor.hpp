@@ -67,6 +67,7 @@ struct RequestState {
     SequenceSpec spec_;  // tokens: prompt and generated; num_prompt_tokens 0: not prepared yet
     std::optional<OutputText> output_;
     GenerationStatus status_ = GenerationStatus::queued;
+    Thinking thinking_ = Thinking::none;
     std::optional<FinishedEvent> finished_;
 
     // The reader.

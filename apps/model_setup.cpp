@@ -14,6 +14,7 @@ Result<ReadyModel> set_up_model(const Config& config) {
     ready.path = *std::move(path);
     auto loaded = load_model(ready.path);
     if (!loaded) return loaded.error();
+    loaded->split_reasoning = config.model.split_reasoning;
     if (!config.model.generation_config) {  // neutral sampling; where a text ends is still the model's own
         loaded->generation = GenerationDefaults{.end_token_ids = loaded->generation.end_token_ids};
     }

@@ -138,6 +138,12 @@ void add_model_options(std::vector<Option>& all) {
                          at(&Config::model, &M::generation_config), {{"auto", true}, {"none", false}},
                          "Where sampling defaults come from when a request leaves them out: the model's own "
                          "generation_config (auto), or neutral values (none)."));
+    all.push_back(
+        choice(name("--reasoning-parser", "reasoning_parser"), at(&Config::model, &M::split_reasoning),
+               {{"auto", true}, {"none", false}},
+               "What becomes of <think>...</think> in conversations, if the model's chat template knows "
+               "it: reasoning_content of its own, apart from the content (auto), or content like "
+               "everything else (none)."));
 }
 
 void add_engine_options(std::vector<Option>& all) {

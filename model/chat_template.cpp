@@ -6,13 +6,17 @@
 
 namespace troupe {
 
-ChatTemplate::ChatTemplate(jinja::Template parsed, std::string bos, std::string eos)
-    : template_(std::move(parsed)), bos_(std::move(bos)), eos_(std::move(eos)) {}
+ChatTemplate::ChatTemplate(jinja::Template parsed, ConversationHabits habits, std::string bos,
+                           std::string eos)
+    : template_(std::move(parsed)), habits_(habits), bos_(std::move(bos)), eos_(std::move(eos)) {}
 
 Result<ChatTemplate> ChatTemplate::parse(std::string source, std::string bos, std::string eos) {
-    auto parsed = jinja::Template::parse(std::move(source));
+    auto parsed = jinja::Template::parse(source);
     if (!parsed) return invalid_argument("The chat template cannot be read: " + parsed.error().message);
-    return ChatTemplate(*std::move(parsed), std::move(bos), std::move(eos));
+    const ConversationHabits habits = habits_of(*parsed, source);
+    ChatTemplate chat(*std::move(parsed), habits, std::move(bos), std::move(eos));
+    chat.knows_thinking_ = source.find("</think>") != std::string::npos;
+    return chat;
 }
 
 Result<std::string> ChatTemplate::render(const std::string& variables_json,
@@ -28,6 +32,12 @@ Result<std::string> ChatTemplate::render(const std::string& variables_json,
     variables.set("tools", {});  // transformers defines these two whether the caller has them or not
     variables.set("documents", {});
     for (const auto& [name, value] : given->dict().entries()) variables.set(name, value);
+    const jinja::Value* flag = given->dict().field("continue_final_message");
+    const bool continues = flag != nullptr && flag->truthy();
+    if (const jinja::Value* messages = given->dict().field("messages")) {
+        const jinja::Value wanted = adapted(*messages, habits_);
+        variables.set("messages", continues ? with_end_mark(wanted) : wanted);
+    }
 
     jinja::RenderOptions options;
     options.now = now;
@@ -35,7 +45,11 @@ Result<std::string> ChatTemplate::render(const std::string& variables_json,
     if (!text)
         return invalid_argument(
             "The model's chat template refuses this conversation: " + text.error().message, "messages");
-    return text;
+    return continues ? cut_at_end_mark(*std::move(text)) : text;
+}
+
+bool ChatTemplate::ends_thinking(std::string_view prompt) {
+    return prompt.substr(0, prompt.find_last_not_of(" \n") + 1).ends_with("<think>");
 }
 
 }  // namespace troupe

@@ -2,8 +2,10 @@
 #pragma once
 #include <optional>
 #include <string>
+#include <string_view>
 
 #include "core/status.hpp"
+#include "model/conversation.hpp"
 #include "model/jinja/template.hpp"
 
 namespace troupe {
@@ -16,16 +18,24 @@ class ChatTemplate {
     static Result<ChatTemplate> parse(std::string source, std::string bos, std::string eos);
 
     // `variables_json` is an object with `messages` and whatever else the request brings (tools, documents,
-    // enable_thinking, ...); `add_generation_prompt` is true unless it says otherwise. `now` is what
-    // strftime_now sees. Errors are invalid_argument, with the template's own message when it refuses the
-    // conversation.
+    // enable_thinking, ...); `add_generation_prompt` is true unless it says otherwise. The messages are
+    // adapted to the template's habits; with `continue_final_message` the prompt ends where the last one's
+    // content does. `now` is what strftime_now sees. Errors are invalid_argument, with the template's own
+    // message when it refuses the conversation.
     Result<std::string> render(const std::string& variables_json, std::optional<jinja::CivilTime> now) const;
 
+    // Where the model's text will stand to <think>: nowhere if the template does not know the tag, inside if
+    // the rendered prompt ends behind it, else before it.
+    bool knows_thinking() const { return knows_thinking_; }
+    static bool ends_thinking(std::string_view prompt);
+
   private:
-    ChatTemplate(jinja::Template parsed, std::string bos, std::string eos);
+    ChatTemplate(jinja::Template parsed, ConversationHabits habits, std::string bos, std::string eos);
 
     jinja::Template template_;
+    ConversationHabits habits_;
     std::string bos_, eos_;
+    bool knows_thinking_ = false;
 };
 
 }  // namespace troupe

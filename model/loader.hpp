@@ -19,6 +19,7 @@ struct LoadedModel {
     std::shared_ptr<const Tokenizer> tokenizer;  // nullptr: a directory without tokenizer.json
     std::optional<std::string> chat_template;    // Jinja source
     std::string bos_token, eos_token;            // as templates want them; empty if there is none
+    bool split_reasoning = true;                 // false: <think>...</think> is content like everything else
 };
 
 // Maps the weights and checks everything about them but their values; reads none of them, so it takes

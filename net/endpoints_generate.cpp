@@ -2,6 +2,7 @@
 #include "net/api.hpp"
 #include "net/event_reader.hpp"
 #include "net/random_id.hpp"
+#include "net/reasoning.hpp"
 #include "net/requests.hpp"
 #include "net/text_render.hpp"
 
@@ -11,7 +12,8 @@ namespace {
 struct Choice {
     std::string id;  // of the generation
     std::shared_ptr<EventReader> reader;
-    TextChoice answer;   // text: gathered for a whole answer only
+    TextChoice answer;  // text: gathered for a whole answer only
+    ReasoningSplitter splitter{};
     bool begun = false;  // its role chunk is out
     bool ended = false;
 };
@@ -67,15 +69,31 @@ class TextCall final : public Producer {
             if (auto error = error_of(*events.finished)) return fail(*error);
             reason = choice.answer.reason = events.finished->reason;
         }
+        if (events.started && chat_) choice.splitter = ReasoningSplitter(events.started->thinking);
         if (!events.text && !reason) return;
-        const std::string text = events.text ? std::move(events.text->text) : std::string();
+        show(index, parts_of(choice, events, reason.has_value()), reason);
+    }
+
+    static ReasoningSplitter::Parts parts_of(Choice& choice, const PendingEvents& events, bool ended) {
+        auto parts = choice.splitter.push(events.text ? std::string_view(events.text->text) : "");
+        if (!ended) return parts;
+        const auto rest = choice.splitter.finish();
+        return {parts.reasoning + rest.reasoning, parts.content + rest.content};
+    }
+
+    void show(std::size_t index, const ReasoningSplitter::Parts& parts, std::optional<FinishReason> reason) {
+        Choice& choice = choices_[index];
         if (!stream_) {
-            choice.answer.text += text;
+            choice.answer.text += parts.content;
+            choice.answer.reasoning += parts.reasoning;
             return;
         }
+        if (parts.empty() && !reason) return;  // held back
         if (!choice.begun && chat_) exchange_->send_event(answer_.role_chunk(index));
         choice.begun = true;
-        exchange_->send_event(answer_.text_chunk(index, text, reason));
+        if (!parts.reasoning.empty()) exchange_->send_event(answer_.reasoning_chunk(index, parts.reasoning));
+        if (!parts.content.empty() || reason)
+            exchange_->send_event(answer_.text_chunk(index, parts.content, reason));
     }
 
     static std::optional<Error> error_of(const FinishedEvent& finished) {
@@ -146,7 +164,8 @@ void post_completions(Api& api, const std::shared_ptr<Exchange>& exchange) {
 void post_chat_completions(Api& api, const std::shared_ptr<Exchange>& exchange) {
     auto request = parse_chat(exchange->request().body, api.unknown);
     if (!request) return exchange->fail(request.error());
-    start(api, exchange, *request, TextStyle::chat, {ChatPrompt{template_variables(request->messages)}});
+    start(api, exchange, *request, TextStyle::chat,
+          {ChatPrompt{template_variables(request->messages, request->options)}});
 }
 
 }  // namespace troupe::net

@@ -16,7 +16,7 @@ Result<std::uint32_t> admit(Api& api, const std::string& model) {
 
 Prompt prompt_of(const TokenizeRequest& request) {
     if (request.prompt) return TextPrompt{*request.prompt, request.add_special_tokens.value_or(true)};
-    return ChatPrompt{template_variables(*request.messages, request.add_generation_prompt)};
+    return ChatPrompt{template_variables(*request.messages, request.options)};
 }
 
 std::string tokens_body(const std::vector<TokenId>& tokens, std::uint32_t max_model_len) {

@@ -18,10 +18,6 @@ Status read_metadata(std::map<std::string, std::string>& metadata, const FieldVa
 Status read_stream_options(CommonRequest& request, const FieldValue& value);
 Result<std::vector<TokenId>> read_token_ids(const FieldValue& value);
 
-// Messages of chat ("text" parts) and input items of responses ("input_text" and "output_text" parts too).
-enum class MessageStyle : std::uint8_t { chat, responses };
-Status read_messages(std::vector<Message>& messages, const FieldValue& value, MessageStyle style);
-
 // Checks that no single field can make.
 Status check_common(const CommonRequest& request);
 

@@ -1,6 +1,5 @@
 #include "net/requests.hpp"
 
-#include "net/json_writer.hpp"
 #include "net/request_fields.hpp"
 
 namespace troupe::net {
@@ -81,41 +80,63 @@ const Schema<CompletionRequest>& completion_schema() {
     return schema;
 }
 
+// The fields that say what a chat template sees, wherever messages are rendered.
+template <class Request>
+std::vector<Field<Request>> template_fields() {
+    using R = Request;
+    using V = FieldValue;
+    return {
+        {"add_generation_prompt",
+         [](R& r, const V& v) { return assign(r.options.add_generation_prompt, read_bool(v)); }},
+        {"continue_final_message",
+         [](R& r, const V& v) { return assign(r.options.continue_final_message, read_bool(v)); }},
+        {"tools", [](R& r, const V& v) { return read_tools(r.options.tools, v, MessageStyle::chat); }},
+        {"tool_choice", [](R& r, const V& v) { return read_tool_choice(r.options, v); }},
+        {"documents", [](R& r, const V& v) { return read_documents(r.options.documents, v); }},
+        {"chat_template_kwargs",
+         [](R& r, const V& v) { return read_template_arguments(r.options.arguments, v); }},
+        {"reasoning_effort", [](R& r, const V& v) { return read_reasoning_effort(r.options, v); }},
+    };
+}
+
+template <class Request>
+std::vector<Field<Request>> with_template_fields(std::vector<Field<Request>> fields) {
+    for (const Field<Request>& field : template_fields<Request>()) fields.push_back(field);
+    return fields;
+}
+
 const Schema<ChatRequest>& chat_schema() {
     using R = ChatRequest;
     using V = FieldValue;
     static const Schema<R> schema = schema_of<R>(
-        {{"messages", [](R& r, const V& v) { return read_messages(r.messages, v, MessageStyle::chat); }},
-         {"max_tokens",
-          [](R& r, const V& v) { return read_integer_into(r.sampling.max_tokens, v, 1, kMaxUint32); }},
-         {"max_completion_tokens",
-          [](R& r, const V& v) { return read_integer_into(r.max_completion_tokens, v, 1, kMaxUint32); }}},
+        with_template_fields<R>(
+            {{"messages", [](R& r, const V& v) { return read_messages(r.messages, v, MessageStyle::chat); }},
+             {"max_tokens",
+              [](R& r, const V& v) { return read_integer_into(r.sampling.max_tokens, v, 1, kMaxUint32); }},
+             {"max_completion_tokens",
+              [](R& r, const V& v) {
+                  return read_integer_into(r.max_completion_tokens, v, 1, kMaxUint32);
+              }}}),
         {{"logprobs", {"false"}},
          {"top_logprobs", {"0"}},
-         {"tools", {"[]"}},
-         {"tool_choice", {"\"none\"", "\"auto\""}},
          {"parallel_tool_calls", {"true", "false"}},
          {"functions", {"[]"}},
          {"function_call", {"\"none\"", "\"auto\""}},
          {"modalities", {"[\"text\"]"}},
          {"audio", {}},
          {"prediction", {}},
-         {"reasoning_effort", {"\"none\""}},
          {"service_tier", {"\"auto\"", "\"default\""}},
          {"verbosity", {"\"medium\""}},
          {"web_search_options", {}},
          {"moderation", {}},
-         {"add_generation_prompt", {"true"}},
-         {"continue_final_message", {"false"}},
-         {"chat_template", {}},
-         {"chat_template_kwargs", {"{}"}}});
+         {"chat_template", {}}});
     return schema;
 }
 
 Status read_input(ResponseRequest& request, const FieldValue& value) {
     request.input_given = true;
     if (value.json.is_string()) {
-        request.input.push_back({"user", *read_string(value), {}});
+        request.input.push_back({"user", *read_string(value)});
         return {};
     }
     if (!value.json.is_array()) return wrong_value(value, "a string or a list of message items");
@@ -132,14 +153,20 @@ const Schema<ResponseRequest>& response_schema() {
           [](R& r, const V& v) { return assign(r.previous_response_id.emplace(), read_string(v)); }},
          {"background", [](R& r, const V& v) { return assign(r.background, read_bool(v)); }},
          {"user", [](R& r, const V& v) { return read_label(r.user, v); }},
+         {"tools",
+          [](R& r, const V& v) {
+              r.tools = simdjson::minify(v.json);
+              return read_tools(r.options.tools, v, MessageStyle::responses);
+          }},
+         {"tool_choice", [](R& r, const V& v) { return read_tool_choice(r.options, v); }},
+         {"chat_template_kwargs",
+          [](R& r, const V& v) { return read_template_arguments(r.options.arguments, v); }},
+         {"reasoning", [](R& r, const V& v) { return read_reasoning(r.options, v); }},
          {"max_output_tokens",
           [](R& r, const V& v) { return read_integer_into(r.sampling.max_tokens, v, 1, kMaxUint32); }}},
         {{"include", {"[]"}},
-         {"tools", {"[]"}},
-         {"tool_choice", {"\"none\"", "\"auto\""}},
          {"parallel_tool_calls", {"true", "false"}},
          {"max_tool_calls", {}},
-         {"reasoning", {"{}", R"({"effort":null})", R"({"effort":"none"})"}},
          {"text",
           {"{}", R"({"format":{"type":"text"}})", R"({"format":{"type":"text"},"verbosity":"medium"})"}},
          {"truncation", {"\"disabled\""}},
@@ -205,6 +232,8 @@ Result<ChatRequest> parse_chat(std::string_view body, UnknownFields& unknown) {
         return invalid_argument("messages must be a list of at least one message", "messages");
     }
     if (auto status = check_common(*request); !status) return status.error();
+    if (auto status = check_template_options(request->options, request->messages); !status)
+        return status.error();
     if (request->max_completion_tokens) request->sampling.max_tokens = request->max_completion_tokens;
     return request;
 }
@@ -240,20 +269,23 @@ Result<TokenizeRequest> parse_tokenize(std::string_view body, UnknownFields& unk
     using R = TokenizeRequest;
     using V = FieldValue;
     static const Schema<R> schema{
-        {{"model", [](R& r, const V& v) { return assign(r.model, read_string(v)); }},
-         {"prompt", [](R& r, const V& v) { return assign(r.prompt.emplace(), read_string(v)); }},
-         {"messages",
-          [](R& r, const V& v) { return read_messages(r.messages.emplace(), v, MessageStyle::chat); }},
-         {"add_special_tokens",
-          [](R& r, const V& v) { return assign(r.add_special_tokens.emplace(), read_bool(v)); }},
-         {"add_generation_prompt",
-          [](R& r, const V& v) { return assign(r.add_generation_prompt, read_bool(v)); }}},
-        {{"return_token_strs", {"false"}}, {"continue_final_message", {"false"}}, {"tools", {"[]"}}},
+        with_template_fields<R>(
+            {{"model", [](R& r, const V& v) { return assign(r.model, read_string(v)); }},
+             {"prompt", [](R& r, const V& v) { return assign(r.prompt.emplace(), read_string(v)); }},
+             {"messages",
+              [](R& r, const V& v) { return read_messages(r.messages.emplace(), v, MessageStyle::chat); }},
+             {"add_special_tokens",
+              [](R& r, const V& v) { return assign(r.add_special_tokens.emplace(), read_bool(v)); }}}),
+        {{"return_token_strs", {"false"}}, {"chat_template", {}}},
         {}};
     auto request = parse(body, schema, "/tokenize", unknown);
     if (!request) return request;
     if (request->prompt.has_value() == request->messages.has_value()) {
         return invalid_argument("give either prompt (a string) or messages (a list of messages)", "prompt");
+    }
+    if (request->messages) {
+        if (auto status = check_template_options(request->options, *request->messages); !status)
+            return status.error();
     }
     if (request->messages && request->add_special_tokens.value_or(false)) {
         return invalid_argument(
@@ -277,18 +309,6 @@ Result<DetokenizeRequest> parse_detokenize(std::string_view body, UnknownFields&
     if (!request->tokens)
         return invalid_argument("tokens is missing; it must be a list of token ids", "tokens");
     return request;
-}
-
-std::string template_variables(const std::vector<Message>& messages, bool add_generation_prompt) {
-    JsonWriter out;
-    out.begin_object().key("messages").begin_array();
-    for (const Message& message : messages) {
-        out.begin_object().field("role", message.role == "developer" ? std::string("system") : message.role);
-        if (message.name) out.field("name", *message.name);
-        out.field("content", message.content).end_object();
-    }
-    out.end_array().field("add_generation_prompt", add_generation_prompt);
-    return out.end_object().take();
 }
 
 }  // namespace troupe::net

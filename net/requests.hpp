@@ -10,15 +10,9 @@
 #include "actors/client_port.hpp"
 #include "core/status.hpp"
 #include "net/fields.hpp"
+#include "net/messages.hpp"
 
 namespace troupe::net {
-
-struct Message {
-    std::string role;     // system, developer, user or assistant
-    std::string content;  // text parts put together
-    std::optional<std::string> name;
-    bool operator==(const Message&) const = default;
-};
 
 // Fields that the three generating endpoints share.
 struct CommonRequest {
@@ -41,11 +35,14 @@ struct CompletionRequest : CommonRequest {
 
 struct ChatRequest : CommonRequest {
     std::vector<Message> messages;
+    TemplateOptions options;
 };
 
 struct ResponseRequest : CommonRequest {
     std::vector<Message> input;
     bool input_given = false;
+    TemplateOptions options;
+    std::string tools;  // as they were given: a JSON list, or empty
     std::optional<std::string> instructions;
     std::optional<std::string> previous_response_id;
     bool background = false;
@@ -56,8 +53,8 @@ struct TokenizeRequest {
     std::string model;
     std::optional<std::string> prompt;
     std::optional<std::vector<Message>> messages;
+    TemplateOptions options;                 // for messages
     std::optional<bool> add_special_tokens;  // a prompt's default is true, that of messages false
-    bool add_generation_prompt = true;
 };
 
 struct DetokenizeRequest {
@@ -73,9 +70,5 @@ Result<ResponseRequest> parse_response(std::string_view body, UnknownFields& unk
 Result<ResponseRequest> parse_response(const Json& message, UnknownFields& unknown);
 Result<TokenizeRequest> parse_tokenize(std::string_view body, UnknownFields& unknown);
 Result<DetokenizeRequest> parse_detokenize(std::string_view body, UnknownFields& unknown);
-
-// The variables of a chat template: {"messages": [...], "add_generation_prompt"}. A developer message is
-// rendered as a system message, the role that models know.
-std::string template_variables(const std::vector<Message>& messages, bool add_generation_prompt = true);
 
 }  // namespace troupe::net

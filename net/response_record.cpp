@@ -2,6 +2,7 @@
 
 #include "net/json_writer.hpp"
 #include "net/random_id.hpp"
+#include "net/reasoning.hpp"
 #include "net/request_fields.hpp"
 
 namespace troupe::net {
@@ -29,6 +30,12 @@ const Schema<ResponseRecord>& record_schema() {
          {"previous_response_id",
           [](R& r, const V& v) { return assign(r.previous_response_id.emplace(), read_string(v)); }},
          {"user", [](R& r, const V& v) { return assign(r.user.emplace(), read_string(v)); }},
+         {"tools",
+          [](R& r, const V& v) {
+              r.tools = simdjson::minify(v.json);
+              return Status();
+          }},
+         {"show_tools", [](R& r, const V& v) { return assign(r.show_tools, read_bool(v)); }},
          {"metadata", [](R& r, const V& v) { return read_metadata(r.metadata, v); }},
          {"temperature", [](R& r, const V& v) { return read_float(r.temperature, v, 0, 2); }},
          {"top_p", [](R& r, const V& v) { return read_float(r.top_p, v, 0, 1); }},
@@ -53,7 +60,10 @@ Status continue_from(ResponseRecord& record, const GenerationSnapshot& previous,
     }
     if (previous.status == GenerationStatus::failed) return refused("failed: continue an earlier one");
     record.messages = std::move(before->messages);
-    record.messages.push_back({"assistant", previous.text, {}});
+    auto said = split_reasoning(previous.text, previous.thinking);
+    Message answer{"assistant", std::move(said.content)};
+    if (!said.reasoning.empty()) answer.reasoning = std::move(said.reasoning);
+    record.messages.push_back(std::move(answer));
     return {};
 }
 
@@ -65,13 +75,9 @@ std::string to_json(const ResponseRecord& record) {
         .field("id", record.id)
         .field("item_id", record.item_id)
         .field("created", record.created);
-    out.field("model", record.model).key("messages").begin_array();
-    for (const Message& message : record.messages) {
-        out.begin_object().field("role", message.role).field("content", message.content);
-        optional_field(out, "name", message.name);
-        out.end_object();
-    }
-    out.end_array();
+    write_messages(out.field("model", record.model).key("messages"), record.messages);
+    if (!record.tools.empty()) out.key("tools").raw(record.tools);
+    out.field("show_tools", record.show_tools);
     optional_field(out, "instructions", record.instructions);
     optional_field(out, "previous_response_id", record.previous_response_id);
     optional_field(out, "user", record.user);
@@ -110,6 +116,8 @@ Result<ResponseRecord> make_record(const ResponseRequest& request, const std::st
     record.instructions = request.instructions;
     record.previous_response_id = request.previous_response_id;
     record.user = request.user;
+    record.tools = request.tools;
+    record.show_tools = request.options.show_tools;
     record.metadata = request.metadata;
     record.temperature = request.sampling.temperature;
     record.top_p = request.sampling.top_p;

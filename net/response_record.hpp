@@ -22,6 +22,8 @@ struct ResponseRecord {
     std::optional<std::string> instructions;  // of this response only: a successor has its own
     std::optional<std::string> previous_response_id;
     std::optional<std::string> user;
+    std::string tools;       // a JSON list, or empty
+    bool show_tools = true;  // false: tool_choice is "none"
     std::map<std::string, std::string> metadata;
     std::optional<float> temperature, top_p;
     std::optional<std::uint32_t> max_output_tokens;

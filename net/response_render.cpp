@@ -1,6 +1,7 @@
 #include "net/response_render.hpp"
 
 #include "net/json_writer.hpp"
+#include "net/reasoning.hpp"
 
 namespace troupe::net {
 namespace {
@@ -93,8 +94,13 @@ void write_response(JsonWriter& out, const ResponseRecord& record, const Respons
     out.field("store", record.store);
     nullable(out, "temperature", record.temperature);
     nullable(out, "top_p", record.top_p);
-    out.key("text").raw(R"({"format":{"type":"text"}})").field("tool_choice", "auto");
-    out.key("tools").begin_array().end_array().field("truncation", "disabled").key("usage");
+    out.key("text")
+        .raw(R"({"format":{"type":"text"}})")
+        .field("tool_choice", record.show_tools ? "auto" : "none");
+    out.key("tools")
+        .raw(record.tools.empty() ? "[]" : record.tools)
+        .field("truncation", "disabled")
+        .key("usage");
     state.usage ? write_usage(out, *state.usage) : void(out.value(nullptr));
     nullable(out, "user", record.user);
     out.end_object();
@@ -117,7 +123,8 @@ JsonWriter part_event(std::string_view type, std::int64_t number, const std::opt
 }  // namespace
 
 ResponseState state_of(const GenerationSnapshot& snapshot) {
-    ResponseState state{snapshot.status, snapshot.text, std::nullopt, snapshot.reason, snapshot.error};
+    ResponseState state{snapshot.status, split_reasoning(snapshot.text, snapshot.thinking).content,
+                        std::nullopt, snapshot.reason, snapshot.error};
     if (snapshot.reason) state.usage = snapshot.usage;
     return state;
 }

@@ -18,11 +18,11 @@ Retention retention_of(const ResponseRecord& record) {
 
 GenerationRequest generation_of(const ResponseRequest& request, const ResponseRecord& record) {
     std::vector<Message> messages = record.messages;
-    if (record.instructions) messages.insert(messages.begin(), {"system", *record.instructions, {}});
+    if (record.instructions) messages.insert(messages.begin(), {"system", *record.instructions});
     GenerationRequest generation;
     generation.id = record.id;
     generation.model = record.model;
-    generation.prompt = ChatPrompt{template_variables(messages)};
+    generation.prompt = ChatPrompt{template_variables(messages, request.options)};
     generation.sampling = request.sampling;
     generation.priority = request.priority.value_or(0);
     generation.deadline_ms = request.deadline_ms;
@@ -82,15 +82,22 @@ void ResponseRun::pump(std::vector<std::string>& events) {
         return;
     }
     if (begun_ || anything || pending.finished) begin(events);
-    text_ += pending.skipped;
-    if (!pending.skipped.empty()) open_item(events);
-    if (pending.text) {
-        open_item(events);
-        text_ += pending.text->text;
-        emit(events, kFirstTextNumber + static_cast<std::int64_t>(pending.text->index),
-             [&](auto number) { return render_.text_delta(number, pending.text->text); });
-    }
+    if (pending.started) splitter_ = ReasoningSplitter(pending.started->thinking);
+    const std::string skipped = splitter_.push(pending.skipped).content;
+    text_ += skipped;
+    if (!skipped.empty()) open_item(events);
+    if (pending.text) show(splitter_.push(pending.text->text).content, pending.text->index, events);
+    if (pending.finished && pending.finished->index > 0)
+        show(splitter_.finish().content, pending.finished->index - 1, events);
     if (pending.finished) finish(*pending.finished, events);
+}
+
+void ResponseRun::show(const std::string& content, std::uint64_t index, std::vector<std::string>& events) {
+    if (content.empty()) return;
+    open_item(events);
+    text_ += content;
+    emit(events, kFirstTextNumber + static_cast<std::int64_t>(index),
+         [&](auto number) { return render_.text_delta(number, content); });
 }
 
 void ResponseRun::finish(const FinishedEvent& finished, std::vector<std::string>& events) {

@@ -11,6 +11,7 @@
 
 #include "net/api.hpp"
 #include "net/event_reader.hpp"
+#include "net/reasoning.hpp"
 #include "net/response_render.hpp"
 
 namespace troupe::net {
@@ -48,6 +49,8 @@ class ResponseRun {
   private:
     void begin(std::vector<std::string>& events);
     void open_item(std::vector<std::string>& events);
+    // The text up to that index ends with this content.
+    void show(const std::string& content, std::uint64_t index, std::vector<std::string>& events);
     void finish(const FinishedEvent& finished, std::vector<std::string>& events);
     template <class Render>
     void emit(std::vector<std::string>& events, std::int64_t number, Render render) const;
@@ -58,7 +61,8 @@ class ResponseRun {
     const ReadOptions options_;
     const ResponseEvents render_;
     bool begun_, announced_ = false, item_open_ = false;
-    std::string text_;
+    ReasoningSplitter splitter_;
+    std::string text_;  // without reasoning
     std::optional<Error> refusal_;
     std::optional<ResponseState> end_;
 };

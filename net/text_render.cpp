@@ -74,6 +74,15 @@ std::string TextAnswer::text_chunk(std::size_t index, std::string_view text,
     return chunk(out.end_object().end_array().text());
 }
 
+std::string TextAnswer::reasoning_chunk(std::size_t index, std::string_view reasoning) const {
+    JsonWriter out;
+    out.begin_array().begin_object().field("index", index);
+    out.key("delta").begin_object().field("reasoning_content", reasoning).end_object();
+    out.field("logprobs", nullptr);
+    write_reason(out, std::nullopt);
+    return chunk(out.end_object().end_array().text());
+}
+
 std::string TextAnswer::usage_chunk(const Usage& usage) const {
     JsonWriter out;
     write_usage(out, usage);
@@ -90,6 +99,7 @@ std::string TextAnswer::whole(const std::vector<TextChoice>& choices, const Usag
                 .begin_object()
                 .field("role", "assistant")
                 .field("content", choices[index].text);
+            if (!choices[index].reasoning.empty()) list.field("reasoning_content", choices[index].reasoning);
             list.field("refusal", nullptr).end_object();
         } else {
             list.field("text", choices[index].text);

@@ -14,6 +14,7 @@ enum class TextStyle : std::uint8_t { completion, chat };
 
 struct TextChoice {
     std::string text;
+    std::string reasoning;  // chat: what was thought before it
     FinishReason reason = FinishReason::stop;
 };
 
@@ -31,6 +32,7 @@ class TextAnswer {
     // Text may be empty when a reason is given.
     std::string text_chunk(std::size_t index, std::string_view text,
                            std::optional<FinishReason> reason) const;
+    std::string reasoning_chunk(std::size_t index, std::string_view reasoning) const;
     std::string usage_chunk(const Usage& usage) const;
     std::string whole(const std::vector<TextChoice>& choices, const Usage& usage) const;
 

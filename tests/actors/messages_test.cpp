@@ -85,7 +85,7 @@ TEST_CASE("messages survive the wire") {
     check(DetokenizeIds{{1, 2, -7}});
     check(Drain{});
     check(PrepareRequest{TextPrompt{"x"}, request.sampling});
-    check(PreparedRequest{false, error, {}, sampling(), stop});
+    check(PreparedRequest{false, error, {}, sampling(), stop, Thinking::inside});
     check(SequenceSpec{1, 2, -3, 4, 5, {6, 7}, 1, sampling(), stop});
     check(CancelSequence{~0ULL});
     check(StopSequence{1, 2, 3});

@@ -43,3 +43,42 @@ TEST_CASE("neither a broken template nor broken variables render") {
     CHECK_FALSE(chat->render("[]", std::nullopt).ok());
     CHECK_FALSE(chat->render("{\"a\":", std::nullopt).ok());
 }
+
+TEST_CASE("a developer is the system, unless the template knows developers") {
+    const std::string messages = R"({"messages":[{"role":"developer","content":"x"}]})";
+    CHECK(rendered("{{ messages[0].role }}", messages) == "system");
+    CHECK(rendered("{{ messages[0].role }}{# developer #}", messages) == "developer");
+}
+
+TEST_CASE("the arguments of tool calls are objects where the template wants objects, else text") {
+    const std::string messages =
+        R"({"messages":[{"role":"user","content":"a"},{"role":"assistant","content":null,"tool_calls":[)"
+        R"({"id":"1","type":"function","function":{"name":"f","arguments":"{\"b\":2,\"a\":[1]}"}}]}]})";
+    const auto with = [&](const std::string& use) {
+        return rendered("{% for m in messages %}{% for c in m.tool_calls or [] %}{% set f = c.function %}" +
+                            use + "{% endfor %}{% endfor %}",
+                        messages);
+    };
+    CHECK(with("{{ f.arguments | tojson }}") == R"({"b": 2, "a": [1]})");
+    CHECK(with("{% for k, v in f.arguments.items() %}{{ k }}={{ v }};{% endfor %}") == "b=2;a=[1];");
+    CHECK(with("{{ f.name + f.arguments }}") == R"(f{"b":2,"a":[1]})");
+    CHECK(with("{{ f.arguments }}") == R"({"b":2,"a":[1]})");
+    CHECK(with("{{ f.arguments if f.arguments is string else f.arguments | tojson }}") ==
+          R"({"b": 2, "a": [1]})");
+}
+
+TEST_CASE("continue_final_message ends the prompt with the last message's content") {
+    const std::string source = "{% for m in messages %}<{{ m.role }}>{{ m.content }}</>{% endfor %}";
+    const auto messages = [](const std::string& last) {
+        return R"({"messages":[{"role":"user","content":"Once"},{"role":"assistant","content":")" + last +
+               R"("}],"add_generation_prompt":false,"continue_final_message":true})";
+    };
+    CHECK(rendered(source, messages("upon ")) == "<user>Once</><assistant>upon ");
+    CHECK(rendered("{% for m in messages %}<{{ m.content | trim }}>{% endfor %}", messages("upon ")) ==
+          "<Once><upon");
+    const auto silent = ChatTemplate::parse("{{ messages[0].content }}", "", "");
+    REQUIRE(silent.ok());
+    const auto refused = silent->render(messages("x"), std::nullopt);
+    REQUIRE_FALSE(refused.ok());
+    CHECK(refused.error().param == "continue_final_message");
+}

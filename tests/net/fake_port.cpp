@@ -35,9 +35,9 @@ void FakePort::deliver(const Generation& generation, const GenerationEvent& even
     if (const auto sink = generation.sink.lock()) sink->deliver(event);
 }
 
-void FakePort::start(const std::string& id, std::uint32_t prompt_tokens) {
+void FakePort::start(const std::string& id, std::uint32_t prompt_tokens, Thinking thinking) {
     const std::lock_guard lock(mutex_);
-    deliver(generations_[id], StartedEvent{prompt_tokens});
+    deliver(generations_[id], StartedEvent{prompt_tokens, thinking});
 }
 
 void FakePort::text(const std::string& id, const std::string& text, bool last) {

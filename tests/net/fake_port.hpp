@@ -32,7 +32,7 @@ class FakePort final : public ClientPort {
     std::string submitted(std::size_t n);
     bool wait_for_detach(const std::string& id);
 
-    void start(const std::string& id, std::uint32_t prompt_tokens = 3);
+    void start(const std::string& id, std::uint32_t prompt_tokens = 3, Thinking thinking = Thinking::none);
     void text(const std::string& id, const std::string& text, bool last = false);
     void finish(const std::string& id, FinishReason reason, std::optional<Error> error = {});
 

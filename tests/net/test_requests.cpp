@@ -48,6 +48,7 @@ TEST_CASE("A wrong value is refused with its field, what it is and what is allow
         {R"("temperature":1,"temperature":1)", "temperature", "temperature is given twice"},
         {R"("n":2)", "n", "n is not supported yet: leave it out or set it to 1 (got 2)"},
         {R"("logprobs":true)", "logprobs", "logprobs is not supported yet"},
+<<<<<<< HEAD
         {R"("presence_penalty":2.5)", "presence_penalty",
          "presence_penalty must be a number between -2 and 2, got 2.5"},
         {R"("frequency_penalty":-3)", "frequency_penalty", "between -2 and 2, got -3"},
@@ -63,6 +64,28 @@ TEST_CASE("A wrong value is refused with its field, what it is and what is allow
         {R"("logit_bias":{"7":101})", "logit_bias.7", "logit_bias.7 must be a number between -100 and 100"},
         {R"("logit_bias":{"7":1,"7":2})", "logit_bias.7", "logit_bias.7 is given twice"},
         {R"("tools":[{"type":"function"}])", "tools", "tools is not supported yet"},
+=======
+        {R"("presence_penalty":0.5)", "presence_penalty", "presence_penalty is not supported yet"},
+        {R"("tools":7)", "tools", "tools must be a list of at most 128 tools, got 7"},
+        {R"("tools":[{"type":"function"}])", "tools[0].function", "tools[0].function is missing"},
+        {R"("tools":[{"type":"web_search"}])", "tools[0].type",
+         "tools of type \"web_search\" are not supported"},
+        {R"("tools":[{"type":"function","function":{"description":"x"}}])", "tools[0].function.name",
+         "tools[0].function.name is missing"},
+        {R"("tools":[{"type":"function","function":{"name":"f","parameters":"x"}}])",
+         "tools[0].function.parameters", "tools[0].function.parameters must be a JSON schema object"},
+        {R"("tool_choice":"required")", "tool_choice", "cannot be forced to call a tool"},
+        {R"("tool_choice":{"type":"function","function":{"name":"f"}})", "tool_choice",
+         "cannot be forced to call a tool"},
+        {R"("documents":["x"])", "documents[0]", "documents[0] must be an object"},
+        {R"("chat_template_kwargs":[1])", "chat_template_kwargs", "chat_template_kwargs must be an object"},
+        {R"("chat_template_kwargs":{"messages":[]})", "chat_template_kwargs.messages",
+         "chat_template_kwargs.messages cannot be set here"},
+        {R"("reasoning_effort":"huge")", "reasoning_effort", R"(reasoning_effort must be "none")"},
+        {R"("continue_final_message":true)", "continue_final_message", "add_generation_prompt"},
+        {R"("chat_template":"x")", "chat_template", "chat_template is not supported yet"},
+        {R"("logit_bias":{"1":5})", "logit_bias", "logit_bias is not supported yet"},
+>>>>>>> 48f421a (Requests: tools, tool calls, documents and template arguments reach the template; reasoning apart from content)
         {R"("response_format":{"type":"json_object"})", "response_format",
          "response_format is not supported yet"},
     }));
@@ -145,9 +168,9 @@ TEST_CASE("Messages: contents, roles and what is refused") {
         {"role":"assistant","content":null,"tool_calls":null,"refusal":null},{"role":"user","name":"n","content":"é"}])");
     REQUIRE(good.ok());
     CHECK(good->messages ==
-          std::vector<Message>{{"developer", "ab", {}}, {"assistant", "", {}}, {"user", "é", "n"}});
+          std::vector<Message>{{"developer", "a\nb"}, {"assistant", ""}, {"user", "é", "n"}});
     CHECK(template_variables(good->messages) ==
-          R"({"messages":[{"role":"system","content":"ab"},{"role":"assistant","content":""},)"
+          R"({"messages":[{"role":"developer","content":"a\nb"},{"role":"assistant","content":""},)"
           R"({"role":"user","name":"n","content":"é"}],"add_generation_prompt":true})");
 
     struct Case {
@@ -166,12 +189,61 @@ TEST_CASE("Messages: contents, roles and what is refused") {
         {R"([{"role":"user","content":[{"type":"text"}]}])", "messages[0].content[0].text"},
         {R"([{"role":"user","content":["x"]}])", "messages[0].content[0]"},
         {R"([{"role":"user","role":"user","content":"x"}])", "messages[0].role"},
-        {R"([{"role":"assistant","content":"x","tool_calls":[{}]}])", "messages[0].tool_calls"},
+        {R"([{"role":"user","content":[{"type":"text","text":"x"},{"type":"input_audio"}]}])",
+         "messages[0].content[1].type"},
+        {R"([{"role":"assistant","content":"x","tool_calls":[{}]}])", "messages[0].tool_calls[0].function"},
+        {R"([{"role":"assistant","tool_calls":[{"type":"custom"}]}])", "messages[0].tool_calls[0].type"},
+        {R"([{"role":"assistant","tool_calls":[{"function":{"arguments":"{}"}}]}])",
+         "messages[0].tool_calls[0].function.name"},
+        {R"([{"role":"assistant","tool_calls":[{"function":{"name":"f","arguments":"[1]"}}]}])",
+         "messages[0].tool_calls[0].function.arguments"},
+        {R"([{"role":"user","content":"x","tool_calls":[{"function":{"name":"f"}}]}])",
+         "messages[0].tool_calls"},
+        {R"([{"role":"tool","content":"x","tool_call_id":7}])", "messages[0].tool_call_id"},
+        {R"([{"role":"assistant","function_call":{"name":"f"}}])", "messages[0].function_call"},
     }));
     const auto bad = messages(c.json);
     CAPTURE(c.json);
     REQUIRE_FALSE(bad.ok());
     CHECK(bad.error().param == c.param);
+}
+
+TEST_CASE("Tools, tool calls and template arguments reach the template") {
+    auto request = parse_chat(
+        R"({"messages":[{"role":"user","content":"Rain?"},
+            {"role":"assistant","content":null,"reasoning_content":"Look.","tool_calls":[{"id":"c1","type":"function",
+             "function":{"name":"f","arguments":"{\"x\": 1.50}"}},{"function":{"name":"g","arguments":""}}]},
+            {"role":"tool","tool_call_id":"c1","content":[{"type":"text","text":"yes"}]},
+            {"role":"function","name":"g","content":"no"}],
+            "tools":[{"type":"function","function":{"name":"f","parameters":{"b":1,"a":[0.1]},"strict":null}}],
+            "tool_choice":"auto","documents":[{"title":"t"}],"reasoning_effort":"none","parallel_tool_calls":false,
+            "add_generation_prompt":false,"chat_template_kwargs":{"enable_thinking":true,"deep":{"k":[null]}}})",
+        unknown);
+    REQUIRE(request.ok());
+    CHECK(template_variables(request->messages, request->options) ==
+          R"({"messages":[{"role":"user","content":"Rain?"},{"role":"assistant","content":null,)"
+          R"("reasoning_content":"Look.","tool_calls":[{"id":"c1","type":"function","function":{"name":"f",)"
+          R"("arguments":"{\"x\": 1.50}"}},{"type":"function","function":{"name":"g","arguments":"{}"}}]},)"
+          R"({"role":"tool","content":"yes","tool_call_id":"c1"},{"role":"tool","name":"g","content":"no"}],)"
+          R"("add_generation_prompt":false,"tools":[{"type":"function","function":{"name":"f",)"
+          R"("parameters":{"b":1,"a":[0.1]},"strict":null}}],"documents":[{"title":"t"}],)"
+          R"("reasoning_effort":"none","enable_thinking":false,"enable_thinking":true,"deep":{"k":[null]}})");
+    request->options.show_tools = false;
+    CHECK_FALSE(has(template_variables(request->messages, request->options), "tools\""));
+}
+
+TEST_CASE("A final message can be continued") {
+    const auto with = [](const std::string& last, const std::string& more) {
+        return parse_chat(R"({"messages":[{"role":"user","content":"x"},)" + last +
+                              R"(],"continue_final_message":true)" + more + "}",
+                          unknown);
+    };
+    const std::string assistant = R"({"role":"assistant","content":"On"})";
+    const auto good = with(assistant, R"(,"add_generation_prompt":false)");
+    REQUIRE(good.ok());
+    CHECK(has(template_variables(good->messages, good->options), R"("continue_final_message":true)"));
+    CHECK_FALSE(with(assistant, "").ok());
+    CHECK_FALSE(with(R"({"role":"assistant","content":""})", R"(,"add_generation_prompt":false)").ok());
 }
 
 TEST_CASE("What is not JSON is refused clearly") {
@@ -197,14 +269,14 @@ TEST_CASE("What is not JSON is refused clearly") {
 TEST_CASE("Responses: input, background and their errors") {
     auto text = parse_response(R"({"input":"hi","instructions":"be brief","max_output_tokens":3})", unknown);
     REQUIRE(text.ok());
-    CHECK(text->input == std::vector<Message>{{"user", "hi", {}}});
+    CHECK(text->input == std::vector<Message>{{"user", "hi"}});
     CHECK(text->sampling.max_tokens == 3);
     auto items = parse_response(R"({"input":[{"role":"user","content":[{"type":"input_text","text":"a"}]},
         {"type":"message","id":"msg_1","status":"completed","role":"assistant",
          "content":[{"type":"output_text","text":"b","annotations":[]}]}]})",
                                 unknown);
     REQUIRE(items.ok());
-    CHECK(items->input == std::vector<Message>{{"user", "a", {}}, {"assistant", "b", {}}});
+    CHECK(items->input == std::vector<Message>{{"user", "a"}, {"assistant", "b"}});
 
     struct Case {
         std::string json, param;
@@ -213,18 +285,47 @@ TEST_CASE("Responses: input, background and their errors") {
         {R"({})", "input"},
         {R"({"input":[]})", "input"},
         {R"({"input":7})", "input"},
-        {R"({"input":[{"type":"function_call_output","output":"x"}]})", "input[0].type"},
+        {R"({"input":[{"type":"item_reference","id":"x"}]})", "input[0].type"},
+        {R"({"input":[{"type":"function_call_output","call_id":"x"}]})", "input[0].output"},
+        {R"({"input":[{"type":"function_call","call_id":"x"}]})", "input[0].name"},
+        {R"({"input":[{"type":7}]})", "input[0].type"},
         {R"({"input":[{"role":"user","content":[{"type":"input_image"}]}]})", "input[0].content[0].type"},
         {R"({"input":"x","background":true,"store":false})", "background"},
         {R"({"input":"x","truncation":"auto"})", "truncation"},
         {R"({"input":"x","generate":false})", "generate"},
-        {R"({"input":"x","tools":[{"type":"web_search"}]})", "tools"},
-        {R"({"input":"x","reasoning":{"effort":"high"}})", "reasoning"},
+        {R"({"input":"x","tools":[{"type":"web_search"}]})", "tools[0].type"},
+        {R"({"input":"x","tools":[{"type":"function"}]})", "tools[0].name"},
+        {R"({"input":"x","tool_choice":"required"})", "tool_choice"},
+        {R"({"input":"x","reasoning":{"effort":"huge"}})", "reasoning.effort"},
+        {R"({"input":"x","reasoning":{"summary":"detailed"}})", "reasoning.summary"},
+        {R"({"input":"x","chat_template_kwargs":{"tools":[]}})", "chat_template_kwargs.tools"},
     }));
     const auto bad = parse_response(c.json, unknown);
     CAPTURE(c.json);
     REQUIRE_FALSE(bad.ok());
     CHECK(bad.error().param == c.param);
+}
+
+TEST_CASE("Input items become messages: calls, their outputs and reasoning") {
+    auto request = parse_response(
+        R"({"input":[{"type":"message","role":"user","content":"Rain?"},
+            {"type":"reasoning","id":"rs_1","summary":[],"content":[{"type":"reasoning_text","text":"Look."}]},
+            {"type":"message","role":"assistant","content":[{"type":"output_text","text":"So"},{"type":"refusal","refusal":"no"}]},
+            {"type":"function_call","id":"fc_1","call_id":"c1","name":"f","arguments":"{\"x\":1}"},
+            {"type":"function_call","call_id":"c2","name":"g","arguments":"{}"},
+            {"type":"function_call_output","call_id":"c1","output":"yes"},
+            {"type":"function_call_output","call_id":"c2","output":[{"type":"input_text","text":"no"}]}],
+            "tools":[{"type":"function","name":"f","parameters":{},"strict":true}],"reasoning":{"effort":"low"}})",
+        unknown);
+    REQUIRE(request.ok());
+    const Message assistant{"assistant", "So\nno", {}, {{"c1", "f", R"({"x":1})"}, {"c2", "g", "{}"}},
+                            {},          "Look."};
+    CHECK(request->input ==
+          std::vector<Message>{
+              {"user", "Rain?"}, assistant, {"tool", "yes", {}, {}, "c1"}, {"tool", "no", {}, {}, "c2"}});
+    CHECK(request->options.tools ==
+          R"([{"type":"function","function":{"name":"f","parameters":{},"strict":true}}])");
+    CHECK(request->options.reasoning_effort == "low");
 }
 
 TEST_CASE("What is kept with a response, or repeated in an error, is short") {
@@ -261,7 +362,11 @@ TEST_CASE("A response's record survives its journey") {
     record.item_id = "msg_1";
     record.created = 1700000000;
     record.model = "m";
-    record.messages = {{"user", "a \"quoted\" é\n", "name"}, {"assistant", "", {}}};
+    record.messages = {{"user", "a \"quoted\" é\n", "name"},
+                       {"assistant", "", {}, {{"c1", "f", R"({"x":1})"}, {{}, "g", "{}"}}, {}, "hm"},
+                       {"tool", "y", {}, {}, "c1"}};
+    record.tools = R"([{"type":"function","name":"f"}])";
+    record.show_tools = false;
     record.instructions = "be brief";
     record.previous_response_id = "resp_0";
     record.metadata = {{"k", "v"}};
@@ -286,7 +391,7 @@ TEST_CASE("A conversation continues the record and text of the response before i
         auto next = make_record(*second, "m", 2, &snapshot);
         REQUIRE(next.ok());
         CHECK(next->messages ==
-              std::vector<Message>{{"user", "one", {}}, {"assistant", "answer", {}}, {"user", "two", {}}});
+              std::vector<Message>{{"user", "one"}, {"assistant", "answer"}, {"user", "two"}});
         CHECK_FALSE(next->instructions);
     }
     SECTION("not while it runs, nor when it failed") {

@@ -261,3 +261,38 @@ TEST_CASE("Unknown responses and wrong queries") {
     fixture.post("/v1/completions", R"({"prompt":"x"})");
     CHECK(fixture.get("/v1/responses/" + fixture.port.submitted(0)).status == 404);
 }
+
+TEST_CASE("A response's output_text is without what the model thought") {
+    Fixture fixture;
+    fixture.port.on_submit = [](FakePort& port, const GenerationRequest& request) {
+        port.start(request.id, 3, Thinking::inside);
+        for (const char* text : {"Let me see.", "\n</think>\n\n", "Yes", " <thi"})
+            port.text(request.id, text);
+        port.finish(request.id, FinishReason::stop);
+    };
+    const Answer whole = fixture.post("/v1/responses", R"({"input":"x"})");
+    CHECK(at(whole.body, "/output/0/content/0/text") == R"("Yes <thi")");
+    const Answer stream = fixture.post("/v1/responses", R"({"input":"x","stream":true})");
+    std::string deltas;
+    for (const std::string& event : sse_data(stream.body)) {
+        if (event != "[DONE]" && at(event, "/type") == R"("response.output_text.delta")")
+            deltas += string_at(event, "/delta");
+    }
+    CHECK(deltas == "Yes <thi");
+    CHECK_FALSE(has(stream.body, "Let me see"));
+}
+
+TEST_CASE("A response shows its tools, and the template gets them") {
+    Fixture fixture;
+    fixture.port.on_submit = FakePort::script({"Hi"});
+    const std::string tool = R"({"type":"function","name":"f","parameters":{"a":1}})";
+    const Answer answer =
+        fixture.post("/v1/responses", R"({"input":"x","reasoning":{"effort":"low"},"tools":[)" + tool + "]}");
+    REQUIRE(answer.status == 200);
+    CHECK(at(answer.body, "/tools") == "[" + tool + "]");
+    CHECK(at(answer.body, "/tool_choice") == R"("auto")");
+    const auto request = fixture.port.generation(fixture.port.submitted(0)).request;
+    CHECK(std::get<ChatPrompt>(request.prompt).variables ==
+          R"({"messages":[{"role":"user","content":"x"}],"add_generation_prompt":true,"tools":[{"type":)"
+          R"("function","function":{"name":"f","parameters":{"a":1}}}],"reasoning_effort":"low"})");
+}

@@ -225,3 +225,51 @@ TEST_CASE("A slow reader gets all text in few, large deltas, and holds no more t
     CHECK(streamed_text(data, "/choices/0/text") == expected);
     CHECK(data.size() < kTokens / 2);
 }
+
+TEST_CASE("What a model thinks comes as reasoning_content, apart from the content") {
+    Fixture fixture;
+    const std::vector<std::string> texts = {"<th", "ink>\nLet me", " see.\n</thi", "nk>\n\n", "Yes", "."};
+    SECTION("whole") {
+        fixture.port.on_submit = [&](FakePort& port, const GenerationRequest& request) {
+            port.start(request.id, 3, Thinking::outside);
+            for (const auto& text : texts) port.text(request.id, text);
+            port.finish(request.id, FinishReason::stop);
+        };
+        const Answer answer = fixture.post("/v1/chat/completions", kChat + "}");
+        CHECK(at(answer.body, "/choices/0/message/content") == R"("Yes.")");
+        CHECK(at(answer.body, "/choices/0/message/reasoning_content") == R"("Let me see.")");
+    }
+    SECTION("streamed") {
+        TestClient client = fixture.client();
+        client.send(http_request("POST", "/v1/chat/completions", kChat + R"(,"stream":true})"));
+        const std::string id = fixture.port.submitted(0);
+        fixture.port.start(id, 3, Thinking::outside);
+        for (const auto& text : texts) fixture.port.text(id, text);
+        REQUIRE(client.read_until("Yes"));
+        fixture.port.finish(id, FinishReason::stop);
+        const auto data = sse_data(client.read_answer().body);
+        std::string reasoning, content;
+        for (std::size_t i = 0; i + 1 < data.size(); ++i) {
+            content += string_at(data[i], "/choices/0/delta/content");
+            reasoning += string_at(data[i], "/choices/0/delta/reasoning_content");
+        }
+        CHECK(reasoning == "Let me see.");
+        CHECK(content == "Yes.");
+        CHECK(at(data[0], "/choices/0/delta/role") == R"("assistant")");
+    }
+    SECTION("a stream that ends inside") {
+        fixture.port.on_submit = [&](FakePort& port, const GenerationRequest& request) {
+            port.start(request.id, 3, Thinking::inside);
+            port.text(request.id, "Hm </thi");
+            port.finish(request.id, FinishReason::length);
+        };
+        const Answer answer = fixture.post("/v1/chat/completions", kChat + R"(,"stream":true})");
+        CHECK(has(answer.body, R"("reasoning_content":"Hm </thi")"));
+        CHECK(has(answer.body, R"("finish_reason":"length")"));
+    }
+    SECTION("a template that does not think") {
+        fixture.port.on_submit = FakePort::script({"<think>a</think>b"});
+        const Answer answer = fixture.post("/v1/chat/completions", kChat + "}");
+        CHECK(at(answer.body, "/choices/0/message/content") == R"("<think>a</think>b")");
+    }
+}

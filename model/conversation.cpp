@@ -70,15 +70,17 @@ ConversationHabits habits_of(const jinja::Template& parsed, std::string_view sou
     ConversationHabits habits;
     habits.knows_developer = source.find("developer") != std::string_view::npos;
     if (source.find("tool_calls") == std::string_view::npos) return habits;
-    for (const char* content : {"null", "\"\""}) {
-        if (shows_object(rendered_call(parsed, R"({"needle": "x"})", content))) return habits;
-    }
-    for (const char* content : {"null", "\"\""}) {
-        if (!shows_text(rendered_call(parsed, R"("{\"needle\": \"x\"}")", content))) continue;
-        habits.argument_objects = false;
+    const std::string object = R"({"needle": "x"})", text = R"("{\"needle\": \"x\"}")";
+    const auto try_both = [&](const char* content) {
+        habits.argument_objects = shows_object(rendered_call(parsed, object, content));
+        return habits.argument_objects || shows_text(rendered_call(parsed, text, content));
+    };
+    if (try_both("null")) return habits;
+    if (try_both("\"\"")) {
+        habits.null_content = false;
         return habits;
     }
-    return habits;
+    return {habits.knows_developer};  // not found out
 }
 
 Value adapted(const Value& messages, const ConversationHabits& habits) {
@@ -88,6 +90,9 @@ Value adapted(const Value& messages, const ConversationHabits& habits) {
         Value result = message;
         if (!habits.knows_developer && is_text(result.dict().field("role"), "developer"))
             result = with_field(result.dict(), "role", "system");
+        const Value* content = result.dict().field("content");
+        if (!habits.null_content && content != nullptr && content->is_none())
+            result = with_field(result.dict(), "content", "");
         const Value* calls = result.dict().field("tool_calls");
         if (habits.argument_objects && calls != nullptr && calls->is_sequence())
             result = with_field(result.dict(), "tool_calls", mapped(*calls, with_object));

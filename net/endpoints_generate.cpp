@@ -1,8 +1,8 @@
 // POST /v1/completions and /v1/chat/completions: each prompt is one generation, one choice.
+#include "net/answer_reader.hpp"
 #include "net/api.hpp"
 #include "net/event_reader.hpp"
 #include "net/random_id.hpp"
-#include "net/reasoning.hpp"
 #include "net/requests.hpp"
 #include "net/text_render.hpp"
 
@@ -13,20 +13,23 @@ struct Choice {
     std::string id;  // of the generation
     std::shared_ptr<EventReader> reader;
     TextChoice answer;  // text: gathered for a whole answer only
-    ReasoningSplitter splitter{};
-    bool begun = false;  // its role chunk is out
+    AnswerReader parts_of{};
+    std::size_t calls = 0;  // of tools, so far
+    bool begun = false;     // its role chunk is out
     bool ended = false;
 };
 
 class TextCall final : public Producer {
   public:
-    TextCall(Api& api, std::shared_ptr<Exchange> exchange, TextAnswer answer, const CommonRequest& request)
+    TextCall(Api& api, std::shared_ptr<Exchange> exchange, TextAnswer answer, const CommonRequest& request,
+             bool shows_tools)
         : api_(api),
           exchange_(std::move(exchange)),
           answer_(std::move(answer)),
           chat_(answer_.style() == TextStyle::chat),
           stream_(request.stream),
-          include_usage_(request.include_usage) {}
+          include_usage_(request.include_usage),
+          shows_tools_(shows_tools) {}
 
     void submit(const CommonRequest& request, const std::string& model, std::vector<Prompt> prompts) {
         for (std::size_t index = 0; index < prompts.size(); ++index) {
@@ -69,31 +72,35 @@ class TextCall final : public Producer {
             if (auto error = error_of(*events.finished)) return fail(*error);
             reason = choice.answer.reason = events.finished->reason;
         }
-        if (events.started && chat_) choice.splitter = ReasoningSplitter(events.started->thinking);
+        if (events.started && chat_) choice.parts_of = AnswerReader(events.started->thinking, shows_tools_);
         if (!events.text && !reason) return;
-        show(index, parts_of(choice, events, reason.has_value()), reason);
+        show(index,
+             choice.parts_of.read(events.text ? std::string_view(events.text->text) : "", reason.has_value()),
+             reason);
     }
 
-    static ReasoningSplitter::Parts parts_of(Choice& choice, const PendingEvents& events, bool ended) {
-        auto parts = choice.splitter.push(events.text ? std::string_view(events.text->text) : "");
-        if (!ended) return parts;
-        const auto rest = choice.splitter.finish();
-        return {parts.reasoning + rest.reasoning, parts.content + rest.content};
-    }
-
-    void show(std::size_t index, const ReasoningSplitter::Parts& parts, std::optional<FinishReason> reason) {
+    void show(std::size_t index, const AnswerParts& parts, std::optional<FinishReason> reason) {
         Choice& choice = choices_[index];
+        const std::size_t first_call = choice.calls;
+        choice.calls += parts.calls.size();
         if (!stream_) {
             choice.answer.text += parts.content;
             choice.answer.reasoning += parts.reasoning;
+            choice.answer.calls.insert(choice.answer.calls.end(), parts.calls.begin(), parts.calls.end());
             return;
         }
         if (parts.empty() && !reason) return;  // held back
         if (!choice.begun && chat_) exchange_->send_event(answer_.role_chunk(index));
         choice.begun = true;
         if (!parts.reasoning.empty()) exchange_->send_event(answer_.reasoning_chunk(index, parts.reasoning));
-        if (!parts.content.empty() || reason)
-            exchange_->send_event(answer_.text_chunk(index, parts.content, reason));
+        if (!parts.calls.empty()) {
+            if (!parts.content.empty())
+                exchange_->send_event(answer_.text_chunk(index, parts.content, std::nullopt));
+            exchange_->send_event(answer_.calls_chunk(index, first_call, parts.calls));
+            if (reason) exchange_->send_event(answer_.text_chunk(index, "", reason, true));
+        } else if (!parts.content.empty() || reason) {
+            exchange_->send_event(answer_.text_chunk(index, parts.content, reason, choice.calls > 0));
+        }
     }
 
     static std::optional<Error> error_of(const FinishedEvent& finished) {
@@ -133,7 +140,7 @@ class TextCall final : public Producer {
     Api& api_;
     const std::shared_ptr<Exchange> exchange_;
     const TextAnswer answer_;
-    const bool chat_, stream_, include_usage_;
+    const bool chat_, stream_, include_usage_, shows_tools_;
     std::vector<Choice> choices_;
     std::size_t ended_ = 0;
     bool failed_ = false;
@@ -141,13 +148,13 @@ class TextCall final : public Producer {
 };
 
 void start(Api& api, const std::shared_ptr<Exchange>& exchange, const CommonRequest& request, TextStyle style,
-           std::vector<Prompt> prompts) {
+           std::vector<Prompt> prompts, bool shows_tools = false) {
     if (auto status = check_ready(api.port); !status) return exchange->fail(status.error());
     auto card = find_model(api.port, request.model);
     if (!card) return exchange->fail(card.error());
     const std::string id = random_id(style == TextStyle::chat ? "chatcmpl-" : "cmpl-");
     TextAnswer answer(style, id, api.clock(), card->id, request.include_usage);
-    auto call = std::make_shared<TextCall>(api, exchange, std::move(answer), request);
+    auto call = std::make_shared<TextCall>(api, exchange, std::move(answer), request, shows_tools);
     exchange->serve(call, request.stream ? Delivery::events : Delivery::whole);
     call->submit(request, card->id, std::move(prompts));
 }
@@ -165,7 +172,8 @@ void post_chat_completions(Api& api, const std::shared_ptr<Exchange>& exchange) 
     auto request = parse_chat(exchange->request().body, api.unknown);
     if (!request) return exchange->fail(request.error());
     start(api, exchange, *request, TextStyle::chat,
-          {ChatPrompt{template_variables(request->messages, request->options)}});
+          {ChatPrompt{template_variables(request->messages, request->options)}},
+          !request->options.tools.empty() && request->options.show_tools);
 }
 
 }  // namespace troupe::net

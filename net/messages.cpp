@@ -162,7 +162,7 @@ Status read_message(std::vector<Message>& messages, const FieldValue& value) {
 Status read_function_call(std::vector<Message>& messages, const FieldValue& item) {
     ToolCall call;
     if (auto status = read_function(call, item); !status) return status;
-    if (const auto id = item.json["call_id"]; !id.error()) {
+    if (auto id = item.json["call_id"]; !id.error()) {
         if (auto status = read_label(call.id, {id.value(), item.path + ".call_id"}); !status) return status;
     }
     if (messages.empty() || messages.back().role != "assistant") messages.push_back({"assistant"});

@@ -10,6 +10,7 @@ namespace {
 constexpr std::size_t kMaxStops = 16, kMaxStopBytes = 1024, kMaxStopTokenIds = 128;
 constexpr std::size_t kMaxLogitBias = 1024;
 constexpr std::size_t kMaxLabel = 512;  // bytes of a "user" or a message's "name"
+constexpr std::size_t kMaxEchoed = 60;  // bytes of a value that an error repeats
 constexpr std::size_t kMaxMetadata = 16, kMaxMetadataKey = 64, kMaxMetadataValue = 512;
 }  // namespace
 

@@ -41,7 +41,7 @@ Status check_function(const FieldValue& function) {
 Status check_type(const FieldValue& tool) {
     const std::string path = tool.path + ".type";
     if (!tool.json.is_object()) return wrong_value(tool, "a tool object with type \"function\"");
-    const auto type = tool.json["type"];
+    auto type = tool.json["type"];
     if (type.error()) return invalid_argument(path + " is missing; it must be \"function\"", path);
     const auto text = read_string({type.value(), path});
     if (!text) return text.error();
@@ -52,7 +52,7 @@ Status check_type(const FieldValue& tool) {
 
 Status read_chat_tool(std::string& out, const FieldValue& tool) {
     const std::string path = tool.path + ".function";
-    const auto function = tool.json["function"];
+    auto function = tool.json["function"];
     if (function.error())
         return invalid_argument(path + " is missing; it must be an object with a name", path);
     if (auto status = check_function({function.value(), path}); !status) return status;

@@ -5,13 +5,18 @@
 namespace troupe::net {
 namespace {
 
-void write_reason(JsonWriter& out, std::optional<FinishReason> reason) {
+void write_reason(JsonWriter& out, std::optional<FinishReason> reason, bool called = false) {
     out.key("finish_reason");
     if (reason) {
-        out.value(*reason == FinishReason::length ? "length" : "stop");
+        out.value(*reason == FinishReason::length ? "length" : called ? "tool_calls" : "stop");
     } else {
         out.value(nullptr);
     }
+}
+
+void write_call(JsonWriter& out, const ToolCall& call) {
+    out.field("id", call.id.value_or("")).field("type", "function").key("function").begin_object();
+    out.field("name", call.name).field("arguments", call.arguments).end_object();
 }
 
 void write_usage(JsonWriter& out, const Usage& usage) {
@@ -59,7 +64,7 @@ std::string TextAnswer::role_chunk(std::size_t index) const {
 }
 
 std::string TextAnswer::text_chunk(std::size_t index, std::string_view text,
-                                   std::optional<FinishReason> reason) const {
+                                   std::optional<FinishReason> reason, bool called) const {
     JsonWriter out;
     out.begin_array().begin_object().field("index", index);
     if (style_ == TextStyle::chat) {
@@ -70,7 +75,22 @@ std::string TextAnswer::text_chunk(std::size_t index, std::string_view text,
         out.field("text", text);
     }
     out.field("logprobs", nullptr);
-    write_reason(out, reason);
+    write_reason(out, reason, called);
+    return chunk(out.end_object().end_array().text());
+}
+
+std::string TextAnswer::calls_chunk(std::size_t index, std::size_t first,
+                                    const std::vector<ToolCall>& calls) const {
+    JsonWriter out;
+    out.begin_array().begin_object().field("index", index);
+    out.key("delta").begin_object().key("tool_calls").begin_array();
+    for (const ToolCall& call : calls) {
+        out.begin_object().field("index", first++);
+        write_call(out, call);
+        out.end_object();
+    }
+    out.end_array().end_object().field("logprobs", nullptr);
+    write_reason(out, std::nullopt);
     return chunk(out.end_object().end_array().text());
 }
 
@@ -95,17 +115,24 @@ std::string TextAnswer::whole(const std::vector<TextChoice>& choices, const Usag
     for (std::size_t index = 0; index < choices.size(); ++index) {
         list.begin_object().field("index", index);
         if (style_ == TextStyle::chat) {
-            list.key("message")
-                .begin_object()
-                .field("role", "assistant")
-                .field("content", choices[index].text);
+            list.key("message").begin_object().field("role", "assistant").key("content");
+            const bool silent = choices[index].text.empty() && !choices[index].calls.empty();
+            silent ? list.value(nullptr) : list.value(choices[index].text);
             if (!choices[index].reasoning.empty()) list.field("reasoning_content", choices[index].reasoning);
+            if (!choices[index].calls.empty()) {
+                list.key("tool_calls").begin_array();
+                for (const ToolCall& call : choices[index].calls) {
+                    write_call(list.begin_object(), call);
+                    list.end_object();
+                }
+                list.end_array();
+            }
             list.field("refusal", nullptr).end_object();
         } else {
             list.field("text", choices[index].text);
         }
         list.field("logprobs", nullptr);
-        write_reason(list, choices[index].reason);
+        write_reason(list, choices[index].reason, !choices[index].calls.empty());
         list.end_object();
     }
     JsonWriter totals;

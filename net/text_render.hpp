@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "actors/client_port.hpp"
+#include "net/messages.hpp"
 
 namespace troupe::net {
 
@@ -14,7 +15,8 @@ enum class TextStyle : std::uint8_t { completion, chat };
 
 struct TextChoice {
     std::string text;
-    std::string reasoning;  // chat: what was thought before it
+    std::string reasoning;        // chat: what was thought before it
+    std::vector<ToolCall> calls;  // chat: what was called after it
     FinishReason reason = FinishReason::stop;
 };
 
@@ -29,9 +31,11 @@ class TextAnswer {
     TextStyle style() const { return style_; }
 
     std::string role_chunk(std::size_t index) const;  // chat: the first chunk of a choice
-    // Text may be empty when a reason is given.
-    std::string text_chunk(std::size_t index, std::string_view text,
-                           std::optional<FinishReason> reason) const;
+    // Text may be empty when a reason is given. `called`: tools, which is a reason of its own.
+    std::string text_chunk(std::size_t index, std::string_view text, std::optional<FinishReason> reason,
+                           bool called = false) const;
+    // `first`: the number of the first of these calls.
+    std::string calls_chunk(std::size_t index, std::size_t first, const std::vector<ToolCall>& calls) const;
     std::string reasoning_chunk(std::size_t index, std::string_view reasoning) const;
     std::string usage_chunk(const Usage& usage) const;
     std::string whole(const std::vector<TextChoice>& choices, const Usage& usage) const;

@@ -12,23 +12,25 @@ die() {
 
 is_installed() { dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null | grep -qx installed; }
 
-# Prints what scripts/packages-debian.txt lists and this machine lacks.
+# Prints what the package list $1 names and this machine lacks.
 missing_packages() {
     local line name
     while read -r line; do
         local found=
         for name in ${line//|/ }; do is_installed "$name" && found=1; done
         [ -n "$found" ] || echo "$line"
-    done < <(grep -v '^#' "$root/scripts/packages-debian.txt")
+    done < <(grep -v '^#' "$1")
 }
 
+# install_packages [LIST]: scripts/packages-debian.txt unless told otherwise.
 install_packages() {
+    local list=${1:-$root/scripts/packages-debian.txt}
     if ! command -v dpkg-query >/dev/null; then
-        say "this is not Debian or Ubuntu: please install what scripts/packages-debian.txt lists; going on"
+        say "this is not Debian or Ubuntu: please install what $list names; going on"
         return
     fi
     local missing
-    missing=$(missing_packages)
+    missing=$(missing_packages "$list")
     [ -n "$missing" ] || return 0
     local as_root=
     if [ "$(id -u)" != 0 ]; then
@@ -48,7 +50,7 @@ install_packages() {
     done
     $as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${chosen[@]}" >&2 ||
         die "apt-get could not install: ${chosen[*]}"
-    missing=$(missing_packages)
+    missing=$(missing_packages "$list")
     [ -z "$missing" ] || die "these packages are not to be had here:" $missing
 }
 

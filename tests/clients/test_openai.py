@@ -71,6 +71,48 @@ class TestModelsAndErrors(ClientTest):
         self.assertEqual(caught.exception.code, "previous_response_not_found")
 
 
+class TestConversations(ClientTest):
+    TOOL = {"type": "function", "function": {"name": "f", "parameters": {"type": "object", "properties": {}}}}
+    CALLS = [{"role": "user", "content": "Rain?"},
+             {"role": "assistant", "content": None, "tool_calls": [{"id": "c1", "type": "function", "function": {"name": "f", "arguments": "{}"}}]},
+             {"role": "tool", "tool_call_id": "c1", "content": "yes"}, {"role": "user", "content": "And now?"}]
+
+    def answer(self, messages, **more):
+        result = self.client.chat.completions.create(model=self.model, messages=messages, temperature=0, max_tokens=TOKENS, **more)
+        return result.choices[0].message.content, result.usage.prompt_tokens
+
+    def test_developer_is_system_and_parts_are_lines(self):
+        text = [{"type": "text", "text": "Be"}, {"type": "text", "text": "brief."}]
+        parts = [{"role": "developer", "content": text}, {"role": "user", "content": "Why?"}]
+        plain = [{"role": "system", "content": "Be\nbrief."}, {"role": "user", "content": "Why?"}]
+        self.assertEqual(self.answer(parts), self.answer(plain))
+
+    def test_tools_and_their_answers_are_accepted(self):
+        content, _ = self.answer(self.CALLS, tools=[self.TOOL], tool_choice="auto", extra_body={"chat_template_kwargs": {"enable_thinking": False}})
+        self.assertTrue(content)
+        result = self.respond(tools=[{"type": "function", "name": "f", "parameters": {}, "strict": False}], input=[
+            {"role": "user", "content": "Rain?"}, {"type": "function_call", "call_id": "c1", "name": "f", "arguments": "{}"},
+            {"type": "function_call_output", "call_id": "c1", "output": "yes"}])
+        self.assertEqual(result.tools[0].name, "f")
+        self.assertTrue(result.output_text)
+
+    def test_a_final_message_is_continued(self):
+        messages = [{"role": "user", "content": "Count."}, {"role": "assistant", "content": "One, two,"}]
+        extra = {"add_generation_prompt": False, "continue_final_message": True}
+        _, continued = self.answer(messages, extra_body=extra)
+        _, whole = self.answer(messages)
+        self.assertLess(continued, whole)
+
+    def test_what_is_not_supported_is_named(self):
+        image = [{"role": "user", "content": [{"type": "text", "text": "x"}, {"type": "image_url", "image_url": {"url": "data:,"}}]}]
+        for field, more in {"messages[0].content[1].type": {"messages": image}, "tool_choice": {"tools": [self.TOOL], "tool_choice": "required"},
+                            "chat_template_kwargs.messages": {"extra_body": {"chat_template_kwargs": {"messages": []}}},
+                            "response_format": {"response_format": {"type": "json_object"}}}.items():
+            with self.assertRaises(openai.BadRequestError) as caught:
+                self.answer(**{"messages": self.CALLS, **more})
+            self.assertEqual(caught.exception.param, field)
+
+
 class TestCompletions(ClientTest):
     def complete(self, prompt=PROMPT, **more):
         return self.client.completions.create(

@@ -273,3 +273,37 @@ TEST_CASE("What a model thinks comes as reasoning_content, apart from the conten
         CHECK(at(answer.body, "/choices/0/message/content") == R"("<think>a</think>b")");
     }
 }
+
+TEST_CASE("Calls of tools that the model was shown come as tool_calls") {
+    Fixture fixture;
+    const std::string tools = R"(,"tools":[{"type":"function","function":{"name":"f"}}])";
+    fixture.port.on_submit = [](FakePort& port, const GenerationRequest& request) {
+        port.start(request.id, 3, Thinking::outside);
+        for (const char* text : {"<think>Hm.</think>\n\nLet me see.", "\n<tool_", "call>{\"name\":\"f\",",
+                                 "\"arguments\":{\"x\":1}}</tool_call>"})
+            port.text(request.id, text);
+        port.finish(request.id, FinishReason::stop);
+    };
+    SECTION("whole") {
+        const Answer answer = fixture.post("/v1/chat/completions", kChat + tools + "}");
+        CHECK(at(answer.body, "/choices/0/message/content") == R"("Let me see.")");
+        CHECK(at(answer.body, "/choices/0/message/reasoning_content") == R"("Hm.")");
+        CHECK(at(answer.body, "/choices/0/message/tool_calls/0/function") ==
+              R"({"name":"f","arguments":"{\"x\":1}"})");
+        CHECK(string_at(answer.body, "/choices/0/message/tool_calls/0/id").starts_with("call_"));
+        CHECK(at(answer.body, "/choices/0/finish_reason") == R"("tool_calls")");
+    }
+    SECTION("streamed") {
+        const Answer answer = fixture.post("/v1/chat/completions", kChat + tools + R"(,"stream":true})");
+        const auto data = sse_data(answer.body);
+        CHECK(streamed_text(data, "/choices/0/delta/content") == "Let me see.");
+        CHECK(streamed_text(data, "/choices/0/delta/tool_calls/0/function/name") == "f");
+        CHECK(at(data[data.size() - 2], "/choices/0/finish_reason") == R"("tool_calls")");
+    }
+    SECTION("without tools the text stays as it is") {
+        const Answer answer =
+            fixture.post("/v1/chat/completions", kChat + tools + R"(,"tool_choice":"none"})");
+        CHECK(has(answer.body, "<tool_call>"));
+        CHECK(at(answer.body, "/choices/0/finish_reason") == R"("stop")");
+    }
+}

@@ -1,0 +1,102 @@
+#include "net/tool_calls.hpp"
+
+#include <algorithm>
+#include <optional>
+
+#include "net/fields.hpp"
+
+namespace troupe::net {
+namespace {
+
+constexpr std::string_view kOpen = "<tool_call>", kClose = "</tool_call>", kSpace = " \t\r\n";
+
+// {"name": text, "arguments": an object, or the text of one}
+std::optional<SpokenCall> parse_call(std::string_view text) {
+    const auto document = parse_json(text);
+    if (!document) return std::nullopt;
+    const Json root = (*document)->root;
+    std::string_view name;
+    if (!root.is_object() || root["name"].get(name) != simdjson::SUCCESS || name.empty()) return std::nullopt;
+    SpokenCall call{std::string(name), "{}"};
+    auto arguments = root["arguments"];
+    if (arguments.error()) arguments = root["parameters"];
+    if (arguments.error()) return call;
+    std::string_view spelled;
+    if (arguments.get(spelled) == simdjson::SUCCESS)
+        call.arguments = spelled;
+    else if (arguments.is_object())
+        call.arguments = simdjson::minify(arguments.value());
+    else if (!arguments.is_null())
+        return std::nullopt;
+    return call;
+}
+
+}  // namespace
+
+ToolCallReader::Parts ToolCallReader::push(std::string_view text) {
+    Parts parts;
+    held_ += text;
+    while (step(parts)) {
+    }
+    return parts;
+}
+
+bool ToolCallReader::step(Parts& parts) {
+    if (!enabled_) {
+        parts.content += std::exchange(held_, {});
+        return false;
+    }
+    const std::size_t open = held_.find(kOpen);
+    if (open == 0) {
+        const std::size_t close = held_.find(kClose);
+        if (close == std::string::npos) return false;
+        read_call(parts, close, close + kClose.size());
+        return true;
+    }
+    // Text up to the tag, or to what may begin one; white space before a call, or between calls, is no
+    // content.
+    std::size_t end = open;
+    if (open == std::string::npos) {
+        end = held_.size();
+        for (std::size_t size = std::min(end, kOpen.size() - 1); size > 0; --size) {
+            if (!kOpen.starts_with(std::string_view(held_).substr(held_.size() - size))) continue;
+            end -= size;
+            break;
+        }
+    }
+    const std::size_t shown = held_.substr(0, end).find_last_not_of(kSpace) + 1;
+    std::string content = held_.substr(0, shown);
+    if (called_) content.erase(0, std::min(content.find_first_not_of(kSpace), content.size()));
+    if (!content.empty()) called_ = false;
+    parts.content += content;
+    if (open == std::string::npos) {
+        held_.erase(0, shown);
+        return false;
+    }
+    gap_ = held_.substr(shown, end - shown);
+    held_.erase(0, end);
+    return true;
+}
+
+void ToolCallReader::read_call(Parts& parts, std::size_t end, std::size_t after) {
+    if (auto call = parse_call(std::string_view(held_).substr(kOpen.size(), end - kOpen.size()))) {
+        parts.calls.push_back(*std::move(call));
+        called_ = true;
+    } else {
+        parts.content += gap_ + held_.substr(0, after);
+    }
+    gap_.clear();
+    held_.erase(0, after);
+}
+
+ToolCallReader::Parts ToolCallReader::finish() {
+    Parts parts;
+    if (held_.starts_with(kOpen))
+        read_call(parts, held_.size(), held_.size());
+    else if (!called_)
+        parts.content = held_;
+    held_.clear();
+    return parts;
+}
+
+}  // namespace troupe::net

@@ -16,7 +16,7 @@ struct ModelConfig {
     std::string model;  // path of a GGUF file or a Hugging Face directory; empty: the default model
     std::string served_model_name;  // empty: the file's or directory's name
     ComputeType compute = ComputeType::automatic;
-    bool split_reasoning = true;    // false (--reasoning-parser none): <think>...</think> stays in the content
+    bool split_reasoning = true;  // false (--reasoning-parser none): <think>...</think> stays in the content
     bool generation_config = true;  // false (--generation-config none): ignore the model's sampling defaults
 };
 

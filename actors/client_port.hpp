@@ -61,7 +61,7 @@ enum class Retention : std::uint8_t {
 
 struct GenerationRequest {
     std::string id;     // chosen by net, unique ("cmpl-...", "resp_...")
-    std::string model;  // as the client named it
+    std::string model;  // the served name
     Prompt prompt;
     RequestedSampling sampling;
     std::uint64_t tenant = 0;
@@ -162,14 +162,21 @@ struct GenerationSnapshot {
     Thinking thinking = Thinking::none;
 };
 
-struct ModelCard {
-    std::string id;                   // served name
-    std::string root;                 // where it came from
-    std::int64_t created = 0;         // Unix seconds, when it was loaded
-    std::uint32_t max_model_len = 0;  // prompt and generated tokens together
+enum class ServerState : std::uint8_t {
+    loading,
+    ready,
+    draining,
+    no_worker,  // its restart is being waited for
+    failed,     // there will be no worker any more
 };
 
-enum class ServerState : std::uint8_t { loading, ready, draining, no_worker };
+struct ModelCard {
+    std::string id;                          // served name
+    std::string root;                        // where it came from
+    std::int64_t created = 0;                // Unix seconds, when it was loaded
+    std::uint32_t max_model_len = 0;         // prompt and generated tokens together
+    ServerState state = ServerState::ready;  // of this model; never draining
+};
 
 struct Histogram {
     std::vector<double> bounds;         // upper bounds, ascending; one more bucket follows for +Inf
@@ -182,6 +189,11 @@ struct MetricsSnapshot {
     std::map<std::string, double> counters;         // "prompt_tokens_total"
     std::map<std::string, double> request_success;  // by finished_reason
     std::map<std::string, Histogram> histograms;    // "time_to_first_token_seconds"
+};
+
+struct ServerMetrics {
+    std::map<std::string, double> gauges;           // of the whole server: "responses_retained"
+    std::map<std::string, MetricsSnapshot> models;  // by served name
 };
 
 // Thread-safe; calls return at once, callbacks come from actor threads.
@@ -209,12 +221,16 @@ class ClientPort {
 
     virtual void lookup(const std::string& id, std::function<void(Result<GenerationSnapshot>)> done) = 0;
 
-    virtual void tokenize(Prompt prompt, std::function<void(Result<std::vector<TokenId>>)> done) = 0;
-    virtual void detokenize(std::vector<TokenId> ids, std::function<void(Result<std::string>)> done) = 0;
+    // With the tokenizer of the model that is served by that name.
+    virtual void tokenize(const std::string& model, Prompt prompt,
+                          std::function<void(Result<std::vector<TokenId>>)> done) = 0;
+    virtual void detokenize(const std::string& model, std::vector<TokenId> ids,
+                            std::function<void(Result<std::string>)> done) = 0;
 
+    // Of all models together: ready if each of them is, failed if each of them is, loading while any is.
     virtual ServerState state() const = 0;
-    virtual std::vector<ModelCard> models() const = 0;
-    virtual MetricsSnapshot metrics() const = 0;
+    virtual std::vector<ModelCard> models() const = 0;  // in the order of the configuration
+    virtual ServerMetrics metrics() const = 0;
 
     // New requests are refused with `unavailable`; `done` is called when the running ones have ended.
     virtual void drain(std::function<void()> done) = 0;

@@ -32,6 +32,7 @@
 // | WorkerUp, WorkerActor             | supervisor        | scheduler       | yes   | plan for this worker                         |
 // | WorkerDown                        | supervisor        | scheduler       | yes   | this epoch is over                           |
 // | LossHandled                       | scheduler         | supervisor      | yes   | and whether a request is to blame            |
+// | ReplicaFailed                     | supervisor        | router          | yes   | its model will have no worker any more       |
 // | SchedulerUp, SchedulerActor       | supervisor, router| router, request | yes   | submit (again) here                          |
 // | FrontendUp, FrontendActor         | supervisor, router| router, request | no    | a frontend (re)started; take this one        |
 // | StartReplica                      | self              | supervisor      | no    | the back-off is over                         |
@@ -80,10 +81,12 @@ struct AbortRequests {
     bool operator==(const AbortRequests&) const = default;
 };
 struct TokenizeText {
+    std::string model;
     Prompt prompt;
     bool operator==(const TokenizeText&) const = default;
 };
 struct DetokenizeIds {
+    std::string model;
     std::vector<TokenId> ids;
     bool operator==(const DetokenizeIds&) const = default;
 };
@@ -189,10 +192,17 @@ struct LossHandled {
     bool request_to_blame = false;  // one was in its third death without a token, and has failed
     bool operator==(const LossHandled&) const = default;
 };
+struct ReplicaFailed {
+    std::string model;
+    std::string why;
+    bool operator==(const ReplicaFailed&) const = default;
+};
 struct SchedulerUp {
+    std::string model;
     bool operator==(const SchedulerUp&) const = default;
 };
 struct FrontendUp {
+    std::string model;
     std::uint32_t index = 0;
     bool operator==(const FrontendUp&) const = default;
 };
@@ -255,8 +265,8 @@ template <class I> typename I::result_type inspect(I& f, AttachReader& x) { retu
 template <class I> typename I::result_type inspect(I& f, DetachReader& x) { return f(caf::meta::type_name("DetachReader"), x.id); }
 template <class I> typename I::result_type inspect(I& f, CancelRequest& x) { return f(caf::meta::type_name("CancelRequest"), x.id); }
 template <class I> typename I::result_type inspect(I& f, LookupRequest& x) { return f(caf::meta::type_name("LookupRequest"), x.id); }
-template <class I> typename I::result_type inspect(I& f, TokenizeText& x) { return f(caf::meta::type_name("TokenizeText"), x.prompt); }
-template <class I> typename I::result_type inspect(I& f, DetokenizeIds& x) { auto ids = wire::run(x.ids); return f(caf::meta::type_name("DetokenizeIds"), ids); }
+template <class I> typename I::result_type inspect(I& f, TokenizeText& x) { return f(caf::meta::type_name("TokenizeText"), x.model, x.prompt); }
+template <class I> typename I::result_type inspect(I& f, DetokenizeIds& x) { auto ids = wire::run(x.ids); return f(caf::meta::type_name("DetokenizeIds"), x.model, ids); }
 template <class I> typename I::result_type inspect(I& f, Drain&) { return f(caf::meta::type_name("Drain")); }
 template <class I> typename I::result_type inspect(I& f, PrepareRequest& x) { return f(caf::meta::type_name("PrepareRequest"), x.prompt, x.sampling); }
 template <class I> typename I::result_type inspect(I& f, PreparedRequest& x) { auto ids = wire::run(x.prompt_ids); auto thinking = wire::enumerated(x.thinking, Thinking::inside); return f(caf::meta::type_name("PreparedRequest"), x.ok, x.error, ids, x.sampling, x.stop, thinking); }
@@ -277,8 +287,9 @@ template <class I> typename I::result_type inspect(I& f, LossHandled& x) { retur
 template <class I> typename I::result_type inspect(I& f, AbortRequests& x) { return f(caf::meta::type_name("AbortRequests"), x.error); }
 template <class I> typename I::result_type inspect(I& f, FrontendNeeded& x) { return f(caf::meta::type_name("FrontendNeeded"), x.id); }
 template <class I> typename I::result_type inspect(I& f, Alarm&) { return f(caf::meta::type_name("Alarm")); }
-template <class I> typename I::result_type inspect(I& f, SchedulerUp&) { return f(caf::meta::type_name("SchedulerUp")); }
-template <class I> typename I::result_type inspect(I& f, FrontendUp& x) { return f(caf::meta::type_name("FrontendUp"), x.index); }
+template <class I> typename I::result_type inspect(I& f, ReplicaFailed& x) { return f(caf::meta::type_name("ReplicaFailed"), x.model, x.why); }
+template <class I> typename I::result_type inspect(I& f, SchedulerUp& x) { return f(caf::meta::type_name("SchedulerUp"), x.model); }
+template <class I> typename I::result_type inspect(I& f, FrontendUp& x) { return f(caf::meta::type_name("FrontendUp"), x.model, x.index); }
 template <class I> typename I::result_type inspect(I& f, StartReplica& x) { return f(caf::meta::type_name("StartReplica"), x.generation); }
 // clang-format on
 
@@ -311,7 +322,7 @@ using RouterActor =
                          On<DetachReader, SinkHandle>, On<CancelRequest, SnapshotReply>,
                          On<LookupRequest, SnapshotReply>, On<TokenizeText, IdsReply>,
                          On<DetokenizeIds, TextReply>, On<Drain, DoneReply>, On<AbortRequests>,
-                         On<SchedulerUp, SchedulerActor>, On<FrontendUp, FrontendActor>>;
+                         On<SchedulerUp, SchedulerActor>, On<FrontendUp, FrontendActor>, On<ReplicaFailed>>;
 using SupervisorActor =
     caf::typed_actor<On<PoolReady, PoolHandle>, On<WorkerStarted>, On<LossHandled>, On<StartReplica>>;
 
@@ -356,6 +367,7 @@ CAF_ADD_TYPE_ID(troupe, (troupe::PoolReady))
 CAF_ADD_TYPE_ID(troupe, (troupe::WorkerStarted))
 CAF_ADD_TYPE_ID(troupe, (troupe::WorkerUp))
 CAF_ADD_TYPE_ID(troupe, (troupe::WorkerDown))
+CAF_ADD_TYPE_ID(troupe, (troupe::ReplicaFailed))
 CAF_ADD_TYPE_ID(troupe, (troupe::SchedulerUp))
 CAF_ADD_TYPE_ID(troupe, (troupe::FrontendUp))
 CAF_ADD_TYPE_ID(troupe, (troupe::StartReplica))

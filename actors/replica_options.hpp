@@ -1,6 +1,5 @@
 // What the supervisor needs to start a replica; frozen when the system starts.
 #pragma once
-#include <functional>
 #include <memory>
 #include <string>
 
@@ -13,6 +12,7 @@
 namespace troupe {
 
 struct ReplicaOptions {
+    std::string name;  // of its model, as it is served
     SchedulerOptions scheduler;
     SupervisionConfig supervision;
     FaultInjection fault;
@@ -21,8 +21,6 @@ struct ReplicaOptions {
     BackendFactory backend;
     std::shared_ptr<const LoadedModel> model;
     std::shared_ptr<SharedStatus> status;
-    std::function<void(const std::string&)>
-        give_up;  // restart budget spent; called once, from an actor's thread
 };
 
 }  // namespace troupe

@@ -12,14 +12,7 @@ Error unknown_request(const std::string& id) {
     return not_found("No request or response with id '" + id + "' is running or retained.", "id");
 }
 
-Error still_loading() { return {ErrorCode::unavailable, "The server is loading; try again later.", {}, {}}; }
-
-}  // namespace
-
-void RouterState::start(RouterOptions options) { options_ = std::move(options); }
-
-void RouterState::refuse(const SinkHandle& handle, Error error) {
-    options_.status->metrics.count("requests_refused_total");
+void refuse(const SinkHandle& handle, Error error) {
     if (auto sink = handle.sink.lock()) {
         FinishedEvent event;
         event.reason = FinishReason::failed;
@@ -28,28 +21,52 @@ void RouterState::refuse(const SinkHandle& handle, Error error) {
     }
 }
 
+Error still_loading() { return {ErrorCode::unavailable, "The server is loading; try again later.", {}, {}}; }
+
+}  // namespace
+
+void RouterState::start(RouterOptions options) {
+    options_ = std::move(options);
+    for (auto& [model, route] : options_.models) replicas_[model].options = route;
+}
+
+Result<RouterState::Replica*> RouterState::find(const std::string& model) {
+    auto found = replicas_.find(model);
+    if (found != replicas_.end()) return &found->second;
+    return Error{ErrorCode::not_found, "There is no model '" + model + "' here.", "model", "model_not_found"};
+}
+
+std::optional<Error> RouterState::objection(const Replica& replica, const GenerationRequest& request) const {
+    if (replica.failed) return replica.failed;
+    if (options_.status->draining)
+        return Error{ErrorCode::unavailable, "The server is shutting down; try another one.", {}, {}};
+    if (!replica.scheduler || replica.frontends.empty()) return still_loading();
+    if (requests_.count(request.id) != 0)
+        return invalid_argument("A request with id '" + request.id + "' exists already.", "id");
+    if (replica.live >= replica.options.max_live) {
+        return Error{ErrorCode::resource_exhausted,
+                     "All " + std::to_string(replica.options.max_live) +
+                         " places for running and waiting requests are taken; try again later.",
+                     {},
+                     "queue_full"};
+    }
+    return std::nullopt;
+}
+
 void RouterState::submit(const GenerationRequest& request, const SinkHandle& sink) {
-    if (aborted_) return refuse(sink, *aborted_);
-    if (options_.status->draining) {
-        return refuse(sink,
-                      {ErrorCode::unavailable, "The server is shutting down; try another one.", {}, {}});
+    auto found = find(request.model);
+    if (!found) return refuse(sink, found.error());
+    auto& replica = **found;
+    if (auto error = objection(replica, request)) {
+        replica.options.context->status->metrics.count("requests_refused_total");
+        return refuse(sink, *std::move(error));
     }
-    if (!scheduler_ || frontends_.empty()) return refuse(sink, still_loading());
-    if (requests_.count(request.id) != 0) {
-        return refuse(sink, invalid_argument("A request with id '" + request.id + "' exists already.", "id"));
-    }
-    if (live_ >= options_.max_live) {
-        return refuse(sink, {ErrorCode::resource_exhausted,
-                             "All " + std::to_string(options_.max_live) +
-                                 " places for running and waiting requests are taken; try again later.",
-                             {},
-                             "queue_full"});
-    }
-    auto actor =
-        self_->spawn<caf::monitored>(request_actor, request, ++last_sequence_, sink, options_.context,
-                                     next_frontend(), scheduler_, caf::actor_cast<RequestOwner>(self_));
+    auto actor = self_->spawn<caf::monitored>(request_actor, request, ++last_sequence_, sink,
+                                              replica.options.context, next_frontend(replica),
+                                              replica.scheduler, caf::actor_cast<RequestOwner>(self_));
     ids_[actor.address()] = request.id;
-    requests_[request.id] = {std::move(actor), true};
+    requests_[request.id] = {std::move(actor), &replica, true};
+    ++replica.live;
     ++live_;
 }
 
@@ -77,13 +94,19 @@ void RouterState::lookup(const LookupRequest& message, const SnapshotReply& repl
 }
 
 void RouterState::tokenize(const TokenizeText& message, const IdsReply& reply) {
-    if (frontends_.empty()) return reply.done(still_loading());
-    self_->send(frontends_.back(), message, reply);
+    auto replica = find(message.model);
+    if (!replica) return reply.done(replica.error());
+    const auto* frontend = text_frontend(**replica);
+    if (frontend == nullptr) return reply.done(still_loading());
+    self_->send(*frontend, message, reply);
 }
 
 void RouterState::detokenize(const DetokenizeIds& message, const TextReply& reply) {
-    if (frontends_.empty()) return reply.done(still_loading());
-    self_->send(frontends_.back(), message, reply);
+    auto replica = find(message.model);
+    if (!replica) return reply.done(replica.error());
+    const auto* frontend = text_frontend(**replica);
+    if (frontend == nullptr) return reply.done(still_loading());
+    self_->send(*frontend, message, reply);
 }
 
 void RouterState::drain(const DoneReply& reply) {
@@ -92,38 +115,64 @@ void RouterState::drain(const DoneReply& reply) {
     drained_.push_back(reply.done);
 }
 
-void RouterState::abort(const Error& error) {
-    aborted_ = error;
+void RouterState::fail(Replica& replica, const Error& error) {
+    replica.failed = error;
     for (auto& [id, entry] : requests_) {
-        if (entry.live) self_->send(entry.actor, AbortRequests{error});
+        if (entry.live && entry.replica == &replica) self_->send(entry.actor, AbortRequests{error});
     }
+}
+
+void RouterState::abort(const Error& error) {
+    for (auto& [model, replica] : replicas_) fail(replica, error);
+}
+
+void RouterState::replica_failed(const ReplicaFailed& message) {
+    auto found = find(message.model);
+    if (!found || (*found)->failed) return;
+    fail(**found, {ErrorCode::unavailable,
+                   "The model '" + message.model +
+                       "' has no worker any more and gets none on this server; try another one.",
+                   {},
+                   "model_failed"});
+    bool any_left = std::any_of(replicas_.begin(), replicas_.end(),
+                                [](const auto& entry) { return !entry.second.failed; });
+    if (!any_left) options_.give_up(message.why);
 }
 
 void RouterState::frontend_needed(const std::string& id) {
     auto found = requests_.find(id);
-    if (found != requests_.end()) self_->send(found->second.actor, FrontendUp{}, next_frontend());
+    if (found == requests_.end()) return;
+    self_->send(found->second.actor, FrontendUp{}, next_frontend(*found->second.replica));
 }
 
-void RouterState::scheduler_up(const SchedulerActor& scheduler) {
-    scheduler_ = scheduler;
+void RouterState::scheduler_up(const std::string& model, const SchedulerActor& scheduler) {
+    auto& replica = replicas_.at(model);
+    replica.scheduler = scheduler;
     for (auto& [id, entry] : requests_) {
-        if (entry.live) self_->send(entry.actor, SchedulerUp{}, scheduler);
+        if (entry.live && entry.replica == &replica) self_->send(entry.actor, SchedulerUp{model}, scheduler);
     }
 }
 
-void RouterState::frontend_up(std::uint32_t index, const FrontendActor& frontend) {
-    if (frontends_.size() <= index) frontends_.resize(index + 1);
-    frontends_[index] = frontend;
+void RouterState::frontend_up(const FrontendUp& message, const FrontendActor& frontend) {
+    auto& frontends = replicas_.at(message.model).frontends;
+    if (frontends.size() <= message.index) frontends.resize(message.index + 1);
+    frontends[message.index] = frontend;
 }
 
 // The last frontend is kept for /tokenize and /detokenize: long texts there delay no request.
-FrontendActor RouterState::next_frontend() {
-    return frontends_[next_frontend_++ % std::max<std::size_t>(frontends_.size() - 1, 1)];
+FrontendActor RouterState::next_frontend(Replica& replica) {
+    auto others = std::max<std::size_t>(replica.frontends.size() - 1, 1);
+    return replica.frontends[replica.next_frontend++ % others];
+}
+
+const FrontendActor* RouterState::text_frontend(const Replica& replica) {
+    return replica.frontends.empty() ? nullptr : &replica.frontends.back();
 }
 
 void RouterState::leave_live(Entry& entry) {
     if (!entry.live) return;
     entry.live = false;
+    --entry.replica->live;
     if (--live_ != 0) return;
     for (auto& done : drained_) done();
     drained_.clear();
@@ -149,8 +198,8 @@ void RouterState::ended(const RequestEnded& message) {
 }
 
 void RouterState::publish_retained() {
-    options_.status->metrics.set("responses_retained", static_cast<double>(num_retained_));
-    options_.status->metrics.set("responses_retained_bytes", static_cast<double>(retained_bytes_));
+    options_.status->responses_retained = num_retained_;
+    options_.status->responses_retained_bytes = retained_bytes_;
 }
 
 void RouterState::stop() {
@@ -202,8 +251,9 @@ RouterActor::behavior_type router(RouterActor::stateful_pointer<RouterState> sel
         [&state](const Drain&, const DoneReply& r) { state.drain(r); },
         [&state](const AbortRequests& m) { state.abort(m.error); },
         [&state](const FrontendNeeded& m) { state.frontend_needed(m.id); },
-        [&state](const SchedulerUp&, const SchedulerActor& a) { state.scheduler_up(a); },
-        [&state](const FrontendUp& m, const FrontendActor& a) { state.frontend_up(m.index, a); },
+        [&state](const SchedulerUp& m, const SchedulerActor& a) { state.scheduler_up(m.model, a); },
+        [&state](const FrontendUp& m, const FrontendActor& a) { state.frontend_up(m, a); },
+        [&state](const ReplicaFailed& m) { state.replica_failed(m); },
     };
 }
 

@@ -1,5 +1,6 @@
-// Knows every request by its id: admits or refuses by its own count, before anything is tokenized, and passes
-// on what clients ask of a request. Spawns the request actors and outlives them.
+// Knows every request by its id and every replica by its model's name: admits or refuses by its own count,
+// before anything is tokenized, and passes on what clients ask of a request. Spawns the request actors and
+// outlives them.
 #pragma once
 #include <deque>
 #include <functional>
@@ -15,12 +16,18 @@
 
 namespace troupe {
 
+struct RouteOptions {
+    std::uint32_t max_live = 0;  // running and waiting requests; one more is refused with 429
+    std::shared_ptr<const RequestContext> context;
+};
+
 struct RouterOptions {
-    std::uint32_t max_live = 0;            // running and waiting requests; one more is refused with 429
+    std::map<std::string, RouteOptions> models;  // by served name
     std::uint32_t max_retained = 0;        // finished requests that can still be read; the oldest go first
     std::uint64_t max_retained_bytes = 0;  // what they may hold together
-    std::shared_ptr<const RequestContext> context;
-    std::shared_ptr<SharedStatus> status;
+    std::shared_ptr<ServerStatus> status;
+    // No model has a worker any more, nor will have. Called once, from an actor's thread.
+    std::function<void(const std::string& why)> give_up;
 };
 
 struct RouterState {
@@ -37,44 +44,56 @@ struct RouterState {
     void drain(const DoneReply& reply);
     void abort(const Error& error);
     void frontend_needed(const std::string& id);
-    void scheduler_up(const SchedulerActor& scheduler);
-    void frontend_up(std::uint32_t index, const FrontendActor& frontend);
+    void scheduler_up(const std::string& model, const SchedulerActor& scheduler);
+    void frontend_up(const FrontendUp& message, const FrontendActor& frontend);
+    void replica_failed(const ReplicaFailed& message);
     void ended(const RequestEnded& message);  // its place is free, its result is retained
     void expired(const std::string& id);      // its result is gone
     void down(const caf::down_msg& message);
     void stop();  // all requests, before the router itself ends
-    const SchedulerActor& scheduler() const { return scheduler_; }              // for tests
-    const std::vector<FrontendActor>& frontends() const { return frontends_; }  // for tests
+
+    // Where the requests for a model go.
+    struct Replica {
+        RouteOptions options;
+        SchedulerActor scheduler;
+        std::vector<FrontendActor> frontends;
+        std::size_t next_frontend = 0;
+        std::size_t live = 0;
+        std::optional<Error> failed;  // what every new request is refused with
+    };
+    const Replica& replica(const std::string& model) const { return replicas_.at(model); }  // for tests
 
     static inline const char* name = "router";
 
   private:
     struct Entry {
         RequestActor actor;
+        Replica* replica = nullptr;
         bool live = true;
         std::uint64_t retained_bytes = 0;
     };
 
-    FrontendActor next_frontend();
-    void refuse(const SinkHandle& sink, Error error);
+    Result<Replica*> find(const std::string& model);
+    // Why a request for this model is not taken, if it is not.
+    std::optional<Error> objection(const Replica& replica, const GenerationRequest& request) const;
+    static FrontendActor next_frontend(Replica& replica);
+    static const FrontendActor* text_frontend(const Replica& replica);  // null: it is still starting
+    void fail(Replica& replica, const Error& error);
     void forget(const std::string& id);
     void publish_retained();
     void leave_live(Entry& entry);
 
     RouterActor::pointer self_;
     RouterOptions options_;
-    SchedulerActor scheduler_;
-    std::vector<FrontendActor> frontends_;
-    std::size_t next_frontend_ = 0;
+    std::map<std::string, Replica> replicas_;
     SequenceId last_sequence_ = 0;
     std::map<std::string, Entry> requests_;
     std::map<caf::actor_addr, std::string> ids_;  // of live and retained request actors
     std::deque<std::string> retained_;  // in the order they finished; may hold ids that expired since
     std::size_t num_retained_ = 0;
     std::uint64_t retained_bytes_ = 0;
-    std::size_t live_ = 0;
+    std::size_t live_ = 0;  // of all models
     std::vector<std::function<void()>> drained_;
-    std::optional<Error> aborted_;  // what every new request is refused with
 };
 
 RouterActor::behavior_type router(RouterActor::stateful_pointer<RouterState> self, RouterOptions options);

@@ -1,4 +1,4 @@
-// What the port may read without asking an actor: written by the supervisor and the router, read by any
+// What the port may read without asking an actor: written by the supervisors and the router, read by any
 // thread.
 #pragma once
 #include <atomic>
@@ -8,18 +8,26 @@
 
 namespace troupe {
 
+// One per replica.
 struct SharedStatus {
     std::atomic<bool> worker_lives{false};
     std::atomic<bool> ever_ready{false};
-    std::atomic<bool> draining{false};
+    std::atomic<bool> failed{false};   // there will be no worker any more
     std::atomic<StepId> last_step{0};  // planned by the replica's schedulers, one after another
     Metrics metrics;
 
     ServerState state() const {
-        if (draining) return ServerState::draining;
+        if (failed) return ServerState::failed;
         if (worker_lives) return ServerState::ready;
         return ever_ready ? ServerState::no_worker : ServerState::loading;
     }
+};
+
+// One per process.
+struct ServerStatus {
+    std::atomic<bool> draining{false};
+    std::atomic<std::size_t> responses_retained{0};
+    std::atomic<std::uint64_t> responses_retained_bytes{0};
 };
 
 }  // namespace troupe

@@ -43,13 +43,13 @@ void SupervisorState::start(ReplicaOptions options, RouterActor router) {
 void SupervisorState::spawn_scheduler() {
     scheduler_ = spawn_child(self_, options_.own_threads, scheduler, options_.scheduler, options_.status,
                              caf::actor_cast<LossReceiver>(self_));
-    self_->send(router_, SchedulerUp{}, scheduler_);
+    self_->send(router_, SchedulerUp{options_.name}, scheduler_);
 }
 
 void SupervisorState::spawn_frontend(std::uint32_t index) {
     frontends_[index] =
         spawn_child(self_, options_.own_threads, frontend, options_.model, limits_of(options_.scheduler));
-    self_->send(router_, FrontendUp{index}, frontends_[index]);
+    self_->send(router_, FrontendUp{options_.name, index}, frontends_[index]);
 }
 
 void SupervisorState::start_epoch(std::uint64_t generation) {
@@ -72,29 +72,29 @@ void SupervisorState::worker_started(const WorkerStarted& message) {
     if (message.epoch != epoch_ || !worker_) return;
     if (numerics_.empty()) numerics_ = message.numerics;
     if (message.numerics != numerics_) {
-        options_.give_up("The restarted worker computes with other numerics (" + message.numerics +
-                         ") than before (" + numerics_ +
-                         "): running requests cannot continue with the same tokens.");
+        give_up("The restarted worker computes with other numerics (" + message.numerics + ") than before (" +
+                numerics_ + "): running requests cannot continue with the same tokens.");
         return;
     }
     options_.status->worker_lives = true;
     options_.status->ever_ready = true;
     self_->send(scheduler_, WorkerUp{epoch_}, worker_);
-    spdlog::info("worker ready: epoch {}, {}", epoch_, message.numerics);
+    spdlog::info("model {}: worker ready: epoch {}, {}", options_.name, epoch_, message.numerics);
 }
 
 void SupervisorState::down(const caf::down_msg& message) {
     auto reason = caf::to_string(message.reason);
     for (std::uint32_t i = 0; i < frontends_.size(); ++i) {
         if (message.source == frontends_[i]) {
-            spdlog::error("frontend {} died ({}); restarting it", i, reason);
+            spdlog::error("model {}: frontend {} died ({}); restarting it", options_.name, i, reason);
             spawn_frontend(i);
             return;
         }
     }
+    if (options_.status->failed) return;
     if (message.source == scheduler_) {
         // Its machines are gone, and with them the meaning of the worker's pool. Request actors submit again.
-        spdlog::error("scheduler died ({}); restarting the replica", reason);
+        spdlog::error("model {}: scheduler died ({}); restarting the replica", options_.name, reason);
         stop_worker_group();
         spawn_scheduler();
         restarts_.push_back(now_ms());
@@ -113,7 +113,7 @@ void SupervisorState::stop() {
 }
 
 void SupervisorState::end_epoch(const std::string& why) {
-    spdlog::warn("{}; epoch {} ends", why, epoch_);
+    spdlog::warn("model {}: {}; epoch {} ends", options_.name, why, epoch_);
     stop_worker_group();
     loss_pending_ = true;
     self_->send(scheduler_, WorkerDown{epoch_});
@@ -135,17 +135,24 @@ void SupervisorState::plan_restart() {
     auto now = now_ms();
     while (!restarts_.empty() && restarts_.front() <= now - limits.restart_window_ms) restarts_.pop_front();
     if (restarts_.size() > limits.restart_budget) {
-        options_.give_up("The worker died " + std::to_string(restarts_.size()) + " times within " +
-                         std::to_string(limits.restart_window_ms / 1000) +
-                         " s, more than --restart-budget allows. The log above says why it died.");
+        give_up("The worker died " + std::to_string(restarts_.size()) + " times within " +
+                std::to_string(limits.restart_window_ms / 1000) +
+                " s, more than --restart-budget allows. The log above says why it died.");
         return;
     }
     auto doublings = std::min<std::size_t>(std::max<std::size_t>(restarts_.size(), 1) - 1, 20);
     auto wait = std::min<std::uint64_t>(std::uint64_t{limits.restart_backoff_ms} << doublings,
                                         limits.restart_backoff_max_ms);
     options_.status->metrics.count("worker_restarts_total");
-    spdlog::info("restarting the worker in {} ms", wait);
+    spdlog::info("model {}: restarting the worker in {} ms", options_.name, wait);
     self_->delayed_send(self_, std::chrono::milliseconds(wait), StartReplica{++generation_});
+}
+
+void SupervisorState::give_up(const std::string& why) {
+    spdlog::error("model {}: {}", options_.name, why);
+    stop_worker_group();
+    options_.status->failed = true;
+    self_->send(router_, ReplicaFailed{options_.name, why});
 }
 
 // The scheduler has said whose fault it was. A culprit's deaths, this one and the two before it, do not

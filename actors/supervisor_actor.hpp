@@ -1,11 +1,10 @@
-// The root of the tree: starts the others, numbers the epochs, restarts what dies with backoff under a
-// budget.
+// The root of a replica's tree: starts the others, numbers the epochs, restarts what dies with backoff under
+// a budget. A server has one for each model; they know nothing of each other.
 //
 // An epoch is one incarnation of a replica's worker with its pool. Whatever member dies ends it for all: the
 // scheduler is told, survivors are stopped, and a new pool and worker follow; weights are shared and stay.
 #pragma once
 #include <deque>
-#include <functional>
 #include <string>
 #include <vector>
 
@@ -32,6 +31,7 @@ struct SupervisorState {
     void spawn_frontend(std::uint32_t index);
     void end_epoch(const std::string& why);
     void plan_restart();
+    void give_up(const std::string& why);  // no worker any more: the router is told
     void stop_worker_group();
     std::int64_t now_ms() const;
 

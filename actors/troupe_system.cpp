@@ -24,8 +24,14 @@ struct ActorConfig : caf::actor_system_config {
 
 class Port final : public ClientPort {
   public:
-    Port(RouterActor router, std::shared_ptr<SharedStatus> status, ModelCard card)
-        : router_(std::move(router)), status_(std::move(status)), card_(std::move(card)) {}
+    // What is known of a model besides its card's state.
+    struct Model {
+        ModelCard card;
+        std::shared_ptr<const SharedStatus> status;
+    };
+
+    Port(RouterActor router, std::shared_ptr<ServerStatus> status, std::vector<Model> models)
+        : router_(std::move(router)), status_(std::move(status)), models_(std::move(models)) {}
 
     void submit(GenerationRequest request, std::weak_ptr<GenerationSink> sink) override {
         caf::anon_send(router_, std::move(request), SinkHandle{std::move(sink)});
@@ -44,15 +50,42 @@ class Port final : public ClientPort {
     void lookup(const std::string& id, std::function<void(Result<GenerationSnapshot>)> done) override {
         caf::anon_send(router_, LookupRequest{id}, SnapshotReply{std::move(done)});
     }
-    void tokenize(Prompt prompt, std::function<void(Result<std::vector<TokenId>>)> done) override {
-        caf::anon_send(router_, TokenizeText{std::move(prompt)}, IdsReply{std::move(done)});
+    void tokenize(const std::string& model, Prompt prompt,
+                  std::function<void(Result<std::vector<TokenId>>)> done) override {
+        caf::anon_send(router_, TokenizeText{model, std::move(prompt)}, IdsReply{std::move(done)});
     }
-    void detokenize(std::vector<TokenId> ids, std::function<void(Result<std::string>)> done) override {
-        caf::anon_send(router_, DetokenizeIds{std::move(ids)}, TextReply{std::move(done)});
+    void detokenize(const std::string& model, std::vector<TokenId> ids,
+                    std::function<void(Result<std::string>)> done) override {
+        caf::anon_send(router_, DetokenizeIds{model, std::move(ids)}, TextReply{std::move(done)});
     }
-    ServerState state() const override { return status_->state(); }
-    std::vector<ModelCard> models() const override { return {card_}; }
-    MetricsSnapshot metrics() const override { return status_->metrics.snapshot(); }
+    ServerState state() const override {
+        if (status_->draining) return ServerState::draining;
+        std::size_t ready = 0, loading = 0, failed = 0;
+        for (const auto& model : models_) {
+            const auto state = model.status->state();
+            ready += state == ServerState::ready ? 1 : 0;
+            loading += state == ServerState::loading ? 1 : 0;
+            failed += state == ServerState::failed ? 1 : 0;
+        }
+        if (ready == models_.size()) return ServerState::ready;
+        if (failed == models_.size()) return ServerState::failed;
+        return loading > 0 ? ServerState::loading : ServerState::no_worker;
+    }
+    std::vector<ModelCard> models() const override {
+        std::vector<ModelCard> cards;
+        for (const auto& model : models_) {
+            cards.push_back(model.card);
+            cards.back().state = model.status->state();
+        }
+        return cards;
+    }
+    ServerMetrics metrics() const override {
+        ServerMetrics all;
+        all.gauges["responses_retained"] = static_cast<double>(status_->responses_retained);
+        all.gauges["responses_retained_bytes"] = static_cast<double>(status_->responses_retained_bytes);
+        for (const auto& model : models_) all.models[model.card.id] = model.status->metrics.snapshot();
+        return all;
+    }
     void drain(std::function<void()> done) override {
         status_->draining = true;  // seen at once by /ready
         caf::anon_send(router_, Drain{}, DoneReply{std::move(done)});
@@ -61,9 +94,52 @@ class Port final : public ClientPort {
 
   private:
     RouterActor router_;
-    std::shared_ptr<SharedStatus> status_;
-    ModelCard card_;
+    std::shared_ptr<ServerStatus> status_;
+    std::vector<Model> models_;
 };
+
+// What the scheduler makes of the configuration: limits of the model and the pool applied.
+Result<SchedulerOptions> scheduler_options(const EngineConfig& config, const ServedModel& served) {
+    SchedulerOptions options;
+    options.max_num_batched_tokens = config.max_num_batched_tokens;
+    options.max_num_seqs = config.max_num_seqs;
+    options.max_model_len = served.max_model_len;
+    options.block_size = config.block_size;
+    options.num_blocks = served.num_blocks;
+    options.max_steps_in_flight = config.max_steps_in_flight;
+    options.end_token_ids = served.model->generation.end_token_ids;
+    if (options.max_model_len > served.model->spec.max_position) {
+        return invalid_argument("--max-model-len " + std::to_string(options.max_model_len) +
+                                    " is more than the model was made for (" +
+                                    std::to_string(served.model->spec.max_position) + ").",
+                                "--max-model-len");
+    }
+    if (auto status = validate(options); !status) return status.error();
+    return options;
+}
+
+Result<ReplicaOptions> replica_options(const Config& config, ServedModel& served) {
+    auto scheduler = scheduler_options(config.engine, served);
+    if (!scheduler) return scheduler.error();
+    ReplicaOptions replica;
+    replica.name = served.name;
+    replica.scheduler = *scheduler;
+    replica.supervision = config.supervision;
+    const auto& fault = config.engine.fault_injection;
+    if (fault.model.empty() || fault.model == served.name) replica.fault = fault;
+    replica.frontends = config.engine.frontend_threads;
+    replica.backend = std::move(served.backend);
+    replica.model = served.model;
+    replica.status = std::make_shared<SharedStatus>();
+    return replica;
+}
+
+RouteOptions route_options(const Config& config, const ReplicaOptions& replica) {
+    const auto& server = config.server;
+    RequestContext context{replica.model, replica.status, server.resume_grace_ms, server.retention_ms};
+    return {config.engine.max_num_seqs + server.max_waiting,
+            std::make_shared<const RequestContext>(std::move(context))};
+}
 
 }  // namespace
 
@@ -71,57 +147,33 @@ class Port final : public ClientPort {
 struct TroupeSystem::Impl {
     ActorConfig config;
     caf::actor_system system{config};
-    SupervisorActor supervisor;
+    std::vector<SupervisorActor> supervisors;
     std::unique_ptr<Port> port;
 };
 
-Result<SchedulerOptions> scheduler_options(const EngineConfig& config, const LoadedModel& model,
-                                           std::uint32_t num_blocks) {
-    SchedulerOptions options;
-    options.max_num_batched_tokens = config.max_num_batched_tokens;
-    options.max_num_seqs = config.max_num_seqs;
-    options.max_model_len = config.max_model_len == 0 ? model.spec.max_position : config.max_model_len;
-    options.block_size = config.block_size;
-    options.num_blocks = num_blocks;
-    options.max_steps_in_flight = config.max_steps_in_flight;
-    options.end_token_ids = model.generation.end_token_ids;
-    if (options.max_model_len > model.spec.max_position) {
-        return invalid_argument("--max-model-len " + std::to_string(options.max_model_len) +
-                                    " is more than the model was made for (" +
-                                    std::to_string(model.spec.max_position) + ").",
-                                "--max-model-len");
-    }
-    if (auto status = validate(options); !status) return status.error();
-    return options;
-}
-
 Result<std::unique_ptr<TroupeSystem>> TroupeSystem::start(TroupeOptions options) {
-    auto scheduler = scheduler_options(options.config.engine, *options.model, options.num_blocks);
-    if (!scheduler) return scheduler.error();
-    auto status = std::make_shared<SharedStatus>();
+    const auto created =
+        std::chrono::duration_cast<std::chrono::seconds>(std::chrono::system_clock::now().time_since_epoch());
     const auto& server = options.config.server;
-
-    RequestContext context{options.model, status, server.resume_grace_ms, server.retention_ms};
-    RouterOptions routing{options.config.engine.max_num_seqs + server.max_waiting, server.max_retained,
-                          server.max_retained_bytes,
-                          std::make_shared<const RequestContext>(std::move(context)), status};
-    ReplicaOptions replica;
-    replica.scheduler = *scheduler;
-    replica.supervision = options.config.supervision;
-    replica.fault = options.config.engine.fault_injection;
-    replica.frontends = options.config.engine.frontend_threads;
-    replica.backend = std::move(options.backend);
-    replica.model = options.model;
-    replica.status = status;
-    replica.give_up = std::move(options.give_up);
-
+    auto status = std::make_shared<ServerStatus>();
+    std::vector<ReplicaOptions> replicas;
+    std::vector<Port::Model> models;
+    RouterOptions routing{
+        {}, server.max_retained, server.max_retained_bytes, status, std::move(options.give_up)};
+    for (auto& served : options.models) {
+        auto replica = replica_options(options.config, served);
+        if (!replica) return replica.error();
+        routing.models[served.name] = route_options(options.config, *replica);
+        models.push_back(
+            {{served.name, served.root, created.count(), served.max_model_len}, replica->status});
+        replicas.push_back(*std::move(replica));
+    }
     auto impl = std::make_unique<Impl>();
     auto router_actor = impl->system.spawn(router, std::move(routing));
-    impl->supervisor = impl->system.spawn(supervisor, std::move(replica), router_actor);
-    auto created =
-        std::chrono::duration_cast<std::chrono::seconds>(std::chrono::system_clock::now().time_since_epoch());
-    ModelCard card{options.served_name, options.root, created.count(), scheduler->max_model_len};
-    impl->port = std::make_unique<Port>(router_actor, status, std::move(card));
+    for (auto& replica : replicas) {
+        impl->supervisors.push_back(impl->system.spawn(supervisor, std::move(replica), router_actor));
+    }
+    impl->port = std::make_unique<Port>(router_actor, status, std::move(models));
     return std::unique_ptr<TroupeSystem>(new TroupeSystem(std::move(impl)));
 }
 
@@ -129,8 +181,8 @@ TroupeSystem::TroupeSystem(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) 
 
 TroupeSystem::~TroupeSystem() {
     impl_->port.reset();
-    caf::anon_send_exit(impl_->supervisor, caf::exit_reason::user_shutdown);
-    impl_->supervisor = nullptr;
+    for (const auto& one : impl_->supervisors) caf::anon_send_exit(one, caf::exit_reason::user_shutdown);
+    impl_->supervisors.clear();
 }
 
 ClientPort& TroupeSystem::port() { return *impl_->port; }

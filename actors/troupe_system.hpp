@@ -3,24 +3,31 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "actors/client_port.hpp"
 #include "conf/config.hpp"
 #include "core/status.hpp"
-#include "engine/scheduler.hpp"
 #include "model/backend.hpp"
 #include "model/loader.hpp"
 
 namespace troupe {
 
-struct TroupeOptions {
-    Config config;                             // validated
+// A model with a replica of its own: frontends, scheduler, memory manager, worker, KV pool.
+struct ServedModel {
+    std::string name;                          // as clients ask for it
+    std::string root;                          // where it came from, for /v1/models
     std::shared_ptr<const LoadedModel> model;  // its generation defaults are what requests get
-    std::string served_name;
-    std::string root;              // where the model came from, for /v1/models
-    BackendFactory backend;        // pool and backend of one worker
-    std::uint32_t num_blocks = 0;  // of the pool that `backend` makes
-    // The restart budget is spent: no worker will come any more. Called once, from an actor's thread.
+    BackendFactory backend;                    // pool and backend of one worker
+    std::uint32_t num_blocks = 0;              // of the pool that `backend` makes
+    std::uint32_t max_model_len = 0;           // prompt and generated tokens together
+};
+
+struct TroupeOptions {
+    Config config;                    // validated
+    std::vector<ServedModel> models;  // at least one; the names differ
+    // The restart budget of every model is spent: no worker will come any more. Called once, from an actor's
+    // thread.
     std::function<void(const std::string& why)> give_up;
 };
 
@@ -41,9 +48,5 @@ class TroupeSystem {
     explicit TroupeSystem(std::unique_ptr<Impl> impl);
     std::unique_ptr<Impl> impl_;
 };
-
-// What the scheduler makes of the configuration: limits of the model and the pool applied.
-Result<SchedulerOptions> scheduler_options(const EngineConfig& config, const LoadedModel& model,
-                                           std::uint32_t num_blocks);
 
 }  // namespace troupe

@@ -12,6 +12,7 @@
 #include "apps/line_reader.hpp"
 #include "apps/local_troupe.hpp"
 #include "apps/logging.hpp"
+#include "apps/model_setup.hpp"
 #include "apps/sampling_flags.hpp"
 #include "conf/flags.hpp"
 #include "net/json_writer.hpp"
@@ -141,6 +142,7 @@ int converse(Conversation& conversation) {
 int chat(const ChatFlags& flags) {
     auto config = flags.config.load();
     if (!config) return report(config.error());
+    if (const auto model = only_model(*config); !model) return report(model.error());
     config->engine.max_num_seqs = 1;
     set_up_logging({.level = "warn", .json = config->log.json});
     const auto troupe = start_local_troupe(*config, exit_on_give_up);
@@ -150,9 +152,9 @@ int chat(const ChatFlags& flags) {
     if (::isatty(STDIN_FILENO) == 1) {
         catch_interrupts();
         std::printf("%s. Ctrl-C stops an answer, /reset begins anew, /exit or Ctrl-D leaves.\n",
-                    troupe->served_name.c_str());
+                    troupe->models.front().name.c_str());
     }
-    Conversation conversation(port, troupe->served_name, flags);
+    Conversation conversation(port, troupe->models.front().name, flags);
     return converse(conversation);
 }
 

@@ -10,6 +10,7 @@
 #include "apps/event_queue.hpp"
 #include "apps/local_troupe.hpp"
 #include "apps/logging.hpp"
+#include "apps/model_setup.hpp"
 #include "apps/sampling_flags.hpp"
 #include "apps/token_ids.hpp"
 #include "conf/flags.hpp"
@@ -107,6 +108,7 @@ void print_json(const Answer& answer, double load_seconds) {
 int generate(GenerateFlags& flags) {
     auto config = flags.config.load();
     if (!config) return report(config.error());
+    if (const auto model = only_model(*config); !model) return report(model.error());
     auto prompt = prompt_of(flags);
     if (!prompt) return report(prompt.error());
     config->engine.max_num_seqs = 1;
@@ -121,7 +123,7 @@ int generate(GenerateFlags& flags) {
     const auto events = std::make_shared<EventQueue>();
     GenerationRequest request;
     request.id = "generate";
-    request.model = troupe->served_name;
+    request.model = troupe->models.front().name;
     request.prompt = *std::move(prompt);
     request.sampling = flags.sampling;
     port.submit(std::move(request), events);

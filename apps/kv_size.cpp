@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <limits>
+#include <numeric>
 #include <string>
 
 #include "conf/values.hpp"
@@ -17,41 +18,93 @@ Error too_large(const std::string& flag, std::uint64_t bytes, std::uint64_t avai
                             flag);
 }
 
+std::uint64_t blocks_per_sequence(const EngineConfig& config, const KvNeed& need) {
+    return (need.max_model_len + config.block_size - 1) / config.block_size;
+}
+
+// Divides memory so that all get the same number of blocks, but none more than its most, which leaves more
+// for the others.
+std::vector<std::uint64_t> share(std::uint64_t memory, const std::vector<KvNeed>& needs,
+                                 const std::vector<std::uint64_t>& most) {
+    std::vector<std::uint64_t> blocks(needs.size(), 0);
+    std::vector<std::size_t> open(needs.size());
+    std::iota(open.begin(), open.end(), 0);
+    while (!open.empty()) {
+        std::uint64_t cost = 0;  // of one block for each
+        for (const std::size_t i : open) cost += needs[i].bytes_per_block;
+        const std::uint64_t each = memory / cost;
+        const auto is_served = [&](std::size_t i) { return most[i] <= each; };
+        const bool nobody = std::none_of(open.begin(), open.end(), is_served);
+        for (const std::size_t i : open) {
+            if (!nobody && !is_served(i)) continue;
+            blocks[i] = std::min(most[i], each);
+            memory -= blocks[i] * needs[i].bytes_per_block;
+        }
+        if (nobody) break;
+        std::erase_if(open, is_served);
+    }
+    return blocks;
+}
+
+// How many blocks each gets, and which flag says so.
+struct Division {
+    std::string flag;
+    std::vector<std::uint64_t> blocks;
+};
+
+Result<Division> divide(const EngineConfig& config, const std::vector<KvNeed>& needs,
+                        std::optional<std::uint64_t> available_bytes) {
+    std::vector<std::uint64_t> usable;
+    for (const KvNeed& need : needs)
+        usable.push_back(config.max_num_seqs * blocks_per_sequence(config, need));
+    if (config.kv_blocks != 0)
+        return Division{"--kv-blocks", std::vector<std::uint64_t>(needs.size(), config.kv_blocks)};
+    if (config.kv_memory == 0) {
+        const std::uint64_t quarter = available_bytes ? *available_bytes / 4 : when_memory_is_unknown;
+        Division division{"--max-num-seqs", share(quarter, needs, usable)};
+        for (std::uint64_t& one : division.blocks) one = std::max<std::uint64_t>(one, 1);
+        return division;
+    }
+    if (needs.size() == 1) usable = {std::numeric_limits<std::uint64_t>::max()};  // it gets what was said
+    Division division{"--kv-memory", share(config.kv_memory, needs, usable)};
+    if (std::count(division.blocks.begin(), division.blocks.end(), 0) > 0) {
+        std::uint64_t least = 0;
+        for (const KvNeed& need : needs) least += need.bytes_per_block;
+        return invalid_argument("--kv-memory: " + format_size(config.kv_memory) +
+                                    " is less than one block for each model, which takes " +
+                                    format_size(least),
+                                "--kv-memory");
+    }
+    return division;
+}
+
 }  // namespace
 
-Result<KvSize> choose_kv_size(const EngineConfig& config, std::uint64_t bytes_per_block,
-                              std::uint32_t max_model_len, std::optional<std::uint64_t> available_bytes) {
-    const std::uint64_t block_size = config.block_size;
-    const std::uint64_t blocks_per_sequence = (max_model_len + block_size - 1) / block_size;
-    std::uint64_t blocks = config.kv_blocks;
-    std::string flag = "--kv-blocks";
-    if (blocks == 0 && config.kv_memory != 0) {
-        flag = "--kv-memory";
-        blocks = config.kv_memory / bytes_per_block;
-        if (blocks == 0) {
-            return invalid_argument("--kv-memory: " + format_size(config.kv_memory) +
-                                        " is less than one block, which takes " +
-                                        format_size(bytes_per_block),
-                                    flag);
-        }
-    } else if (blocks == 0) {
-        const std::uint64_t quarter = available_bytes ? *available_bytes / 4 : when_memory_is_unknown;
-        flag = "--max-num-seqs";
-        blocks = std::clamp<std::uint64_t>(quarter / bytes_per_block, 1,
-                                           config.max_num_seqs * blocks_per_sequence);
-    }
+Result<std::vector<KvSize>> choose_kv_sizes(const EngineConfig& config, const std::vector<KvNeed>& needs,
+                                            std::optional<std::uint64_t> available_bytes) {
+    const auto division = divide(config, needs, available_bytes);
+    if (!division) return division.error();
     // A token's place in the pool is a 32-bit number.
     const std::uint64_t most =
-        static_cast<std::uint64_t>(std::numeric_limits<std::int32_t>::max()) / block_size;
-    if (blocks > most) {
-        return invalid_argument(flag + ": a pool has at most " + std::to_string(most) + " blocks of " +
-                                    std::to_string(block_size) + " tokens; make it smaller",
-                                flag);
+        static_cast<std::uint64_t>(std::numeric_limits<std::int32_t>::max()) / config.block_size;
+    std::vector<KvSize> sizes;
+    std::uint64_t total = 0;
+    for (std::size_t i = 0; i < needs.size(); ++i) {
+        const std::uint64_t blocks = division->blocks[i];
+        if (blocks > most) {
+            return invalid_argument(division->flag + ": a pool has at most " + std::to_string(most) +
+                                        " blocks of " + std::to_string(config.block_size) +
+                                        " tokens; make it smaller",
+                                    division->flag);
+        }
+        const std::uint64_t bytes = blocks * needs[i].bytes_per_block;
+        total += bytes;
+        const auto each = static_cast<double>(blocks_per_sequence(config, needs[i]));
+        sizes.push_back({static_cast<std::uint32_t>(blocks), bytes, static_cast<double>(blocks) / each});
     }
-    const std::uint64_t bytes = blocks * bytes_per_block;
-    if (available_bytes && bytes > *available_bytes) return too_large(flag, bytes, *available_bytes);
-    return KvSize{static_cast<std::uint32_t>(blocks), bytes,
-                  static_cast<double>(blocks) / static_cast<double>(blocks_per_sequence)};
+    if (available_bytes && total > *available_bytes)
+        return too_large(division->flag, total, *available_bytes);
+    return sizes;
 }
 
 }  // namespace troupe

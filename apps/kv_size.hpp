@@ -1,7 +1,8 @@
-// How many KV blocks a pool gets.
+// How many KV blocks the models' pools get.
 #pragma once
 #include <cstdint>
 #include <optional>
+#include <vector>
 
 #include "conf/config.hpp"
 #include "core/status.hpp"
@@ -14,9 +15,17 @@ struct KvSize {
     double concurrency = 0;  // sequences of max_model_len that fit at the same time
 };
 
-// What --kv-blocks or --kv-memory say; without them a quarter of available memory (1 GiB if that is unknown),
-// at most what max_num_seqs sequences of max_model_len need. Errors name the flag to change.
-Result<KvSize> choose_kv_size(const EngineConfig& config, std::uint64_t bytes_per_block,
-                              std::uint32_t max_model_len, std::optional<std::uint64_t> available_bytes);
+// What a model's blocks cost, and how long its sequences get.
+struct KvNeed {
+    std::uint64_t bytes_per_block = 0;
+    std::uint32_t max_model_len = 0;
+};
+
+// One size for each model. --kv-blocks is what each gets; --kv-memory, without it a quarter of available
+// memory (1 GiB if that is unknown), is what all get together, so that each can hold the same number of
+// tokens. None gets more than max_num_seqs sequences of max_model_len need unless it was asked for; what that
+// leaves is the others'. Errors name the flag to change.
+Result<std::vector<KvSize>> choose_kv_sizes(const EngineConfig& config, const std::vector<KvNeed>& needs,
+                                            std::optional<std::uint64_t> available_bytes);
 
 }  // namespace troupe

@@ -1,5 +1,6 @@
 #include "apps/local_troupe.hpp"
 
+#include <algorithm>
 #include <array>
 #include <chrono>
 #include <cstdio>
@@ -14,48 +15,74 @@
 
 namespace troupe {
 
+namespace {
+
+std::string served_name(const Config& config, const ModelSource& source, const ReadyModel& ready) {
+    if (!config.model.served_model_name.empty()) return config.model.served_model_name;
+    return source.name.empty() ? ready.name : source.name;
+}
+
+std::uint32_t max_model_len(const Config& config, bool one_of_several, const LoadedModel& loaded) {
+    const std::uint32_t own = loaded.spec.max_position, wanted = config.engine.max_model_len;
+    if (wanted == 0) return own;
+    return one_of_several ? std::min(wanted, own) : wanted;
+}
+
+Result<ReadyModel> set_up_text_model(const Config& config, const ModelSource& source, ComputePool& pool) {
+    auto ready = set_up_model(config, source, pool);
+    if (ready && ready->loaded->tokenizer == nullptr) {
+        return invalid_argument(
+            "--model: " + ready->path + " has no tokenizer.json, so it cannot read or write text", "--model");
+    }
+    return ready;
+}
+
+}  // namespace
+
 Result<LocalTroupe> start_local_troupe(const Config& config,
                                        std::function<void(const std::string&)> give_up) {
-    auto model = set_up_model(config);
-    if (!model) return model.error();
-    if (model->loaded->tokenizer == nullptr) {
-        return invalid_argument(
-            "--model: " + model->path + " has no tokenizer.json, so it cannot read or write text", "--model");
-    }
+    std::vector<ModelSource> sources = config.model.models;
+    if (sources.empty()) sources.emplace_back();  // the default model
+    const auto pool = std::make_shared<ComputePool>(config.engine.threads);
     LocalTroupe troupe;
-    const std::uint32_t context = model->loaded->spec.max_position;
-    troupe.max_model_len = config.engine.max_model_len == 0 ? context : config.engine.max_model_len;
-    const std::size_t block_bytes =
-        cpu_bytes_per_block(model->cpu->spec(), model->compute, config.engine.block_size);
-    const auto kv = choose_kv_size(config.engine, block_bytes, troupe.max_model_len, available_memory());
-    if (!kv) return kv.error();
-    troupe.kv = *kv;
-    troupe.served_name =
-        config.model.served_model_name.empty() ? model->loaded->name : config.model.served_model_name;
-    troupe.threads = model->pool->num_threads();
-
+    std::vector<ReadyModel> ready;
+    std::vector<KvNeed> needs;
+    for (const ModelSource& source : sources) {
+        auto model = set_up_text_model(config, source, *pool);
+        if (!model) return model.error();
+        const std::uint32_t length = max_model_len(config, sources.size() > 1, *model->loaded);
+        needs.push_back(
+            {cpu_bytes_per_block(model->cpu->spec(), model->compute, config.engine.block_size), length});
+        troupe.models.push_back({served_name(config, source, *model), {}, length});
+        ready.push_back(*std::move(model));
+    }
+    const auto sizes = choose_kv_sizes(config.engine, needs, available_memory());
+    if (!sizes) return sizes.error();
     TroupeOptions options;
     options.config = config;
-    options.model = model->loaded;
-    options.served_name = troupe.served_name;
-    options.root = model->path;
-    options.backend =
-        make_cpu_backend_factory(model->cpu, model->pool, kv->num_blocks, config.engine.block_size);
-    options.num_blocks = kv->num_blocks;
     options.give_up = std::move(give_up);
+    for (std::size_t i = 0; i < ready.size(); ++i) {
+        LocalModel& model = troupe.models[i];
+        model.kv = (*sizes)[i];
+        const std::uint32_t blocks = model.kv.num_blocks;
+        options.models.push_back(
+            {model.name, ready[i].path, ready[i].loaded,
+             make_cpu_backend_factory(ready[i].cpu, pool, blocks, config.engine.block_size), blocks,
+             model.max_model_len});
+    }
     auto system = TroupeSystem::start(std::move(options));
     if (!system) return system.error();
     troupe.system = *std::move(system);
     return troupe;
 }
 
-std::string describe_kv(const LocalTroupe& troupe, std::uint32_t block_size) {
+std::string describe_kv(const LocalModel& model, std::uint32_t block_size) {
     std::array<char, 160> text{};
     std::snprintf(text.data(), text.size(),
-                  "KV cache: %u blocks of %u tokens, %s: %.1f sequences of %u tokens at the same time",
-                  troupe.kv.num_blocks, block_size, format_size(troupe.kv.bytes).c_str(),
-                  troupe.kv.concurrency, troupe.max_model_len);
-    return text.data();
+                  "KV cache of %u blocks of %u tokens, %s: %.1f sequences of %u tokens at the same time",
+                  model.kv.num_blocks, block_size, format_size(model.kv.bytes).c_str(), model.kv.concurrency,
+                  model.max_model_len);
+    return "model " + model.name + ": " + text.data();
 }
 
 void exit_on_give_up(const std::string& why) { std::_Exit(report(internal_error("giving up: " + why))); }

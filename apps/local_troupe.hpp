@@ -3,6 +3,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "actors/troupe_system.hpp"
 #include "apps/kv_size.hpp"
@@ -11,20 +12,23 @@
 
 namespace troupe {
 
-struct LocalTroupe {
-    std::unique_ptr<TroupeSystem> system;
+struct LocalModel {
+    std::string name;  // as it is served
     KvSize kv;
-    std::string served_name;
     std::uint32_t max_model_len = 0;
-    unsigned threads = 0;
 };
 
-// Loads the model, sizes the KV pool and starts the actors. `give_up` is called from an actor's thread if
-// workers fail too often.
+struct LocalTroupe {
+    std::unique_ptr<TroupeSystem> system;
+    std::vector<LocalModel> models;  // at least one
+};
+
+// Loads the models, sizes the KV pools and starts the actors. `give_up` is called from an actor's thread if
+// no model has a worker any more.
 Result<LocalTroupe> start_local_troupe(const Config& config, std::function<void(const std::string&)> give_up);
 
-// "KV cache: 1024 blocks of 16 tokens, 96 MiB: 8.0 sequences of 2048 tokens at the same time"
-std::string describe_kv(const LocalTroupe& troupe, std::uint32_t block_size);
+// "model a: KV cache of 1024 blocks of 16 tokens, 96 MiB: 8.0 sequences of 2048 tokens at the same time"
+std::string describe_kv(const LocalModel& model, std::uint32_t block_size);
 
 // For `give_up`, in commands that have nothing to save: says why and ends the process.
 void exit_on_give_up(const std::string& why);

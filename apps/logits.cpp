@@ -25,7 +25,10 @@ struct LogitsFlags {
 int logits(const LogitsFlags& flags) {
     const auto config = flags.config.load();
     if (!config) return report(config.error());
-    const auto model = set_up_model(*config);
+    const auto source = only_model(*config);
+    if (!source) return report(source.error());
+    const auto pool = std::make_shared<ComputePool>(config->engine.threads);
+    const auto model = set_up_model(*config, *source, *pool);
     if (!model) return report(model.error());
     const ModelSpec& spec = model->loaded->spec;
     const auto ids = parse_ids(flags.ids, spec.vocab_size);
@@ -39,7 +42,7 @@ int logits(const LogitsFlags& flags) {
     const std::size_t block_size = config->engine.block_size;
     const ForwardBatch batch = sequence_batch(*ids, 0, block_size, {});
     const BackendFactory factory =
-        make_cpu_backend_factory(model->cpu, model->pool, batch.block_tables.size(), block_size);
+        make_cpu_backend_factory(model->cpu, pool, batch.block_tables.size(), block_size);
     ForwardOutput output;
     const auto backend = factory.make_backend(factory.make_pool());
     backend->execute(batch, output);

@@ -40,6 +40,12 @@ std::string url_of(const std::string& host, std::uint16_t port) {
     return "http://" + (ipv6 ? "[" + host + "]" : host) + ":" + std::to_string(port) + "/v1";
 }
 
+std::string names_of(const LocalTroupe& troupe) {
+    std::string names;
+    for (const LocalModel& model : troupe.models) names += (names.empty() ? "" : ", ") + model.name;
+    return names;
+}
+
 // Until SIGTERM or SIGINT, or until there will be no worker any more.
 void wait_for_the_end(const SignalGate& gate, const Flags& flags, const ClientPort& port,
                       Clock::time_point begin) {
@@ -88,7 +94,7 @@ int run_server(const Config& config, const SignalGate& gate, LocalTroupe& troupe
     net::Server server(config.server, port, {.clock = {}, .log = net::spdlog_sink(config.log.json)});
     const auto bound = server.start();
     if (!bound) return report(bound.error());
-    spdlog::info("serving {} on {}", troupe.served_name, url_of(config.server.host, *bound));
+    spdlog::info("serving {} on {}", names_of(troupe), url_of(config.server.host, *bound));
     if (!is_loopback(config.server.host) && config.server.api_key.empty()) {
         spdlog::warn("anyone who reaches {} can use this server: set --api-key", config.server.host);
     }
@@ -119,7 +125,8 @@ int serve(const ConfigFlags& config_flags) {
     });
     loading.reset();
     if (!troupe) return report(troupe.error());
-    spdlog::info("{}", describe_kv(*troupe, config->engine.block_size));
+    for (const LocalModel& model : troupe->models)
+        spdlog::info("{}", describe_kv(model, config->engine.block_size));
     return run_server(*config, gate, *troupe, flags, begin);
 }
 
@@ -134,6 +141,7 @@ Command serve_command(CLI::App& program) {
         "Examples:\n"
         "  troupe serve\n"
         "  troupe serve --model llama.gguf --host 0.0.0.0 --port 9000 --kv-memory 4GiB\n"
+        "  troupe serve --model small=smollm.gguf --model large=llama.gguf\n"
         "  TROUPE_API_KEY=secret troupe serve --config troupe.toml\n"
         "SIGTERM and Ctrl-C drain: running requests finish, new ones get 503.\n");
     return {parser, [config] { return serve(*config); }};

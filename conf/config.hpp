@@ -12,19 +12,27 @@ namespace troupe {
 
 enum class ComputeType : std::uint8_t { automatic, f32 };  // f32: exact reference mode
 
+// A model to serve, as --model names it.
+struct ModelSource {
+    std::string name;    // as clients ask for it; empty: the file's or directory's own
+    std::string source;  // a GGUF file, a Hugging Face directory, or ORG/NAME[:FILE] on the hub
+    bool operator==(const ModelSource&) const = default;
+};
+
 struct ModelConfig {
-    std::string model;  // path of a GGUF file or a Hugging Face directory; empty: the default model
-    std::string served_model_name;  // empty: the file's or directory's name
+    std::vector<ModelSource> models;  // several only if each has a name; none: the default model
+    std::string served_model_name;    // of the only one
     ComputeType compute = ComputeType::automatic;
     bool split_reasoning = true;  // false (--reasoning-parser none): <think>...</think> stays in the content
     bool generation_config = true;  // false (--generation-config none): ignore the model's sampling defaults
 };
 
 // "worker:throw@step=K[,every=N]": the worker throws in step K of its replica, counted across restarts, and
-// in every N-th step after that.
+// in every N-th step after that. With ",model=NAME" only the worker of that model.
 struct FaultInjection {
-    StepId step = 0;   // 0: never
-    StepId every = 0;  // 0: only once
+    StepId step = 0;         // 0: never
+    StepId every = 0;        // 0: only once
+    std::string model = {};  // as it is served; empty: any
 
     bool due(StepId now) const {
         return step != 0 && (now == step || (every != 0 && now > step && (now - step) % every == 0));
@@ -37,8 +45,9 @@ struct EngineConfig {
     std::uint32_t max_num_batched_tokens = 512;
     std::uint32_t max_model_len = 0;  // 0: the model's own
     std::uint32_t block_size = 16;    // tokens per KV block
-    std::uint64_t kv_blocks = 0;      // 0: from kv_memory
-    std::uint64_t kv_memory = 0;      // bytes; 0: a quarter of available memory, at most what can be used
+    std::uint64_t kv_blocks = 0;      // of each model; 0: from kv_memory
+    std::uint64_t kv_memory =
+        0;  // bytes, of all models; 0: a quarter of available memory, at most what can be used
     std::uint32_t max_steps_in_flight = 2;
     std::uint32_t threads = 0;  // compute threads; 0: all cores that this process may use
     std::uint32_t frontend_threads = 1;
@@ -75,8 +84,19 @@ struct LogConfig {
     bool json = false;
 };
 
+// Where models come from, as the variables of Hugging Face's own programs say: HF_ENDPOINT, HF_TOKEN,
+// HF_HUB_OFFLINE, HF_HUB_CACHE, HF_HOME. They have no flags.
+struct HubConfig {
+    std::string endpoint = "https://huggingface.co";
+    std::string token;          // empty: public models only
+    bool offline = false;       // only what the cache holds
+    std::string cache;          // folder of models--ORG--NAME folders; shared with Hugging Face's programs
+    std::string default_model;  // file of the model that is served without --model
+};
+
 struct Config {
     ModelConfig model;
+    HubConfig hub;
     EngineConfig engine;
     ServerConfig server;
     SupervisionConfig supervision;

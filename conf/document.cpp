@@ -29,6 +29,10 @@ Sizes are numbers of bytes or carry a unit: `KB`, `MB`, `GB` are powers of 1000,
 `G`) of 1024. Times are seconds or carry `ms`, `s`, `m` or `h`. Unknown keys, values of the wrong type and values out
 of range are errors that name the flag, the variable, or the file and line.
 
+Models of the Hugging Face hub follow the variables of its own programs, which have no flags: `HF_TOKEN` for models that
+need an account, `HF_ENDPOINT` for a mirror, `HF_HUB_OFFLINE=1` to use only what the cache holds, and `HF_HUB_CACHE`
+or `HF_HOME` for where that cache is (otherwise `~/.cache/huggingface/hub`).
+
 In Kubernetes, a service named `troupe` makes variables such as `TROUPE_PORT` appear in every pod: give the service
 another name or set `enableServiceLinks: false`.
 )";

@@ -17,13 +17,22 @@ void ConfigFlags::add_to(CLI::App& command, const std::vector<std::string>& want
             if (option.section != section.name || !(is_wanted(section.name) || is_wanted(option.flag)))
                 continue;
             const std::string shown = option.default_value.empty() ? "none" : option.default_value;
-            command
-                .add_option_function<std::string>(
-                    option.flag,
-                    [this, flag = option.flag](const std::string& text) { sources_.flags[flag] = text; },
-                    option.help + " [" + shown + "]")
-                ->option_text(option.metavar)
-                ->group(section.title);
+            const std::string help = option.help + " [" + shown + "]";
+            CLI::Option* flag = nullptr;
+            if (option.repeated) {  // one value each time, or it would swallow what follows
+                const auto store = [this, name = option.flag](const std::vector<std::string>& given) {
+                    std::string& text = sources_.flags[name];
+                    for (const std::string& one : given) text += (text.empty() ? "" : "\n") + one;
+                };
+                flag = command.add_option_function<std::vector<std::string>>(option.flag, store, help)
+                           ->allow_extra_args(false);
+            } else {
+                const auto store = [this, name = option.flag](const std::string& text) {
+                    sources_.flags[name] = text;
+                };
+                flag = command.add_option_function<std::string>(option.flag, store, help);
+            }
+            flag->option_text(option.metavar)->group(section.title);
         }
     }
     command

@@ -3,6 +3,7 @@
 #include <toml++/toml.h>
 
 #include <algorithm>
+#include <cctype>
 #include <filesystem>
 #include <sstream>
 #include <vector>
@@ -52,6 +53,17 @@ Result<std::string> text_of(const toml::node& node, ValueKind kind) {
     return invalid_argument("must be a string in quotes");
 }
 
+// An array of strings, one a line.
+Result<std::string> lines_of(const toml::array& array) {
+    std::string lines;
+    for (const toml::node& node : array) {
+        const auto one = text_of(node, ValueKind::text);
+        if (!one) return invalid_argument("must be a string, or an array of strings");
+        lines += (lines.empty() ? "" : "\n") + *one;
+    }
+    return lines;
+}
+
 const Option* find_option(std::string_view section, std::string_view key) {
     for (const Option& option : options()) {
         if (option.section == section && option.key == key) return &option;
@@ -83,7 +95,8 @@ Status read_table(const std::string& file, const std::string& section, const tom
             return at(origin, "there is no such key; known in [" + section + "] are " + known_keys(section),
                       name);
         }
-        auto text = text_of(node, option->kind);
+        auto text =
+            option->repeated && node.is_array() ? lines_of(*node.as_array()) : text_of(node, option->kind);
         if (!text) return at(origin, text.error().message, name);
         layer.push_back({option, *std::move(text), origin});
     }
@@ -171,11 +184,36 @@ Status check_together(const Config& config) {
                   "is longer than --restart-backoff-max; make it shorter, or raise the other",
                   "--restart-backoff");
     }
+    if (config.model.models.size() > 1 && !config.model.served_model_name.empty()) {
+        return at("--served-model-name",
+                  "is for one model; of several each has the NAME of --model NAME=PATH",
+                  "--served-model-name");
+    }
     if (config.server.host.empty()) {
         return at("--host", "must not be empty; 127.0.0.1 is this machine only, 0.0.0.0 every interface",
                   "--host");
     }
     return {};
+}
+
+// What Hugging Face's programs and the desktop's conventions say about places.
+HubConfig read_hub(const std::function<const char*(const char*)>& environment) {
+    const auto value = [&](const char* name, const std::string& otherwise) {
+        const char* given = environment(name);
+        return given != nullptr && *given != '\0' ? std::string(given) : otherwise;
+    };
+    HubConfig hub;
+    const std::string home = value("HOME", "."), cache = value("XDG_CACHE_HOME", home + "/.cache");
+    hub.endpoint = value("HF_ENDPOINT", hub.endpoint);
+    while (hub.endpoint.ends_with('/')) hub.endpoint.pop_back();
+    hub.token = value("HF_TOKEN", "");
+    hub.cache = value("HF_HUB_CACHE", value("HF_HOME", cache + "/huggingface") + "/hub");
+    hub.default_model = cache + "/troupe/models/SmolLM2-135M-Instruct.Q4_1.gguf";
+    std::string offline = value("HF_HUB_OFFLINE", "0");
+    std::transform(offline.begin(), offline.end(), offline.begin(),
+                   [](unsigned char c) { return static_cast<char>(std::toupper(c)); });
+    hub.offline = offline == "1" || offline == "ON" || offline == "YES" || offline == "TRUE";
+    return hub;
 }
 
 }  // namespace
@@ -194,6 +232,7 @@ Result<Config> load_config(const ConfigSources& sources) {
     layers.push_back(read_flags(sources.flags));
 
     Config config;
+    config.hub = read_hub(sources.environment);
     for (const Layer& layer : layers) {
         if (const Status status = apply(layer, config); !status) return status.error();
     }

@@ -120,14 +120,35 @@ Place<Part, Field> at(Part Config::*part, Field Part::*field) {
 void add_model_options(std::vector<Option>& all) {
     using M = ModelConfig;
     const auto name = [](const char* flag, const char* key) { return Name{flag, "model", key}; };
-    all.push_back(
-        text(name("--model", "path"), at(&Config::model, &M::model), "PATH",
-             "The model: a GGUF file, or a Hugging Face directory with config.json, safetensors files and "
-             "tokenizer.json.",
-             "SmolLM2-135M-Instruct, as scripts/fetch-model stores it"));
+    Option model{"--model",
+                 "model",
+                 "path",
+                 ValueKind::text,
+                 "[NAME=]MODEL",
+                 {},
+                 "SmolLM2-135M-Instruct, as scripts/fetch-model stores it",
+                 "The model: a GGUF file, a Hugging Face directory with config.json, safetensors files and "
+                 "tokenizer.json, "
+                 "or ORG/NAME[:FILE] on the Hugging Face hub, which is taken from its cache or downloaded "
+                 "into it; FILE is a "
+                 "GGUF file there, or names its quantization. With NAME= before it, it can be given several "
+                 "times: one "
+                 "server then has several models, and clients ask for one by its NAME (in the environment: "
+                 "separated by "
+                 "commas; in the file: an array).",
+                 {}};
+    model.repeated = true;
+    model.set = [](Config& config, std::string_view given) -> Status {
+        auto models = parse_models(given);
+        if (!models) return models.error();
+        config.model.models = *std::move(models);
+        return {};
+    };
+    all.push_back(std::move(model));
     all.push_back(text(name("--served-model-name", "served_model_name"),
                        at(&Config::model, &M::served_model_name), "NAME",
-                       "The name clients ask for in the field 'model'.", "the file's or directory's name"));
+                       "The name clients ask for in the field 'model', if there is one model.",
+                       "the file's or directory's name"));
     all.push_back(
         choice(name("--compute", "compute"), at(&Config::model, &M::compute),
                {{"auto", ComputeType::automatic}, {"f32", ComputeType::f32}},
@@ -160,14 +181,18 @@ void add_engine_options(std::vector<Option>& all) {
                 "streams smooth while long prompts arrive; larger reads prompts faster."));
     all.push_back(integer(name("--max-model-len", "max_model_len"), at(&Config::engine, &E::max_model_len), 0,
                           1U << 30,
-                          "Longest context served, prompt and generated tokens together. 0: the model's own.",
+                          "Longest context served, prompt and generated tokens together. 0: the model's own. "
+                          "Of several models those with a shorter one keep it.",
                           "the model's own"));
-    all.push_back(size(name("--kv-memory", "kv_memory"), at(&Config::engine, &E::kv_memory), 1U << 10, 0,
-                       "Memory of the KV cache. Give either this or --kv-blocks.",
-                       "a quarter of available memory, at most what max-num-seqs x max-model-len needs"));
+    all.push_back(
+        size(name("--kv-memory", "kv_memory"), at(&Config::engine, &E::kv_memory), 1U << 10, 0,
+             "Memory of the KV cache. Several models share it so that each can hold the same number of "
+             "tokens. Give either this or --kv-blocks.",
+             "a quarter of available memory, at most what max-num-seqs x max-model-len needs"));
     all.push_back(
         integer(name("--kv-blocks", "kv_blocks"), at(&Config::engine, &E::kv_blocks), 0, INT32_MAX,
-                "Size of the KV cache in blocks. Give either this or --kv-memory. 0: by --kv-memory.",
+                "Size of the KV cache in blocks, for each model. Give either this or --kv-memory. 0: by "
+                "--kv-memory.",
                 "by --kv-memory"));
     all.push_back(integer(name("--block-size", "block_size"), at(&Config::engine, &E::block_size), 1, 256,
                           "Tokens in one KV block."));
@@ -190,8 +215,9 @@ void add_engine_options(std::vector<Option>& all) {
         "FAULT",
         {},
         "none",
-        "Breaks something on purpose, to see it recover: worker:throw@step=K[,every=N] makes the worker "
-        "throw in step K, counted across its restarts, and in every N-th step after that.",
+        "Breaks something on purpose, to see it recover: worker:throw@step=K[,every=N][,model=NAME] makes "
+        "the worker throw in step K, counted across its restarts, and in every N-th step after that; of "
+        "several models only the one named, if one is.",
         {}};
     fault.set = [](Config& config, std::string_view given) -> Status {
         const auto value = parse_fault_injection(given);

@@ -24,6 +24,8 @@ struct Option {
     std::string help;           // what it does, and how to choose it
     // Parses and stores. The error says what is allowed, without naming the option.
     std::function<Status(Config&, std::string_view)> set;
+    // Can be given several times, in a TOML file as an array; set() gets all of them, one a line.
+    bool repeated = false;
 
     std::string environment_variable() const;  // "TROUPE_MAX_NUM_SEQS"
 };

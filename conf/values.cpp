@@ -1,10 +1,13 @@
 #include "conf/values.hpp"
 
+#include <algorithm>
 #include <array>
+#include <cctype>
 #include <charconv>
 #include <cmath>
 #include <cstdio>
 #include <optional>
+#include <set>
 
 namespace troupe {
 namespace {
@@ -96,25 +99,79 @@ Result<std::uint32_t> parse_duration(std::string_view text) {
     return static_cast<std::uint32_t>(std::llround(*milliseconds));
 }
 
+namespace {
+
+// The length of the NAME of NAME=..., 0 if the text does not begin with one.
+std::size_t name_length(std::string_view text) {
+    const auto is_plain = [](char c) { return std::isalnum(static_cast<unsigned char>(c)) != 0; };
+    std::size_t length = 0;
+    while (length < text.size() && (is_plain(text[length]) || (length > 0 && std::string_view("._-/:").find(
+                                                                                 text[length]) != text.npos)))
+        ++length;
+    return length < text.size() && text[length] == '=' ? length : 0;
+}
+
+// Where the first NAME=PATH of several ends: a path may hold commas too.
+std::size_t end_of_first(std::string_view text) {
+    for (std::size_t i = 0; i < text.size(); ++i) {
+        if (text[i] == '\n' || (text[i] == ',' && name_length(text.substr(i + 1)) > 0)) return i;
+    }
+    return text.size();
+}
+
+}  // namespace
+
+Result<std::vector<ModelSource>> parse_models(std::string_view text) {
+    std::vector<ModelSource> models;
+    while (!text.empty()) {
+        const std::size_t end = end_of_first(text);
+        const std::string_view one = text.substr(0, end);
+        text.remove_prefix(std::min(end + 1, text.size()));
+        const std::size_t name = name_length(one);
+        models.push_back(
+            {std::string(one.substr(0, name)), std::string(one.substr(name == 0 ? 0 : name + 1))});
+        if (models.back().source.empty())
+            return invalid_argument(quoted(one) + " names no model; write NAME=PATH");
+    }
+    if (models.size() < 2) return models;
+    std::set<std::string> names;
+    for (const ModelSource& model : models) {
+        if (model.name.empty()) {
+            return invalid_argument("of several models each needs a name; write NAME=PATH instead of " +
+                                    quoted(model.source));
+        }
+        if (!names.insert(model.name).second)
+            return invalid_argument("two models have the name " + quoted(model.name));
+    }
+    return models;
+}
+
 Result<FaultInjection> parse_fault_injection(std::string_view text) {
     if (text.empty()) return FaultInjection{};
-    const Error malformed = invalid_argument(
-        quoted(text) +
-        " is not a fault; write worker:throw@step=K or worker:throw@step=K,every=N, where K and N "
-        "are whole numbers from 1");
-    constexpr std::string_view prefix = "worker:throw@step=", separator = ",every=";
+    const Error malformed = invalid_argument(quoted(text) +
+                                             " is not a fault; write worker:throw@step=K, and if wanted "
+                                             ",every=N and ,model=NAME after it, where K "
+                                             "and N are whole numbers from 1");
+    constexpr std::string_view prefix = "worker:throw@", step = "step=", every = "every=", model = "model=";
     if (!text.starts_with(prefix)) return malformed;
-    text.remove_prefix(prefix.size());
-    const std::size_t comma = text.find(separator);
     FaultInjection fault;
-    const auto step = parse_integer(text.substr(0, comma), 1, INT64_MAX);
-    if (!step) return malformed;
-    fault.step = *step;
-    if (comma != std::string_view::npos) {
-        const auto every = parse_integer(text.substr(comma + separator.size()), 1, INT64_MAX);
-        if (!every) return malformed;
-        fault.every = *every;
+    for (text.remove_prefix(prefix.size()); !text.empty();) {
+        const std::size_t comma = std::min(text.find(','), text.size());
+        const std::string_view part = text.substr(0, comma);
+        const std::string_view number = part.substr(std::min(part.find('=') + 1, part.size()));
+        const auto value = parse_integer(number, 1, INT64_MAX);
+        if (part.starts_with(step) && fault.step == 0 && value) {
+            fault.step = *value;
+        } else if (part.starts_with(every) && fault.step != 0 && fault.every == 0 && value) {
+            fault.every = *value;
+        } else if (part.starts_with(model) && fault.model.empty() && part.size() > model.size()) {
+            fault.model = part.substr(model.size());
+        } else {
+            return malformed;
+        }
+        text.remove_prefix(std::min(comma + 1, text.size()));
     }
+    if (fault.step == 0) return malformed;
     return fault;
 }
 

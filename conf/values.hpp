@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "conf/config.hpp"
 #include "core/status.hpp"
@@ -21,7 +22,11 @@ Result<std::uint64_t> parse_size(std::string_view text);
 // A time in milliseconds, at most 30 days: "500ms", "30s", "10m", "2h"; a bare number is in seconds.
 Result<std::uint32_t> parse_duration(std::string_view text);
 
-// "worker:throw@step=K[,every=N]"; empty: none.
+// "PATH", or "NAME=PATH" once or several times, separated by line feeds or commas. A NAME is made of letters,
+// digits and "._-/:", and begins with a letter or digit; names differ.
+Result<std::vector<ModelSource>> parse_models(std::string_view text);
+
+// "worker:throw@step=K[,every=N][,model=NAME]"; empty: none.
 Result<FaultInjection> parse_fault_injection(std::string_view text);
 
 // "8 MiB", "1.5 GiB": with the largest binary unit that leaves at least 1.

@@ -32,9 +32,13 @@ std::optional<HttpReply> refusal(const ServerConfig& config, const HttpRequest& 
 // Answers a request that has no refusal(), now or later, through the exchange.
 void route(Api& api, const std::shared_ptr<Exchange>& exchange);
 
-// The card of the model that a request names (any if it names none); not_found names the served ones.
+// The card of the model that a request names; not_found names the served ones. A server with one model is
+// asked for that one by requests that name none.
 Result<ModelCard> find_model(const ClientPort& port, const std::string& name);
-// Why generations are refused now, if they are: loading or draining.
+// The same for a request that is to be served now: refused while the server drains, while the model loads,
+// and when it has no worker any more.
+Result<ModelCard> serving_model(const ClientPort& port, const std::string& name);
+// Why every generation is refused now, if it is: loading or draining.
 Status check_ready(const ClientPort& port);
 
 // Endpoints, by file: endpoints_info.cpp, endpoints_generate.cpp, endpoints_responses.cpp,

@@ -149,8 +149,7 @@ class TextCall final : public Producer {
 
 void start(Api& api, const std::shared_ptr<Exchange>& exchange, const CommonRequest& request, TextStyle style,
            std::vector<Prompt> prompts, bool shows_tools = false) {
-    if (auto status = check_ready(api.port); !status) return exchange->fail(status.error());
-    auto card = find_model(api.port, request.model);
+    auto card = serving_model(api.port, request.model);
     if (!card) return exchange->fail(card.error());
     const std::string id = random_id(style == TextStyle::chat ? "chatcmpl-" : "cmpl-");
     TextAnswer answer(style, id, api.clock(), card->id, request.include_usage);

@@ -13,6 +13,21 @@ void write_model(JsonWriter& out, const ModelCard& card) {
         .end_object();
 }
 
+const char* what_it_lacks(ServerState state) {
+    switch (state) {
+        case ServerState::loading:
+            return "is still loading";
+        case ServerState::no_worker:
+            return "has no worker; requests wait for its restart";
+        case ServerState::failed:
+            return "has no worker any more and gets none on this server";
+        case ServerState::ready:
+        case ServerState::draining:
+            break;
+    }
+    return "";
+}
+
 HttpReply json_reply(std::string body) {
     HttpReply reply;
     reply.body = std::move(body);
@@ -27,10 +42,12 @@ void get_health(Api&, const std::shared_ptr<Exchange>& exchange) {
 
 void get_ready(Api& api, const std::shared_ptr<Exchange>& exchange) {
     if (auto status = check_ready(api.port); !status) return exchange->fail(status.error());
-    if (api.port.state() == ServerState::no_worker) {
-        return exchange->fail(
-            {ErrorCode::unavailable, "no worker lives; requests wait for its restart", {}, "no_worker"});
+    std::string absent;
+    for (const ModelCard& card : api.port.models()) {
+        if (card.state == ServerState::ready) continue;
+        absent += (absent.empty() ? "" : "; ") + card.id + " " + what_it_lacks(card.state);
     }
+    if (!absent.empty()) return exchange->fail({ErrorCode::unavailable, absent, {}, "no_worker"});
     exchange->reply(json_reply(R"({"status":"ready"})"));
 }
 

@@ -6,14 +6,6 @@
 namespace troupe::net {
 namespace {
 
-// The model's maximum length, or why the request cannot be served.
-Result<std::uint32_t> admit(Api& api, const std::string& model) {
-    if (auto status = check_ready(api.port); !status) return status.error();
-    auto card = find_model(api.port, model);
-    if (!card) return card.error();
-    return card->max_model_len;
-}
-
 Prompt prompt_of(const TokenizeRequest& request) {
     if (request.prompt) return TextPrompt{*request.prompt, request.add_special_tokens.value_or(true)};
     return ChatPrompt{template_variables(*request.messages, request.options)};
@@ -50,20 +42,22 @@ std::function<void(Result<T>)> reply_with(const std::shared_ptr<Exchange>& excha
 void post_tokenize(Api& api, const std::shared_ptr<Exchange>& exchange) {
     auto request = parse_tokenize(exchange->request().body, api.unknown);
     if (!request) return exchange->fail(request.error());
-    auto length = admit(api, request->model);
-    if (!length) return exchange->fail(length.error());
-    api.port.tokenize(prompt_of(*request),
-                      reply_with<std::vector<TokenId>>(exchange, [length = *length](const auto& tokens) {
-                          return tokens_body(tokens, length);
-                      }));
+    auto card = serving_model(api.port, request->model);
+    if (!card) return exchange->fail(card.error());
+    api.port.tokenize(
+        card->id, prompt_of(*request),
+        reply_with<std::vector<TokenId>>(exchange, [length = card->max_model_len](const auto& tokens) {
+            return tokens_body(tokens, length);
+        }));
 }
 
 void post_detokenize(Api& api, const std::shared_ptr<Exchange>& exchange) {
     auto request = parse_detokenize(exchange->request().body, api.unknown);
     if (!request) return exchange->fail(request.error());
-    auto length = admit(api, request->model);
-    if (!length) return exchange->fail(length.error());
-    api.port.detokenize(*std::move(request->tokens), reply_with<std::string>(exchange, prompt_body));
+    auto card = serving_model(api.port, request->model);
+    if (!card) return exchange->fail(card.error());
+    api.port.detokenize(card->id, *std::move(request->tokens),
+                        reply_with<std::string>(exchange, prompt_body));
 }
 
 }  // namespace troupe::net

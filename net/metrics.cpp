@@ -3,6 +3,7 @@
 #include <prometheus/text_serializer.h>
 
 #include <limits>
+#include <map>
 #include <sstream>
 
 #include "net/api.hpp"
@@ -34,50 +35,67 @@ ClientMetric histogram_of(const Histogram& histogram) {
     return metric;
 }
 
-std::vector<MetricFamily> families_of(const MetricsSnapshot& snapshot) {
-    std::vector<MetricFamily> families;
-    const auto add = [&](const std::string& name, MetricType type, ClientMetric metric) {
-        families.push_back(family(name, type));
-        families.back().metric.push_back(std::move(metric));
-    };
-    for (const auto& [name, value] : snapshot.gauges) {
-        ClientMetric metric;
+// Families by name, each with the samples of all models.
+class Families {
+  public:
+    void add(const std::string& name, MetricType type, ClientMetric metric) {
+        const auto found = families_.try_emplace(name, family(name, type)).first;
+        found->second.metric.push_back(std::move(metric));
+    }
+
+    void add_gauge(const std::string& name, double value, const std::string& model = {}) {
+        ClientMetric metric = labelled(model);
         metric.gauge.value = value;
         add(name, MetricType::Gauge, std::move(metric));
     }
-    for (const auto& [name, value] : snapshot.counters) {
+
+    void add_model(const std::string& model, const MetricsSnapshot& snapshot) {
+        for (const auto& [name, value] : snapshot.gauges) add_gauge(name, value, model);
+        for (const auto& [name, value] : snapshot.counters) {
+            ClientMetric metric = labelled(model);
+            metric.counter.value = value;
+            add(name, MetricType::Counter, std::move(metric));
+        }
+        for (const auto& [reason, value] : snapshot.request_success) {
+            ClientMetric metric;
+            metric.label.push_back({"finished_reason", reason});
+            metric.label.push_back({"model_name", model});
+            metric.counter.value = value;
+            add("request_success_total", MetricType::Counter, std::move(metric));
+        }
+        for (const auto& [name, histogram] : snapshot.histograms) {
+            ClientMetric metric = histogram_of(histogram);
+            metric.label.push_back({"model_name", model});
+            add(name, MetricType::Histogram, std::move(metric));
+        }
+    }
+
+    std::vector<MetricFamily> take() {
+        std::vector<MetricFamily> all;
+        for (auto& [name, one] : families_) all.push_back(std::move(one));
+        return all;
+    }
+
+  private:
+    static ClientMetric labelled(const std::string& model) {
         ClientMetric metric;
-        metric.counter.value = value;
-        add(name, MetricType::Counter, std::move(metric));
+        if (!model.empty()) metric.label.push_back({"model_name", model});
+        return metric;
     }
-    MetricFamily successes = family("request_success_total", MetricType::Counter);
-    for (const auto& [reason, value] : snapshot.request_success) {
-        ClientMetric metric;
-        metric.label.push_back({"finished_reason", reason});
-        metric.counter.value = value;
-        successes.metric.push_back(std::move(metric));
-    }
-    if (!successes.metric.empty()) families.push_back(std::move(successes));
-    for (const auto& [name, histogram] : snapshot.histograms) {
-        add(name, MetricType::Histogram, histogram_of(histogram));
-    }
-    return families;
-}
+
+    std::map<std::string, MetricFamily> families_;
+};
 
 }  // namespace
 
 void get_metrics(Api& api, const std::shared_ptr<Exchange>& exchange) {
-    MetricsSnapshot snapshot = api.port.metrics();
-    snapshot.gauges["open_connections"] = static_cast<double>(api.open_connections());
-    auto families = families_of(snapshot);
-    const auto models = api.port.models();
-    for (MetricFamily& one : families) {
-        for (ClientMetric& metric : one.metric) {
-            metric.label.push_back({"model_name", models.empty() ? std::string() : models.front().id});
-        }
-    }
+    Families families;
+    const ServerMetrics metrics = api.port.metrics();
+    families.add_gauge("open_connections", static_cast<double>(api.open_connections()));
+    for (const auto& [name, value] : metrics.gauges) families.add_gauge(name, value);
+    for (const auto& [model, snapshot] : metrics.models) families.add_model(model, snapshot);
     std::ostringstream text;
-    prometheus::TextSerializer().Serialize(text, families);
+    prometheus::TextSerializer().Serialize(text, families.take());
     HttpReply reply;
     reply.body = text.str();
     reply.content_type = "text/plain; version=0.0.4; charset=utf-8";

@@ -122,8 +122,7 @@ std::int64_t end_number(GenerationStatus status, std::uint64_t texts) {
 
 void create_response(const RunContext& context, ResponseRequest request, ReadOptions options,
                      RunResult done) {
-    if (auto status = check_ready(context.api.port); !status) return done(status.error());
-    auto card = find_model(context.api.port, request.model);
+    auto card = serving_model(context.api.port, request.model);
     if (!card) return done(card.error());
     if (!request.previous_response_id) {
         return done(submit(context, request, card->id, nullptr, std::move(options)));

@@ -120,33 +120,54 @@ void route(Api& api, const ExchangePtr& exchange) {
     found.route->handle(api, exchange, found.id);
 }
 
+namespace {
+
+Error loading_error() {
+    return {ErrorCode::unavailable, "the model is still loading; try again soon", {}, "loading"};
+}
+
+}  // namespace
+
 Result<ModelCard> find_model(const ClientPort& port, const std::string& name) {
+    std::vector<ModelCard> cards = port.models();
+    if (cards.empty()) return loading_error();
+    if (name.empty() && cards.size() == 1) return std::move(cards.front());
     std::string served;
-    for (ModelCard& card : port.models()) {
-        if (name.empty() || card.id == name) return std::move(card);
+    for (ModelCard& card : cards) {
+        if (card.id == name) return std::move(card);
         served += (served.empty() ? "" : ", ") + card.id;
     }
-    if (served.empty())
-        return Error{ErrorCode::unavailable, "the model is still loading; try again soon", {}, {}};
-    return Error{ErrorCode::not_found,
-                 "the model '" + shortened(name, 100) + "' does not exist here; served: " + served, "model",
-                 "model_not_found"};
+    const std::string complaint = name.empty()
+                                      ? "this server has several models, so a request must name one"
+                                      : "the model '" + shortened(name, 100) + "' does not exist here";
+    return Error{ErrorCode::not_found, complaint + "; served: " + served, "model", "model_not_found"};
 }
 
 Status check_ready(const ClientPort& port) {
-    switch (port.state()) {
-        case ServerState::loading:
-            return Error{ErrorCode::unavailable, "the model is still loading; try again soon", {}, "loading"};
-        case ServerState::draining:
-            return Error{ErrorCode::unavailable,
-                         "the server is shutting down and takes no new requests",
-                         {},
-                         "draining"};
-        case ServerState::ready:
-        case ServerState::no_worker:
-            break;  // requests wait for the worker's restart
+    const ServerState state = port.state();
+    if (state == ServerState::draining) {
+        return Error{
+            ErrorCode::unavailable, "the server is shutting down and takes no new requests", {}, "draining"};
     }
-    return {};
+    if (state != ServerState::loading) return {};  // without a worker requests wait for its restart
+    const std::vector<ModelCard> cards = port.models();
+    const bool any_loaded = std::any_of(
+        cards.begin(), cards.end(), [](const ModelCard& card) { return card.state != ServerState::loading; });
+    return any_loaded ? Status() : loading_error();
+}
+
+Result<ModelCard> serving_model(const ClientPort& port, const std::string& name) {
+    if (auto status = check_ready(port); !status) return status.error();
+    auto card = find_model(port, name);
+    if (!card) return card;
+    if (card->state == ServerState::loading) return loading_error();
+    if (card->state == ServerState::failed) {
+        return Error{ErrorCode::unavailable,
+                     "the model '" + card->id + "' has no worker any more and gets none on this server",
+                     {},
+                     "model_failed"};
+    }
+    return card;
 }
 
 }  // namespace troupe::net

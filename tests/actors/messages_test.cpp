@@ -81,8 +81,8 @@ TEST_CASE("messages survive the wire") {
     check(DetachReader{"a"});
     check(CancelRequest{"a"});
     check(LookupRequest{""});
-    check(TokenizeText{TokenPrompt{{}}});
-    check(DetokenizeIds{{1, 2, -7}});
+    check(TokenizeText{"m", TokenPrompt{{}}});
+    check(DetokenizeIds{"", {1, 2, -7}});
     check(Drain{});
     check(PrepareRequest{TextPrompt{"x"}, request.sampling});
     check(PreparedRequest{false, error, {}, sampling(), stop, Thinking::inside});
@@ -114,8 +114,9 @@ TEST_CASE("messages survive the wire") {
     check(AbortRequests{error});
     check(FrontendNeeded{"a"});
     check(Alarm{});
-    check(SchedulerUp{});
-    check(FrontendUp{1});
+    check(SchedulerUp{"m"});
+    check(ReplicaFailed{"m", "why"});
+    check(FrontendUp{"m", 1});
     check(StartReplica{1});
 }
 

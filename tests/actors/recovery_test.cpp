@@ -134,7 +134,7 @@ TEST_CASE("a worker that cannot live exhausts the restart budget, with growing p
     CHECK(troupe.gave_up.find("--restart-budget") != std::string::npos);
     troupe.simulation.advance(std::chrono::hours(1));
     CHECK(*attempts == 6);
-    CHECK(troupe.options.status->state() == ServerState::loading);
+    CHECK(troupe.options.status->state() == ServerState::failed);
 }
 
 TEST_CASE("a pool that cannot be made is tried again") {
@@ -171,7 +171,8 @@ TEST_CASE("a replacement that computes otherwise is not trusted") {
     auto reader = troupe.submit(TroupeFixture::request("r", prompt_of(0, 5), 4));
     troupe.simulation.advance(1s);
     CHECK(troupe.gave_up.find("numerics 2") != std::string::npos);
-    CHECK_FALSE(reader->finished);
+    REQUIRE(reader->finished);
+    CHECK(reader->finished->error->tag == "model_failed");
 }
 
 TEST_CASE("a scheduler that dies loses nothing: requests submit themselves again") {
@@ -182,7 +183,7 @@ TEST_CASE("a scheduler that dies loses nothing: requests submit themselves again
         if (++steps == 6) caf::anon_send_exit(victim, caf::exit_reason::kill);
     });
     troupe.start();
-    victim = troupe.router_state().scheduler();
+    victim = troupe.replica().scheduler;
     std::vector<std::shared_ptr<Reader>> readers;
     for (int i = 0; i < 4; ++i)
         readers.push_back(
@@ -201,7 +202,7 @@ TEST_CASE("a frontend that dies takes nobody's request with it") {
     troupe.options.frontends = 2;
     troupe.start();
     // Killed, not thrown on a prompt: whatever is sent to it before its successor is known must come again.
-    caf::anon_send_exit(troupe.router_state().frontends()[0], caf::exit_reason::kill);
+    caf::anon_send_exit(troupe.replica().frontends[0], caf::exit_reason::kill);
     std::vector<std::shared_ptr<Reader>> readers;
     for (int i = 0; i < 4; ++i) {
         readers.push_back(troupe.submit(TroupeFixture::request(std::to_string(i), prompt_of(i, 5), 4)));
@@ -220,7 +221,7 @@ TEST_CASE("the steps of a replica are numbered across its schedulers") {
     troupe.simulation.run();
     auto before = troupe.options.status->last_step.load();
     CHECK(before >= 4);
-    caf::anon_send_exit(troupe.router_state().scheduler(), caf::exit_reason::kill);
+    caf::anon_send_exit(troupe.replica().scheduler, caf::exit_reason::kill);
     troupe.simulation.advance(1s);
     auto second = troupe.submit(TroupeFixture::request("2", prompt_of(0, 5), 4));
     troupe.simulation.run();
@@ -236,7 +237,7 @@ TEST_CASE("a deadline that passes while the scheduler is away is not forgotten")
     request.deadline_ms = 3000;
     auto reader = troupe.submit(request);
     while (reader->next < 3) REQUIRE(troupe.simulation.step());
-    caf::anon_send_exit(troupe.router_state().scheduler(), caf::exit_reason::kill);
+    caf::anon_send_exit(troupe.replica().scheduler, caf::exit_reason::kill);
     troupe.simulation.advance(20s);
     REQUIRE(reader->finished);
     REQUIRE(reader->finished->error);

@@ -327,14 +327,14 @@ TEST_CASE("retained results are bounded in bytes, too") {
         auto reader = troupe.submit(request);
         troupe.simulation.run();
         CHECK(reader->finished);
-        CHECK(troupe.gauge("responses_retained") == std::min(i + 1, 2));
-        CHECK(troupe.gauge("responses_retained_bytes") <= 2500);
+        CHECK(troupe.server_status->responses_retained == static_cast<std::size_t>(std::min(i + 1, 2)));
+        CHECK(troupe.server_status->responses_retained_bytes <= 2500);
     }
     CHECK(troupe.lookup("r1").id.empty());
     CHECK(troupe.lookup("r2").id == "r2");
     troupe.simulation.advance(601s);
-    CHECK(troupe.gauge("responses_retained") == 0);
-    CHECK(troupe.gauge("responses_retained_bytes") == 0);
+    CHECK(troupe.server_status->responses_retained == 0);
+    CHECK(troupe.server_status->responses_retained_bytes == 0);
 }
 
 TEST_CASE("a text that cannot fit the context is refused before it is tokenized") {

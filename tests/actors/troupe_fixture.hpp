@@ -1,5 +1,6 @@
 // The actors of one server under virtual time, over the fake model, and a reader that keeps what it is sent.
 #pragma once
+#include <deque>
 #include <memory>
 #include <string>
 
@@ -44,8 +45,8 @@ struct TroupeFixture {
         options.scheduler = {16, 8, 256, FakeBackend::block_size, 64, 2, {}};
         options.supervision = {5, 60000, 100, 5000};
         options.own_threads = false;
+        options.name = "fake";
         options.status = std::make_shared<SharedStatus>();
-        options.give_up = [this](const std::string& why) { gave_up = why; };
         options.backend = fake_backend(64);
         options.model = test_model();
     }
@@ -66,18 +67,35 @@ struct TroupeFixture {
         return model;
     }
 
+    // Another model beside "fake", to be changed before start().
+    ReplicaOptions& add_model(const std::string& name) {
+        others.push_back(options);
+        others.back().name = name;
+        others.back().status = std::make_shared<SharedStatus>();
+        return others.back();
+    }
+
     void start() {
-        RequestContext context{options.model, options.status, 30000, 600000};
-        RouterOptions routing{max_live, max_retained, max_retained_bytes,
-                              std::make_shared<const RequestContext>(context), options.status};
+        RouterOptions routing{{}, max_retained, max_retained_bytes, server_status, [this](const auto& why) {
+                                  CHECK(gave_up.empty());
+                                  gave_up = why;
+                              }};
+        auto replicas = others;
+        replicas.push_front(options);
+        for (const auto& replica : replicas) {
+            RequestContext context{replica.model, replica.status, 30000, 600000};
+            routing.models[replica.name] = {max_live, std::make_shared<const RequestContext>(context)};
+        }
         router_actor = simulation.system.spawn(router, routing);
-        supervisor_actor = simulation.system.spawn(supervisor, options, router_actor);
+        for (const auto& replica : replicas) {
+            supervisors.push_back(simulation.system.spawn(supervisor, replica, router_actor));
+        }
         simulation.run();
     }
 
     void stop() {
-        if (supervisor_actor) caf::anon_send_exit(supervisor_actor, caf::exit_reason::user_shutdown);
-        supervisor_actor = nullptr;
+        for (const auto& one : supervisors) caf::anon_send_exit(one, caf::exit_reason::user_shutdown);
+        supervisors.clear();
         router_actor = nullptr;
         simulation.run();
     }
@@ -86,6 +104,7 @@ struct TroupeFixture {
                                      std::uint32_t max_tokens) {
         GenerationRequest result;
         result.id = id;
+        result.model = "fake";
         result.prompt = TokenPrompt{std::move(prompt)};
         result.sampling.max_tokens = max_tokens;
         result.sampling.seed = 7;
@@ -117,12 +136,12 @@ struct TroupeFixture {
         return snapshot;
     }
 
-    // What the router knows, for tests that kill its peers.
-    const RouterState& router_state() {
+    // What the router knows of a model, for tests that kill its peers.
+    const RouterState::Replica& replica(const std::string& model = "fake") {
         using RouterPointer = caf::stateful_actor<RouterState, RouterActor::base>*;
         auto* holder = dynamic_cast<RouterPointer>(caf::actor_cast<caf::abstract_actor*>(router_actor));
         REQUIRE(holder);
-        return holder->state;
+        return holder->state.replica(model);
     }
 
     double counter(const std::string& name) { return options.status->metrics.snapshot().counters.at(name); }
@@ -130,10 +149,12 @@ struct TroupeFixture {
 
     Simulation simulation;
     ReplicaOptions options;
+    std::deque<ReplicaOptions> others;
+    std::shared_ptr<ServerStatus> server_status = std::make_shared<ServerStatus>();
     std::uint32_t max_live = 16, max_retained = 4;
     std::uint64_t max_retained_bytes = 1U << 20;
     RouterActor router_actor;
-    SupervisorActor supervisor_actor;
+    std::vector<SupervisorActor> supervisors;
     std::string gave_up;
 };
 

@@ -10,7 +10,9 @@ constexpr std::uint64_t block_bytes = 1000;
 constexpr std::uint32_t context = 100;  // 7 blocks of 16
 
 Result<KvSize> choose(EngineConfig config, std::optional<std::uint64_t> available) {
-    return choose_kv_size(config, block_bytes, context, available);
+    auto sizes = choose_kv_sizes(config, {{block_bytes, context}}, available);
+    if (!sizes) return sizes.error();
+    return sizes->front();
 }
 
 }  // namespace
@@ -44,4 +46,30 @@ TEST_CASE("a pool that cannot be is an error that names the flag") {
     config.kv_blocks = 0;
     config.kv_memory = 999;
     CHECK(choose(config, 1'000'000).error().param == "--kv-memory");
+}
+
+TEST_CASE("several models hold the same number of tokens, and none takes what it cannot use") {
+    EngineConfig config;
+    config.max_num_seqs = 10;
+    const auto blocks = [&](const std::vector<KvNeed>& needs, std::optional<std::uint64_t> available) {
+        std::vector<std::uint32_t> result;
+        for (const KvSize& size : choose_kv_sizes(config, needs, available).value())
+            result.push_back(size.num_blocks);
+        return result;
+    };
+    // A quarter of the memory is 40,000 bytes, and one block of each takes 4,000.
+    CHECK(blocks({{1000, 1000}, {3000, 1000}}, 160'000) == std::vector<std::uint32_t>{10, 10});
+    // The first uses 10 blocks at the most (one a sequence); the rest is the second's.
+    CHECK(blocks({{1000, 16}, {3000, 1000}}, 640'000) == std::vector<std::uint32_t>{10, 50});
+    CHECK(blocks({{3000, 1000}, {1000, 16}, {1000, 16}}, 640'000) == std::vector<std::uint32_t>{46, 10, 10});
+    CHECK(blocks({{1000, 16}, {1000, 16}}, 640'000) == std::vector<std::uint32_t>{10, 10});
+    config.kv_memory = 40'000;
+    CHECK(blocks({{1000, 1000}, {3000, 1000}}, 160'000) == std::vector<std::uint32_t>{10, 10});
+    config.kv_memory = 3'999;
+    const auto too_small = choose_kv_sizes(config, {{1000, 1000}, {3000, 1000}}, 160'000);
+    CHECK(too_small.error().param == "--kv-memory");
+    config.kv_memory = 0;
+    config.kv_blocks = 7;
+    CHECK(blocks({{1000, 1000}, {3000, 1000}}, 28'000) == std::vector<std::uint32_t>{7, 7});
+    CHECK(choose_kv_sizes(config, {{1000, 1000}, {3000, 1000}}, 27'999).error().param == "--kv-blocks");
 }

@@ -161,3 +161,36 @@ TEST_CASE("the KV cache has one size, the strongest source's") {
     CHECK(config.engine.kv_blocks == 8);
     CHECK(config.engine.kv_memory == 0);
 }
+
+TEST_CASE("several models have names, and come from every source") {
+    using Models = std::vector<ModelSource>;
+    const Models two{{"a", "/x,y.gguf"}, {"org/b", "dir"}};
+    CHECK(load({{"--model", "a=/x,y.gguf\norg/b=dir"}})->model.models == two);
+    CHECK(load({}, {{"TROUPE_MODEL", "a=/x,y.gguf,org/b=dir"}})->model.models == two);
+    CHECK(load({}, {}, "[model]\npath = ['a=/x,y.gguf', 'org/b=dir']")->model.models == two);
+    CHECK(load({{"--model", "/x=1,y.gguf"}})->model.models == Models{{"", "/x=1,y.gguf"}});
+    CHECK(load({{"--model", "org/name:q8_0"}})->model.models == Models{{"", "org/name:q8_0"}});
+    CHECK(load({{"--model", "a=x"}}, {{"TROUPE_MODEL", "b=y,c=z"}})->model.models == Models{{"a", "x"}});
+    CHECK(contains(complaint({{"--model", "a=x\ny"}}), "NAME=PATH"));
+    CHECK(contains(complaint({{"--model", "a=x\na=y"}}), "two models have the name 'a'"));
+    CHECK(contains(complaint({{"--model", "a="}}), "NAME=PATH"));
+    CHECK(
+        contains(complaint({{"--model", "a=x\nb=y"}, {"--served-model-name", "n"}}), "--served-model-name"));
+    CHECK(contains(complaint({}, {}, "[model]\npath = ['a=x', 3]"), "array of strings"));
+}
+
+TEST_CASE("the hub's places are those of Hugging Face's programs") {
+    const HubConfig plain = load({}, {{"HOME", "/h"}})->hub;
+    CHECK(plain.endpoint == "https://huggingface.co");
+    CHECK(plain.cache == "/h/.cache/huggingface/hub");
+    CHECK(plain.default_model == "/h/.cache/troupe/models/SmolLM2-135M-Instruct.Q4_1.gguf");
+    CHECK_FALSE(plain.offline);
+    CHECK(load({}, {{"HOME", "/h"}, {"XDG_CACHE_HOME", "/c"}})->hub.cache == "/c/huggingface/hub");
+    CHECK(load({}, {{"HF_HOME", "/hf"}})->hub.cache == "/hf/hub");
+    CHECK(load({}, {{"HF_HOME", "/hf"}, {"HF_HUB_CACHE", "/hub"}})->hub.cache == "/hub");
+    const HubConfig set =
+        load({}, {{"HF_ENDPOINT", "http://mirror/"}, {"HF_TOKEN", "t"}, {"HF_HUB_OFFLINE", "true"}})->hub;
+    CHECK(set.endpoint == "http://mirror");
+    CHECK(set.token == "t");
+    CHECK(set.offline);
+}

@@ -46,8 +46,12 @@ TEST_CASE("fault injections name a step") {
     CHECK(parse_fault_injection("").value() == FaultInjection{});
     CHECK(parse_fault_injection("worker:throw@step=40").value() == FaultInjection{40, 0});
     CHECK(parse_fault_injection("worker:throw@step=40,every=7").value() == FaultInjection{40, 7});
+    CHECK(parse_fault_injection("worker:throw@step=40,model=a/b").value() == FaultInjection{40, 0, "a/b"});
+    CHECK(parse_fault_injection("worker:throw@step=40,every=7,model=a").value() ==
+          FaultInjection{40, 7, "a"});
     for (const char* bad :
-         {"worker", "worker:throw@step=0", "worker:throw@step=", "worker:throw@step=4,every=0",
+         {"worker", "worker:throw@step=0", "worker:throw@every=3",
+          "worker:throw@step=1,model=", "worker:throw@step=", "worker:throw@step=4,every=0",
           "worker:throw@step=4,often=2", "worker:throw@step=4,every=2,every=3", "gpu:melt@step=1"}) {
         INFO(bad);
         CHECK_FALSE(parse_fault_injection(bad).ok());

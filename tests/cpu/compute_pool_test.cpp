@@ -143,6 +143,30 @@ TEST_CASE("turns are given in the order asked for", "[compute_pool]") {
     CHECK(order == "abcd");
 }
 
+TEST_CASE("whoever comes back waits until the others had their turn", "[compute_pool]") {
+    constexpr std::size_t workers = 3, steps = 100;
+    ComputePool pool(2);
+    std::string order;  // written by whoever has the turn
+    std::atomic<std::size_t> working{workers};
+    const auto work = [&](char name) {
+        for (std::size_t step = 0; step < steps; ++step) {
+            const auto turn = pool.acquire();
+            order += name;
+            // A step lasts long enough for the others to ask for theirs.
+            while (step + 1 < steps && pool.num_waiting() < working - 1) std::this_thread::yield();
+        }
+        --working;
+    };
+    {
+        std::vector<std::future<void>> callers;
+        for (char name : {'a', 'b', 'c'}) callers.push_back(std::async(std::launch::async, work, name));
+    }
+    REQUIRE(order.size() == workers * steps);
+    for (std::size_t i = workers; i < order.size() - workers; ++i) {
+        if (order[i] != order[i - workers]) FAIL("turn " << i << " of " << order);
+    }
+}
+
 TEST_CASE("the cgroup's limit is the least on the way up", "[available_cpus]") {
     namespace fs = std::filesystem;
     const fs::path root = fs::temp_directory_path() / "troupe_cgroup_test";

@@ -145,25 +145,35 @@ void FakePort::lookup(const std::string& id, std::function<void(Result<Generatio
     done(snapshot(one));
 }
 
-void FakePort::tokenize(Prompt prompt, std::function<void(Result<std::vector<TokenId>>)> done) {
+void FakePort::tokenize(const std::string&, Prompt prompt,
+                        std::function<void(Result<std::vector<TokenId>>)> done) {
     done(tokenizer ? tokenizer(prompt) : std::vector<TokenId>{1, 2, 3});
 }
 
-void FakePort::detokenize(std::vector<TokenId> ids, std::function<void(Result<std::string>)> done) {
-    std::string text;
+void FakePort::detokenize(const std::string& model, std::vector<TokenId> ids,
+                          std::function<void(Result<std::string>)> done) {
+    std::string text = model == "fake" ? "" : model + ":";
     for (const TokenId id : ids) text += "<" + std::to_string(id) + ">";
     done(std::move(text));
 }
 
-std::vector<ModelCard> FakePort::models() const { return {{"fake", "/models/fake.gguf", 1700000000, 2048}}; }
+std::vector<ModelCard> FakePort::models() const {
+    const ServerState state =
+        server_state == ServerState::draining ? ServerState::ready : server_state.load();
+    std::vector<ModelCard> cards{{"fake", "/models/fake.gguf", 1700000000, 2048, state}};
+    cards.insert(cards.end(), more_models.begin(), more_models.end());
+    return cards;
+}
 
-MetricsSnapshot FakePort::metrics() const {
+ServerMetrics FakePort::metrics() const {
     MetricsSnapshot snapshot;
     snapshot.gauges["num_requests_running"] = 2;
     snapshot.counters["prompt_tokens_total"] = 42;
     snapshot.request_success["stop"] = 7;
     snapshot.histograms["time_to_first_token_seconds"] = {{0.1, 1}, {3, 2, 1}, 4.5};
-    return snapshot;
+    ServerMetrics all{{{"responses_retained", 3}}, {{"fake", snapshot}}};
+    for (const ModelCard& card : more_models) all.models[card.id].gauges["num_requests_running"] = 1;
+    return all;
 }
 
 void FakePort::drain(std::function<void()> done) {

@@ -24,6 +24,7 @@ class FakePort final : public ClientPort {
     std::function<void(FakePort&, const GenerationRequest&)> on_submit;
     std::function<Result<std::vector<TokenId>>(const Prompt&)> tokenizer;
     std::atomic<ServerState> server_state{ServerState::ready};
+    std::vector<ModelCard> more_models;  // served beside "fake", each in its card's state
 
     // Plays a whole generation: started, the texts (at most max_tokens of them), finished.
     static std::function<void(FakePort&, const GenerationRequest&)> script(std::vector<std::string> texts);
@@ -45,11 +46,13 @@ class FakePort final : public ClientPort {
     void detach(const std::string& id, std::weak_ptr<GenerationSink> reader) override;
     void cancel(const std::string& id, std::function<void(Result<GenerationSnapshot>)> done) override;
     void lookup(const std::string& id, std::function<void(Result<GenerationSnapshot>)> done) override;
-    void tokenize(Prompt prompt, std::function<void(Result<std::vector<TokenId>>)> done) override;
-    void detokenize(std::vector<TokenId> ids, std::function<void(Result<std::string>)> done) override;
+    void tokenize(const std::string& model, Prompt prompt,
+                  std::function<void(Result<std::vector<TokenId>>)> done) override;
+    void detokenize(const std::string& model, std::vector<TokenId> ids,
+                    std::function<void(Result<std::string>)> done) override;
     ServerState state() const override { return server_state; }
     std::vector<ModelCard> models() const override;
-    MetricsSnapshot metrics() const override;
+    ServerMetrics metrics() const override;
     void drain(std::function<void()> done) override;
     void abort(Error) override {}
 

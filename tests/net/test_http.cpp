@@ -28,8 +28,8 @@ TEST_CASE("Health, readiness, models and metrics") {
           "troupe:request_success_total{finished_reason=\"stop\",model_name=\"fake\"} 7",
           "troupe:time_to_first_token_seconds_bucket{model_name=\"fake\",le=\"0.1\"} 3",
           "troupe:time_to_first_token_seconds_bucket{model_name=\"fake\",le=\"+Inf\"} 6",
-          "troupe:time_to_first_token_seconds_sum{model_name=\"fake\"} 4.5",
-          "troupe:open_connections{model_name=\"fake\"} 1"}) {
+          "troupe:time_to_first_token_seconds_sum{model_name=\"fake\"} 4.5", "troupe:open_connections 1",
+          "troupe:responses_retained 3"}) {
         CHECK(has(metrics.body, line));
     }
 }
@@ -54,6 +54,40 @@ TEST_CASE("Without a worker requests are taken, and readiness says so") {
     fixture.port.on_submit = FakePort::script({"x"});
     CHECK(fixture.get("/ready").status == 503);
     CHECK(fixture.post("/v1/completions", R"({"prompt":"x"})").status == 200);
+}
+
+TEST_CASE("With several models a request names one of them") {
+    Fixture fixture;
+    fixture.port.more_models = {{"org/b", "/models/b.gguf", 1700000000, 512},
+                                {"c", "/models/c.gguf", 1700000000, 512, ServerState::failed}};
+    fixture.port.on_submit = FakePort::script({"x"});
+    const Answer models = fixture.get("/v1/models");
+    CHECK(at(models.body, "/data/1/id") == R"("org/b")");
+    CHECK(at(models.body, "/data/1/root") == R"("/models/b.gguf")");
+    CHECK(at(models.body, "/data/1/max_model_len") == "512");
+    CHECK(fixture.get("/v1/models/org/b").status == 200);
+    for (const char* path : {"/v1/completions", "/tokenize"}) {
+        for (const char* named : {R"({"prompt":"x"})", R"({"prompt":"x","model":"d"})"}) {
+            const Answer unnamed = fixture.post(path, named);
+            CHECK(unnamed.status == 404);
+            CHECK(has(unnamed.body, "served: fake, org/b, c"));
+            CHECK(has(unnamed.body, "model_not_found"));
+        }
+    }
+    const Answer answer = fixture.post("/v1/completions", R"({"prompt":"x","model":"org/b"})");
+    CHECK(at(answer.body, "/model") == R"("org/b")");
+    CHECK(fixture.port.generation(fixture.port.submitted(0)).request.model == "org/b");
+    CHECK(at(fixture.post("/tokenize", R"({"prompt":"x","model":"org/b"})").body, "/max_model_len") == "512");
+    CHECK(has(fixture.post("/detokenize", R"({"tokens":[1],"model":"org/b"})").body, "org/b:<1>"));
+    CHECK(has(fixture.get("/metrics").body, "troupe:num_requests_running{model_name=\"org/b\"} 1"));
+
+    // One that has failed is refused by itself, and readiness names it.
+    const Answer failed = fixture.post("/v1/completions", R"({"prompt":"x","model":"c"})");
+    CHECK(failed.status == 503);
+    CHECK(has(failed.body, "model_failed"));
+    const Answer ready = fixture.get("/ready");
+    CHECK(ready.status == 503);
+    CHECK(has(ready.body, "c has no worker any more"));
 }
 
 TEST_CASE("Tokenize and detokenize") {

@@ -13,13 +13,16 @@ namespace troupe {
 
 struct ReadyModel {
     std::string path;
+    std::string name;  // what it is called if nobody says otherwise
     std::shared_ptr<const LoadedModel> loaded;
     Compute compute = Compute::automatic;
-    std::shared_ptr<ComputePool> pool;  // the process's only one
     std::shared_ptr<const CpuModel> cpu;
 };
 
-// Loads the weights and packs them for this CPU.
-Result<ReadyModel> set_up_model(const Config& config);
+// Loads the weights and packs them for this CPU, on the process's compute threads.
+Result<ReadyModel> set_up_model(const Config& config, const ModelSource& source, ComputePool& pool);
+
+// The one model of commands that have no use for several; an error if there are several.
+Result<ModelSource> only_model(const Config& config);
 
 }  // namespace troupe

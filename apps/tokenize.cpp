@@ -5,21 +5,28 @@
 
 #include "apps/commands.hpp"
 #include "apps/console.hpp"
-#include "apps/default_model.hpp"
+#include "apps/model_setup.hpp"
+#include "apps/model_source.hpp"
+#include "conf/flags.hpp"
 #include "model/tokenizer/tokenizer.hpp"
 
 namespace troupe {
 namespace {
 
 struct TokenizeFlags {
-    std::string model, file, text;
+    ConfigFlags config;
+    std::string file, text;
     bool special = false;
 };
 
 int tokenize(const TokenizeFlags& flags) {
-    const auto path = model_path(flags.model);
-    if (!path) return report(path.error());
-    const auto tokenizer = load_tokenizer(*path);
+    const auto config = flags.config.load();
+    if (!config) return report(config.error());
+    const auto source = only_model(*config);
+    if (!source) return report(source.error());
+    const auto model = find_model_files(config->hub, source->source);
+    if (!model) return report(model.error());
+    const auto tokenizer = load_tokenizer(model->path);
     if (!tokenizer) return report(tokenizer.error());
     Result<std::string> text = flags.text;
     if (!flags.file.empty()) text = read_text(flags.file);
@@ -38,11 +45,6 @@ int tokenize(const TokenizeFlags& flags) {
 Command tokenize_command(CLI::App& program) {
     CLI::App* parser = program.add_subcommand("tokenize", "Print the token ids of a text, on one line");
     const auto flags = std::make_shared<TokenizeFlags>();
-    parser
-        ->add_option("--model", flags->model,
-                     "A GGUF file (one with only a vocabulary will do) or a directory with tokenizer.json "
-                     "[the default model]")
-        ->option_text("PATH");
     auto* file =
         parser->add_option("--file", flags->file, "The text is in this file; '-' is the standard input")
             ->option_text("FILE");
@@ -51,7 +53,9 @@ Command tokenize_command(CLI::App& program) {
         "--special", flags->special,
         "The text of special tokens becomes those tokens, and what the model adds around a text is added");
     file->excludes(text);
+    flags->config.add_to(*parser, {"--model"});
     parser->footer(
+        "A GGUF file with only a vocabulary will do.\n"
         "Examples:\n  troupe tokenize \"Hello world\"\n  troupe tokenize --model vocab.gguf --file "
         "book.txt\n");
     return {parser, [flags, file, text] {

@@ -55,7 +55,12 @@ void wait_for_the_end(const SignalGate& gate, const Flags& flags, const ClientPo
         const auto signal = gate.wait_for(poll);
         if (signal && *signal != SignalGate::woken) return;
     }
-    spdlog::info("ready after {:.2f} s", std::chrono::duration<double>(Clock::now() - begin).count());
+    const double seconds = std::chrono::duration<double>(Clock::now() - begin).count();
+    if (port.state() == ServerState::ready) {
+        spdlog::info("ready after {:.2f} s", seconds);
+    } else {
+        spdlog::warn("not every model is ready after {:.2f} s; GET /ready names those that are not", seconds);
+    }
     while (!flags.gave_up && gate.wait() == SignalGate::woken) {
     }
 }

@@ -1,5 +1,7 @@
 #include "cpu/cpu_model.hpp"
 
+#include <sys/mman.h>
+
 #include <bit>
 #include <cstdio>
 
@@ -79,6 +81,13 @@ class SpecHash {
     std::uint64_t hash_;
 };
 
+// What has been packed is not needed twice in memory. The system reads again what is touched again, such as
+// rows of the embedding.
+void give_back(const std::vector<std::span<const std::byte>>& mapped) {
+    for (const auto bytes : mapped)
+        madvise(const_cast<std::byte*>(bytes.data()), bytes.size(), MADV_DONTNEED);
+}
+
 }  // namespace
 
 std::shared_ptr<const CpuModel> CpuModel::prepare(const ModelSpec& spec,
@@ -134,10 +143,12 @@ std::shared_ptr<const CpuModel> CpuModel::prepare(const ModelSpec& spec,
             .moe = experts(layer),
             .ffn_post_norm = norm(layer.ffn_post_norm),
         });
+        give_back(from.mapped);
         if (progress) progress(model->parameters_.layers.size(), num_parts);
     }
     model->parameters_.final_norm = norm(from.final_norm);
     model->parameters_.lm_head = linear(from.lm_head);
+    give_back(from.mapped);
     if (progress) progress(num_parts, num_parts);
 
     char text[96];

@@ -174,6 +174,7 @@ class GgufLoader {
         auto weights = build_weights(spec, request);
         if (!weights) return weights;
         weights->storage.push_back(file_.storage());
+        weights->mapped.push_back(file_.storage()->bytes());
         return weights;
     }
 

@@ -51,7 +51,11 @@ Result<Weights> read_weights(const std::filesystem::path& directory, const HfCon
         return name.ends_with(".rotary_emb.inv_freq") || (config.tied_embeddings && name == hf_names.lm_head);
     };
     auto weights = build_weights(config.spec, request);
-    if (weights) weights->storage.assign(file->storage().begin(), file->storage().end());
+    if (!weights) return weights;
+    for (const auto& shard : file->storage()) {
+        weights->storage.push_back(shard);
+        weights->mapped.push_back(shard->bytes());
+    }
     return weights;
 }
 

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -126,7 +127,8 @@ struct Weights {
     Tensor final_norm;
     Tensor lm_head;  // [vocab][hidden]; the embedding itself if tied
     std::vector<std::shared_ptr<const void>>
-        storage;                     // the mapped files, and tensors that had to be rearranged
+        storage;  // the mapped files, and tensors that had to be rearranged
+    std::vector<std::span<const std::byte>> mapped;  // the bytes of those files
     std::uint64_t content_hash = 0;  // of tensor names, types, shapes and sampled bytes: for numerics
 };
 

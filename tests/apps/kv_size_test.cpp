@@ -53,8 +53,9 @@ TEST_CASE("several models hold the same number of tokens, and none takes what it
     config.max_num_seqs = 10;
     const auto blocks = [&](const std::vector<KvNeed>& needs, std::optional<std::uint64_t> available) {
         std::vector<std::uint32_t> result;
-        for (const KvSize& size : choose_kv_sizes(config, needs, available).value())
-            result.push_back(size.num_blocks);
+        const auto sizes = choose_kv_sizes(config, needs, available);
+        REQUIRE(sizes.ok());
+        for (const KvSize& size : *sizes) result.push_back(size.num_blocks);
         return result;
     };
     // A quarter of the memory is 40,000 bytes, and one block of each takes 4,000.

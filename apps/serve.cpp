@@ -81,7 +81,7 @@ bool drain(const SignalGate& gate, const std::shared_ptr<Flags>& flags, ClientPo
         const auto signal = gate.wait_for(left);
         if (signal && *signal != SignalGate::woken) std::_Exit(128 + *signal);
     }
-    return flags->drained;
+    return flags->drained && !flags->gave_up;
 }
 
 // Their clients are told why they get no more.

@@ -66,7 +66,8 @@ std::int32_t AddedTokenMatcher::longest_match(std::string_view text) const {
 std::vector<AddedTokenMatcher::Part> AddedTokenMatcher::split(std::string_view text,
                                                               bool parse_special) const {
     std::vector<Part> parts;
-    std::size_t done = 0;  // the text before it is in parts
+    std::size_t done = 0;         // the text before it is in parts
+    std::size_t white_until = 0;  // the end of the last white space that went with a token
     const auto push_text = [&](std::size_t end) {
         if (end > done) parts.push_back({-1, text.substr(done, end - done)});
     };
@@ -86,8 +87,14 @@ std::vector<AddedTokenMatcher::Part> AddedTokenMatcher::split(std::string_view t
             (ends_with_word(text.substr(0, begin)) || begins_with_word(text.substr(end)))) {
             continue;
         }
-        if (token.lstrip && begin > done) begin -= trailing_white_space(text.substr(done, begin - done));
-        if (token.rstrip) end += leading_white_space(text.substr(end));
+        if (token.lstrip) {
+            begin = begin > done ? begin - trailing_white_space(text.substr(done, begin - done)) : done;
+            if (begin >= end) continue;  // the white space that it is of went with a token before it
+        }
+        if (token.rstrip) {
+            if (end >= white_until) white_until = end + leading_white_space(text.substr(end));
+            end = white_until;
+        }
         push_text(begin);
         parts.push_back({token.id, text.substr(begin, end - begin)});
         done = end;  // tokens within the white space that went are found all the same

@@ -105,8 +105,9 @@ class JsonLoader {
         VocabularyToken& entry = parts_.vocabulary[token.id];
         entry.special = token.special;
         if (token.normalized) {
-            auto normalized = parts_.normalizer.apply(std::move(token.content));
+            auto normalized = parts_.normalizer.apply(token.content);
             if (!normalized) return normalized.error();
+            if (*normalized != token.content) parts_.respelled[token.id] = *normalized;
             token.content = std::move(*normalized);
         }
         // An added token stands for its own text; only the byte-level alphabet could mistake it for other
@@ -137,7 +138,9 @@ class JsonLoader {
         for (std::size_t i = 0; i < parts_.vocabulary.size(); ++i) {
             VocabularyToken& token = parts_.vocabulary[i];
             if (token.text.empty() || (is_added_[i] && byte_level)) continue;
-            auto bytes = parts_.decoder.bytes_of(is_added_[i] ? token.bytes : token.text, false);
+            const auto respelled = parts_.respelled.find(static_cast<TokenId>(i));
+            auto bytes = parts_.decoder.bytes_of(
+                respelled == parts_.respelled.end() ? token.text : respelled->second, false);
             if (!bytes) return bytes.error();
             token.bytes = std::move(*bytes);
         }

@@ -246,6 +246,7 @@ Regex::Matcher::Matcher(const Regex& regex)
 
 Status Regex::Matcher::find_all(std::string_view text, std::vector<Range>& matches) {
     matches.clear();
+    if (text.empty()) return {};
     if (regex_.scanner_ != nullptr) {
         for (std::size_t begin = 0; begin < text.size();) {
             const std::size_t end = regex_.scanner_(text, begin);

@@ -29,8 +29,9 @@ class Regex {
       public:
         explicit Matcher(const Regex& regex);
 
-        // All matches, left to right; a match of nothing does not count directly after another match. `text`
-        // is valid UTF-8. Fails if PCRE2 gives up on a pattern that backtracks without bound.
+        // All matches, left to right; a match of nothing does not count directly after another match, nor in
+        // an empty text. `text` is valid UTF-8. Fails if PCRE2 gives up on a pattern that backtracks without
+        // bound.
         Status find_all(std::string_view text, std::vector<Range>& matches);
 
         Result<std::string> replace_all(std::string_view text, std::string_view replacement);

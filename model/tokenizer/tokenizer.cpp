@@ -133,11 +133,15 @@ StreamingDetokenizer::StreamingDetokenizer(std::shared_ptr<const Tokenizer> toke
 std::string StreamingDetokenizer::push(TokenId id) {
     const std::string_view spelling = tokenizer_->token_text(id);
     if (spelling.empty() || (options_.skip_special && tokenizer_->is_special(id))) return {};
-    const Decoder& decoder = tokenizer_->parts_->decoder;
+    const TokenizerParts& parts = *tokenizer_->parts_;
+    const Decoder& decoder = parts.decoder;
     std::string_view bytes = tokenizer_->token_bytes(id);
-    auto first = at_start_ && decoder.first_differs() ? decoder.bytes_of(spelling, true)
-                                                      : Result<std::string>(std::string());
-    if (at_start_ && decoder.first_differs() && first) bytes = *first;
+    Result<std::string> first = std::string();
+    if (at_start_ && decoder.first_differs()) {
+        const auto respelled = parts.respelled.find(id);
+        first = decoder.bytes_of(respelled == parts.respelled.end() ? spelling : respelled->second, true);
+        if (first) bytes = *first;
+    }
     at_start_ = false;
     while (left_to_strip_ > 0 && !bytes.empty()) {
         const bool strips = bytes[0] == decoder.stripped;

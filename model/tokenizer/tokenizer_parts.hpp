@@ -1,5 +1,6 @@
 // What a tokenizer consists of, put together by the loaders.
 #pragma once
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -35,6 +36,8 @@ struct TokenizerParts {
     std::vector<TokenId> prefix;  // what add_special puts around a text
     std::vector<TokenId> suffix;
     Decoder decoder;
+    std::map<TokenId, std::string>
+        respelled;  // added tokens whose text the normalizer changes: the decoder's input
     std::optional<TokenId> bos;
     std::optional<TokenId> eos;
 };

@@ -45,6 +45,17 @@ def test_tokenize_prints_ids_on_one_line(model, tmp_path):
     assert special.split()[0] == "1"
 
 
+@pytest.mark.parametrize("name", ["split", "unigram", "falcon", "o200k"])
+def test_tokenize_needs_no_more_than_a_tokenizer_json(name, tmp_path):
+    file = tmp_path / "text"
+    cases = json.loads((DATA / "tokenizers" / name / "cases.json").read_text())
+    for flags in ([], ["--special"]):
+        case = next(c for c in cases if c["parse_special"] == c["add_special"] == bool(flags) and len(c["ids"]) > 5)
+        file.write_bytes(case["text"].encode())
+        printed = output("tokenize", "--model", DATA / "tokenizers" / name, "--file", file, *flags)
+        assert [int(id) for id in printed.split()] == case["ids"]
+
+
 @pytest.mark.parametrize("model", STORIES)
 @pytest.mark.parametrize("case", stories(), ids=lambda case: repr(case["prompt"])[:20])
 def test_generate_from_ids(model, case):

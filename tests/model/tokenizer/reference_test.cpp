@@ -138,13 +138,15 @@ TEST_CASE("the golden models' tokenizers load") {
     }
 }
 
-// Run by differential.py: a folder of tokenizers, each with the ids and texts of Python's.
+// Run by differential.py and gguf_differential.py: a folder of tokenizers, each with the ids and texts of
+// Python's.
 TEST_CASE("random tokenizers do as those of Python do", "[.differential]") {
     const char* folder = std::getenv("TROUPE_DIFF");
     REQUIRE(folder != nullptr);
     for (const auto& entry : fs::directory_iterator(folder)) {
         const std::string name = entry.path().filename();
-        const auto tokenizer = load_tokenizer(entry.path());
+        const fs::path gguf = entry.path() / "vocabulary.gguf";
+        const auto tokenizer = load_tokenizer(fs::exists(gguf) ? gguf : entry.path());
         if (!tokenizer) {
             const std::string& message = tokenizer.error().message;
             std::cout << "REFUSED " << name << ": " << message.substr(message.find(": ") + 2) << "\n";

@@ -349,6 +349,43 @@ TEST_CASE("text never becomes a special token by a look into the vocabulary") {
     CHECK(encode(*unigram, "</s>", {.parse_special = true}) == std::vector<TokenId>{1});
 }
 
+// What Hugging Face's tokenizers 0.23 give.
+TEST_CASE("added tokens of white space that take white space") {
+    const TempDirectory directory;
+    const auto ids_with = [&directory](const std::string& flags) {
+        const auto tokenizer = load_or_fail(directory.write(
+            "tokenizer.json",
+            R"({"model":{"type":"BPE","vocab":{" ":0,"a":1},"merges":[]},"added_tokens":[{"id":2,)"
+            R"("content":"  ",)" +
+                flags + R"("special":false}]})"));
+        return encode(*tokenizer, "a     a");
+    };
+    CHECK(ids_with("") == std::vector<TokenId>{1, 2, 2, 0, 1});
+    CHECK(ids_with(R"("lstrip":true,)") == std::vector<TokenId>{1, 2, 2, 0, 1});
+    CHECK(ids_with(R"("rstrip":true,)") == std::vector<TokenId>{1, 2, 2, 1});
+    CHECK(ids_with(R"("lstrip":true,"rstrip":true,)") == std::vector<TokenId>{1, 2, 1});
+}
+
+TEST_CASE("normalized added tokens are found and spelled as the normalizer leaves them") {
+    const TempDirectory directory;
+    const auto tokenizer = load_or_fail(directory.write(
+        "tokenizer.json",
+        R"({"model":{"type":"BPE","vocab":{" ":0,"a":1},"merges":[]},"normalizer":{"type":"Lowercase"},)"
+        R"("added_tokens":[{"id":2,"content":"AB","normalized":true}]})"));
+    CHECK(encode(*tokenizer, "Ab a") == std::vector<TokenId>{2, 0, 1});
+    CHECK(tokenizer->decode(std::vector<TokenId>{2, 1, 2}) == "ab a ab");
+}
+
+TEST_CASE("an empty text matches nothing") {
+    const TempDirectory directory;
+    const auto tokenizer = load_or_fail(directory.write(
+        "tokenizer.json",
+        R"({"model":{"type":"BPE","vocab":{" ":0,"a":1},"merges":[]},"normalizer":{"type":"Replace",)"
+        R"("pattern":{"Regex":"^"},"content":"a"}})"));
+    CHECK(encode(*tokenizer, "").empty());
+    CHECK(encode(*tokenizer, " ") == std::vector<TokenId>{1, 0});
+}
+
 TEST_CASE("white space that a decoder strips from the end is held back while a text grows") {
     const TempDirectory directory;
     const auto tokenizer = load_or_fail(directory.write(

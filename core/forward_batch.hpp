@@ -25,6 +25,7 @@ struct ForwardBatch {
     std::vector<std::int32_t> slot_mapping;       // [T] block * block_size + offset, where its KV is stored
     std::vector<std::int32_t> query_start;        // [R + 1] first token of each row, then T
     std::vector<std::int32_t> context_lens;       // [R] tokens with KV once this step's are stored
+    std::vector<std::int32_t> prompt_lens;        // [R] tokens of the sequence's prompt, or empty: all are
     std::vector<std::int32_t> block_table_start;  // [R + 1] into block_tables
     std::vector<BlockId> block_tables;  // blocks of row r: [block_table_start[r], block_table_start[r + 1])
     std::vector<std::int32_t>

@@ -47,6 +47,8 @@ void CpuBackend::check(const ForwardBatch& batch) const {
             "input_ids, positions and slot_mapping differ in length, or are empty");
     require(batch.query_start.size() == rows + 1 && batch.block_table_start.size() == rows + 1,
             "query_start and block_table_start need one entry more than context_lens");
+    require(batch.prompt_lens.empty() || batch.prompt_lens.size() == rows,
+            "prompt_lens and context_lens differ in length");
     require(batch.sampling.size() == batch.logits_rows.size(), "sampling and logits_rows differ in length");
     const std::size_t block_size = cache_->layout().block_size;
     const std::size_t slots = cache_->num_blocks() * block_size;
@@ -66,6 +68,7 @@ void CpuBackend::check(const ForwardBatch& batch) const {
         const std::int32_t begin = batch.query_start[row];
         const std::int32_t end = batch.query_start[row + 1];
         const std::int32_t blocks = batch.block_table_start[row + 1] - batch.block_table_start[row];
+        require(batch.prompt_lens.empty() || batch.prompt_lens[row] >= 0, "a prompt has a negative length");
         require(begin < end && static_cast<std::size_t>(end) <= tokens, "a row has no tokens");
         require(blocks >= 0 && batch.context_lens[row] > 0 &&
                     static_cast<std::size_t>(batch.context_lens[row]) <=

@@ -17,8 +17,7 @@ CpuOps::CpuOps(const CpuModel& model, CpuKvPool& cache, ComputePool& pool)
 }
 
 void CpuOps::begin(const ForwardBatch& batch) {
-    const auto last = *std::max_element(batch.positions.begin(), batch.positions.end());
-    for (RopeTable& rope : ropes_) rope.grow(static_cast<std::size_t>(last) + 1);
+    for (RopeAngles& rope : ropes_) rope.begin(batch);
     attention_.plan(batch);
 }
 
@@ -94,15 +93,14 @@ void CpuOps::linear(Rows x, std::initializer_list<LinearOutput<Rows, Linear>> ou
     }
 }
 
-void CpuOps::rope(std::uint32_t layer, const ForwardBatch& batch, Rows q, Rows k) {
+void CpuOps::rope(std::uint32_t layer, const ForwardBatch&, Rows q, Rows k) {
     const ModelSpec& spec = model_.spec();
     const std::size_t index = spec.layers[layer].rope;
-    const RopeTable& table = ropes_[index];
+    const RopeAngles& angles = ropes_[index];
     const bool interleaved = spec.ropes[index].interleaved;
     for_rows(q.count, q.columns + k.columns, [&](std::size_t row) {
-        const auto position = static_cast<std::size_t>(batch.positions[row]);
-        Rotation rotation{spec.num_heads, spec.head_dim,           table.rotated(),
-                          interleaved,    table.cosines(position), table.sines(position)};
+        const auto [cosines, sines] = angles.of(row);
+        Rotation rotation{spec.num_heads, spec.head_dim, angles.rotated(), interleaved, cosines, sines};
         kernels_.rope(q.row(row), rotation);
         rotation.heads = spec.num_kv_heads;
         kernels_.rope(k.row(row), rotation);

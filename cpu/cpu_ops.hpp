@@ -60,7 +60,7 @@ class CpuOps {
     CpuKvPool& cache_;
     ComputePool& pool_;
     const FloatKernels& kernels_;
-    std::vector<RopeTable> ropes_;  // of ModelSpec::ropes
+    std::vector<RopeAngles> ropes_;  // of ModelSpec::ropes
     PagedAttention attention_;
     Activations activations_;
     ExpertOps experts_;

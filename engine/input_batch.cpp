@@ -100,6 +100,7 @@ Status InputBatch::append_row(const PlanRow& row, ForwardBatch& batch) {
     }
     batch.query_start.push_back(static_cast<std::int32_t>(batch.input_ids.size()));
     batch.context_lens.push_back(static_cast<std::int32_t>(end));
+    batch.prompt_lens.push_back(static_cast<std::int32_t>(sequence.num_prompt_tokens));
     batch.block_tables.insert(batch.block_tables.end(), sequence.block_table.begin(),
                               sequence.block_table.begin() + static_cast<std::ptrdiff_t>(blocks));
     batch.block_table_start.push_back(static_cast<std::int32_t>(batch.block_tables.size()));

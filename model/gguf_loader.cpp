@@ -1,31 +1,53 @@
 #include "model/gguf_loader.hpp"
 
 #include <algorithm>
-#include <bit>
-#include <cmath>
-#include <limits>
 
 #include "model/formats/gguf.hpp"
-#include "model/formats/printable.hpp"
+#include "model/gguf_spec.hpp"
 #include "model/weights_builder.hpp"
 
 namespace troupe {
 namespace {
 
-// https://github.com/ggml-org/ggml/blob/master/docs/gguf.md, "LLM" and "Standardized tensor names".
-constexpr TensorNames gguf_names = {"token_embd.weight",
-                                    "output_norm.weight",
-                                    "output.weight",
-                                    "blk.",
-                                    "attn_norm",
-                                    "attn_q",
-                                    "attn_k",
-                                    "attn_v",
-                                    "attn_output",
-                                    "ffn_norm",
-                                    "ffn_gate",
-                                    "ffn_up",
-                                    "ffn_down"};
+// https://github.com/ggml-org/ggml/blob/master/docs/gguf.md, "Standardized tensor names", and
+// https://github.com/ggml-org/llama.cpp/blob/master/gguf-py/gguf/constants.py
+TensorNames gguf_names(const std::string& architecture) {
+    TensorNames names;
+    names.embedding = "token_embd.weight";
+    names.final_norm = "output_norm.weight";
+    names.lm_head = "output.weight";
+    names.layer_prefix = "blk.";
+    names.attn_norm = "attn_norm";
+    names.q = "attn_q";
+    names.k = "attn_k";
+    names.v = "attn_v";
+    names.o = "attn_output";
+    names.qkv = "attn_qkv";
+    names.q_norm = "attn_q_norm";
+    names.k_norm = "attn_k_norm";
+    names.sinks = "attn_sinks.weight";
+    names.attn_post_norm = "post_attention_norm";
+    names.ffn_norm = architecture == "gpt-oss" ? "post_attention_norm" : "ffn_norm";
+    names.gate = "ffn_gate";
+    names.up = "ffn_up";
+    names.down = "ffn_down";
+    if (architecture == "phi3") names.gate_up = "ffn_up";
+    names.ffn_post_norm = "post_ffw_norm";
+    names.router = "ffn_gate_inp";
+    names.all_gate = "ffn_gate_exps";
+    names.all_up = "ffn_up_exps";
+    names.all_down = "ffn_down_exps";
+    names.fused_gate_up = "ffn_gate_up_exps.weight";
+    names.fused_down = "ffn_down_exps.weight";
+    names.expert_gate = "ffn_gate";
+    names.expert_up = "ffn_up";
+    names.expert_down = "ffn_down";
+    names.shared_gate_proj = "ffn_gate_shexp";
+    names.shared_up = "ffn_up_shexp";
+    names.shared_down = "ffn_down_shexp";
+    names.shared_gate = "ffn_gate_inp_shexp";
+    return names;
+}
 
 class GgufLoader {
   public:
@@ -34,7 +56,9 @@ class GgufLoader {
     Result<LoadedModel> load() {
         LoadedModel model;
         model.name = file_.path().stem().string();
-        if (auto status = read_spec(model.spec); !status) return status.error();
+        auto spec = read_gguf_spec(file_);
+        if (!spec) return spec.error();
+        model.spec = std::move(*spec);
         auto weights = read_weights(model.spec);
         if (!weights) return weights.error();
         model.weights = std::make_shared<const Weights>(std::move(*weights));
@@ -51,114 +75,18 @@ class GgufLoader {
   private:
     Error fail(const std::string& what) const { return invalid_argument(where_ + ": " + what, "model"); }
 
-    // Reads into `value`, or keeps the first failure.
-    void read(std::uint32_t& value, const std::string& key, std::optional<std::uint32_t> fallback = {}) {
-        if (!status_) return;
-        const auto result = fallback ? file_.uint_or(key, *fallback) : file_.require_uint(key);
-        if (!result) {
-            status_ = result.error();
-        } else if (*result > std::numeric_limits<std::uint32_t>::max()) {
-            status_ = fail(key + " is " + std::to_string(*result) + ", which no model has.");
-        } else {
-            value = static_cast<std::uint32_t>(*result);
-        }
-    }
-    void read(double& value, const std::string& key, double fallback) {
-        if (!status_) return;
-        const auto result = file_.float_or(key, fallback);
-        if (!result) {
-            status_ = result.error();
-        } else {
-            value = *result;
-        }
-    }
-
-    Status read_spec(ModelSpec& spec) {
-        const auto architecture = file_.require_string("general.architecture");
-        if (!architecture) return architecture.error();
-        if (*architecture != "llama") {
-            return fail("architecture \"" + printable(*architecture) +
-                        "\" is not known; known is \"llama\".");
-        }
-        spec.architecture = *architecture;
-        const std::string prefix = spec.architecture + ".";
-        read(spec.num_layers, prefix + "block_count");
-        read(spec.hidden_size, prefix + "embedding_length");
-        read(spec.intermediate_size, prefix + "feed_forward_length");
-        read(spec.max_position, prefix + "context_length");
-        read(spec.num_heads, prefix + "attention.head_count");
-        if (!status_) return status_;
-        read(spec.num_kv_heads, prefix + "attention.head_count_kv", spec.num_heads);
-        read_head_dim(spec, prefix);
-        double eps = 0.0;
-        if (status_ && !file_.has(prefix + "attention.layer_norm_rms_epsilon")) {
-            status_ = fail(prefix + "attention.layer_norm_rms_epsilon is missing.");
-        }
-        read(eps, prefix + "attention.layer_norm_rms_epsilon", eps);
-        spec.rms_norm_eps = static_cast<float>(eps);
-        if (status_) status_ = read_rope(spec, prefix);
-        if (status_) status_ = refuse_experts(prefix);
-        if (status_) status_ = read_rope_factors(spec);
-        if (!status_) return status_;
-        const GgufTensor* embedding = file_.find_tensor(gguf_names.embedding);
-        if (!embedding || embedding->dims.size() != 2) {
-            return fail("has no matrix token_embd.weight: it holds no model, perhaps only a vocabulary.");
-        }
-        if (embedding->dims[1] > std::numeric_limits<std::uint32_t>::max())
-            return fail("the vocabulary is too large.");
-        spec.vocab_size = static_cast<std::uint32_t>(embedding->dims[1]);
-        spec.layers.assign(std::min(spec.num_layers, max_layers), LayerSpec());
-        return check_spec(spec, where_);
-    }
-
-    void read_head_dim(ModelSpec& spec, const std::string& prefix) {
-        if (!status_ || spec.num_heads == 0) return;  // check_spec() says so
-        const std::uint32_t usual = spec.hidden_size / spec.num_heads;
-        std::uint32_t value_length = 0;
-        std::uint32_t rotated = 0;
-        read(spec.head_dim, prefix + "attention.key_length", usual);
-        read(value_length, prefix + "attention.value_length", spec.head_dim);
-        read(rotated, prefix + "rope.dimension_count", spec.head_dim);
-        if (!status_) return;
-        if (value_length != spec.head_dim)
-            status_ = fail("keys and values of different lengths are not supported.");
-        if (rotated != spec.head_dim) {
-            status_ = fail("rope.dimension_count is " + std::to_string(rotated) + ", the head dimension " +
-                           std::to_string(spec.head_dim) + ": rotating a part of a head is not supported.");
-        }
-    }
-
-    Status read_rope(ModelSpec& spec, const std::string& prefix) {
-        spec.ropes[0].interleaved = true;
-        read(spec.ropes[0].theta, prefix + "rope.freq_base", 10000.0);
-        const auto type = file_.string_or(prefix + "rope.scaling.type", "linear");
-        if (!type) return type.error();
-        if (*type == "none") return status_;  // whatever the factor is
-        if (*type != "linear") {
-            return fail("rope scaling \"" + printable(*type) +
-                        "\" is not known; known are \"none\" and \"linear\".");
-        }
-        double factor = 0.0;
-        read(factor, prefix + "rope.scale_linear", factor);  // how old files say it
-        read(factor, prefix + "rope.scaling.factor", factor);
-        if (factor == 0.0 || factor == 1.0) return status_;  // 0: as good as absent
-        spec.ropes[0].type = RopeType::linear;
-        spec.ropes[0].factor = factor;
-        return status_;
-    }
-
-    Status refuse_experts(const std::string& prefix) {
-        std::uint32_t experts = 0;
-        read(experts, prefix + "expert_count", 0);
-        if (status_ && experts > 0) return fail("mixtures of experts are not supported.");
-        return status_;
-    }
-
     Result<Weights> read_weights(const ModelSpec& spec) {
         WeightsRequest request;
         request.where = where_;
-        request.names = gguf_names;
-        request.attention_biases = WeightsRequest::Biases::if_present;
+        request.names = gguf_names(spec.architecture);
+        const bool gpt_oss = spec.architecture == "gpt-oss";
+        if (gpt_oss && file_.find_tensor("blk.0.ffn_norm.weight")) request.names.ffn_norm = "ffn_norm";
+        if (gpt_oss && file_.find_tensor("blk.0.attn_sinks")) request.names.sinks = "attn_sinks";
+        request.attention_biases =
+            gpt_oss ? WeightsRequest::Biases::qkvo : WeightsRequest::Biases::if_present;
+        request.ffn_biases = WeightsRequest::FfnBiases::if_present;
+        request.sinks = gpt_oss;
+        request.expert_biases = gpt_oss;
         request.head = WeightsRequest::Head::own_if_present;
         request.find = [this](const std::string& name) -> std::optional<NamedTensor> {
             const GgufTensor* tensor = file_.find_tensor(name);
@@ -168,31 +96,15 @@ class GgufLoader {
         };
         for (const GgufTensor& tensor : file_.tensors()) request.all.push_back(tensor.name);
         request.leave_out = [](std::string_view name) {
-            // The first is read below; the others hold what the rotary base says, in old files.
-            return name == "rope_freqs.weight" || name.ends_with(".attn_rot_embd.weight");
+            // Those of the spec, and what old files hold though the rotary base says it.
+            return name == "rope_freqs.weight" || name == "rope_factors_long.weight" ||
+                   name == "rope_factors_short.weight" || name.ends_with(".attn_rot_embd.weight");
         };
         auto weights = build_weights(spec, request);
         if (!weights) return weights;
         weights->storage.push_back(file_.storage());
         weights->mapped.push_back(file_.storage()->bytes());
         return weights;
-    }
-
-    // Divisors of the frequencies: how converters write llama3's scaling.
-    Status read_rope_factors(ModelSpec& spec) {
-        const GgufTensor* tensor = file_.find_tensor("rope_freqs.weight");
-        if (!tensor) return {};
-        if (tensor->dtype != DType::f32 || tensor->dims != std::vector<std::uint64_t>{spec.head_dim / 2}) {
-            return fail("rope_freqs.weight must be F32 of half the head dimension.");
-        }
-        std::vector<float>& divisors = spec.ropes[0].divisors;
-        divisors.resize(spec.head_dim / 2);
-        dequantize_row({DType::f32, 1, spec.head_dim / 2, tensor->data}, 0, divisors.data());
-        for (const float factor : divisors) {
-            if (!(factor > 0.0F) || !std::isfinite(factor))
-                return fail("rope_freqs.weight holds what is no divisor.");
-        }
-        return {};
     }
 
     // eot ends a turn, eom a message to a tool: a model that makes either waits for somebody else.
@@ -213,7 +125,6 @@ class GgufLoader {
 
     const GgufFile& file_;
     std::string where_;
-    Status status_;
 };
 
 }  // namespace

@@ -5,13 +5,20 @@
 
 #include "core/status.hpp"
 #include "model/model_spec.hpp"
+#include "model/weights_builder.hpp"
 
 namespace troupe {
 
 struct HfConfig {
     ModelSpec spec;
+    TensorNames names;  // of a layer; the others depend on the file, too
     bool tied_embeddings = false;
-    bool attention_biases = false;
+    WeightsRequest::Biases attention_biases = WeightsRequest::Biases::none;
+    bool ffn_biases = false;
+    bool sinks = false;
+    bool expert_biases = false;
+    ExpertLayout expert_layout = ExpertLayout::stacked;
+    bool text_of_more = false;      // the text part of a model that also sees; its other tensors are left out
     GenerationDefaults generation;  // end tokens that config.json names
 };
 

@@ -5,24 +5,11 @@
 #include "model/formats/mapped_file.hpp"
 #include "model/formats/safetensors.hpp"
 #include "model/hf_config.hpp"
+#include "model/spec_check.hpp"
 #include "model/weights_builder.hpp"
 
 namespace troupe {
 namespace {
-
-constexpr TensorNames hf_names = {"model.embed_tokens.weight",
-                                  "model.norm.weight",
-                                  "lm_head.weight",
-                                  "model.layers.",
-                                  "input_layernorm",
-                                  "self_attn.q_proj",
-                                  "self_attn.k_proj",
-                                  "self_attn.v_proj",
-                                  "self_attn.o_proj",
-                                  "post_attention_layernorm",
-                                  "mlp.gate_proj",
-                                  "mlp.up_proj",
-                                  "mlp.down_proj"};
 
 Result<std::string> read_text(const std::filesystem::path& path) {
     const auto file = MappedFile::open(path);
@@ -31,24 +18,55 @@ Result<std::string> read_text(const std::filesystem::path& path) {
     return std::string(reinterpret_cast<const char*>(bytes.data()), bytes.size());
 }
 
+// Text models begin with "model."; the text part of others with more, in an order that changed once.
+TensorNames names_in(const SafetensorsFile& file, const HfConfig& config) {
+    TensorNames names = config.names;
+    std::string root = "model.";
+    names.lm_head = "lm_head.weight";
+    if (config.text_of_more) {
+        for (const char* other : {"model.language_model.", "language_model.model."})
+            if (file.find_tensor(std::string(other) + "embed_tokens.weight")) root = other;
+        if (root == "language_model.model.") names.lm_head = "language_model.lm_head.weight";
+    }
+    names.embedding = root + "embed_tokens.weight";
+    names.final_norm = root + "norm.weight";
+    names.layer_prefix = root + "layers.";
+    // transformers 5 may also write experts under the name they have in memory.
+    if (names.router && !file.find_tensor(names.layer_prefix + "0." + names.router + ".weight") &&
+        file.find_tensor(names.layer_prefix + "0.mlp.gate.weight")) {
+        names.router = "mlp.gate";
+        names.fused_gate_up = "mlp.experts.gate_up_proj";
+        names.fused_down = "mlp.experts.down_proj";
+    }
+    return names;
+}
+
 Result<Weights> read_weights(const std::filesystem::path& directory, const HfConfig& config) {
     const auto file = SafetensorsFile::open_directory(directory);
     if (!file) return file.error();
     WeightsRequest request;
     request.where = directory.string();
-    request.names = hf_names;
-    request.attention_biases =
-        config.attention_biases ? WeightsRequest::Biases::required : WeightsRequest::Biases::none;
+    request.names = names_in(*file, config);
+    request.attention_biases = config.attention_biases;
+    request.ffn_biases =
+        config.ffn_biases ? WeightsRequest::FfnBiases::required : WeightsRequest::FfnBiases::none;
+    request.sinks = config.sinks;
+    request.expert_biases = config.expert_biases;
+    request.expert_layout = config.expert_layout;
     request.head = config.tied_embeddings ? WeightsRequest::Head::tied : WeightsRequest::Head::own;
     request.find = [&](const std::string& name) -> std::optional<NamedTensor> {
         const SafeTensor* tensor = file->find_tensor(name);
         if (!tensor) return std::nullopt;
-        return NamedTensor{tensor->dtype, dtype_name(tensor->dtype), tensor->shape, tensor->data};
+        return NamedTensor{tensor->dtype, tensor->dtype ? dtype_name(*tensor->dtype) : "U8", tensor->shape,
+                           tensor->data};
     };
     for (const auto& [name, tensor] : file->tensors()) request.all.push_back(name);
     request.leave_out = [&](std::string_view name) {
         // Old files hold what the rotary base says, and some the embedding once more.
-        return name.ends_with(".rotary_emb.inv_freq") || (config.tied_embeddings && name == hf_names.lm_head);
+        return name.ends_with(".rotary_emb.inv_freq") ||
+               (config.tied_embeddings && name == request.names.lm_head) ||
+               (config.text_of_more && (name.find("vision_tower.") != std::string_view::npos ||
+                                        name.find("multi_modal_projector.") != std::string_view::npos));
     };
     auto weights = build_weights(config.spec, request);
     if (!weights) return weights;

@@ -1,5 +1,6 @@
 #include "model/json_reader.hpp"
 
+#include <algorithm>
 #include <limits>
 
 namespace troupe {
@@ -8,6 +9,10 @@ std::optional<simdjson::dom::element> JsonReader::find(std::string_view name) co
     simdjson::dom::element element;
     if (object_.at_key(name).get(element) != simdjson::SUCCESS || element.is_null()) return std::nullopt;
     return element;
+}
+
+bool JsonReader::has(std::string_view name) const {
+    return object_.at_key(name).error() == simdjson::SUCCESS;
 }
 
 template <class T>
@@ -53,6 +58,46 @@ void JsonReader::read(std::string_view name, std::string& value) {
     if (element->get(text) != simdjson::SUCCESS)
         return fail("\"" + std::string(name) + "\" must be a string.");
     value = text;
+}
+
+template <class Stored, class T>
+void JsonReader::read_list(std::string_view name, std::vector<T>& values, const char* kind) {
+    const auto element = find(name);
+    if (!element) return;
+    const auto wrong = [&] { fail("\"" + std::string(name) + "\" must be a list of " + kind + "."); };
+    simdjson::dom::array list;
+    if (element->get(list) != simdjson::SUCCESS) return wrong();
+    values.clear();
+    for (const simdjson::dom::element item : list) {
+        Stored value{};
+        if (item.get(value) != simdjson::SUCCESS) return wrong();
+        values.push_back(static_cast<T>(value));
+    }
+}
+
+void JsonReader::read(std::string_view name, std::vector<std::uint32_t>& values) {
+    std::vector<std::uint64_t> wide;
+    read_list<std::uint64_t>(name, wide, "integers, none negative");
+    values.clear();
+    for (const std::uint64_t value : wide)
+        values.push_back(static_cast<std::uint32_t>(std::min<std::uint64_t>(value, UINT32_MAX)));
+}
+void JsonReader::read(std::string_view name, std::vector<float>& values) {
+    read_list<double>(name, values, "numbers");
+}
+void JsonReader::read(std::string_view name, std::vector<std::string>& values) {
+    read_list<std::string_view>(name, values, "strings");
+}
+
+std::optional<simdjson::dom::object> JsonReader::object(std::string_view name) {
+    const auto element = find(name);
+    if (!element) return std::nullopt;
+    simdjson::dom::object inner;
+    if (element->get(inner) != simdjson::SUCCESS) {
+        fail("\"" + std::string(name) + "\" must be an object.");
+        return std::nullopt;
+    }
+    return inner;
 }
 
 void JsonReader::require(std::string_view name, std::uint32_t& value) {

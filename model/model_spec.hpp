@@ -33,6 +33,8 @@ struct RopeSpec {
     // Of the frequencies [rotated / 2], or empty. longrope has a second list for sequences longer than
     // original_max_position.
     std::vector<float> divisors = {}, long_divisors = {};
+
+    bool operator==(const RopeSpec&) const = default;
 };
 
 struct LayerSpec {
@@ -40,6 +42,8 @@ struct LayerSpec {
     std::uint32_t sliding_window = 0;  // a query at p sees keys p - window + 1 to p; 0: all up to p
     std::uint8_t rope = 0;             // index into ModelSpec::ropes, or no_rope
     bool moe = false;                  // experts in place of gate, up and down
+
+    bool operator==(const LayerSpec&) const = default;
 };
 
 // A mixture of experts: a router's logits choose some of the feed-forward networks for each token.
@@ -58,6 +62,8 @@ struct MoeSpec {
     float limit = 7.0F;
     std::uint32_t shared_intermediate_size = 0;  // of an expert that every token goes through; 0: none
     bool shared_gate = false;                    // its output is multiplied by sigmoid(x . shared_gate)
+
+    bool operator==(const MoeSpec&) const = default;
 };
 
 enum class Activation : std::uint8_t { silu, gelu_tanh };
@@ -91,6 +97,8 @@ struct ModelSpec {
     std::optional<MoeSpec> moe;
     std::vector<RopeSpec> ropes = {RopeSpec()};
     std::vector<LayerSpec> layers;  // [num_layers]
+
+    bool operator==(const ModelSpec&) const = default;
 
     bool has_moe_layers() const {
         for (const LayerSpec& layer : layers)

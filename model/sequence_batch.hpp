@@ -14,9 +14,10 @@ constexpr std::size_t blocks_for(std::size_t tokens, std::size_t block_size) {
 }
 
 // Computes tokens [first, ids.size()) of the sequence, whose block i is block i of the pool; those before
-// `first` have been computed. Asks for the logits of the last token, and draws the next one with `params`.
+// `first` have been computed; the first `prompt` are the prompt, all of them if it is 0. Asks for the logits
+// of the last token, and draws the next one with `params`.
 inline ForwardBatch sequence_batch(std::span<const TokenId> ids, std::size_t first, std::size_t block_size,
-                                   const SamplingParams& params) {
+                                   const SamplingParams& params, std::size_t prompt = 0) {
     ForwardBatch batch;
     batch.input_ids.assign(ids.begin() + static_cast<std::ptrdiff_t>(first), ids.end());
     for (std::size_t i = first; i < ids.size(); ++i) {
@@ -27,6 +28,7 @@ inline ForwardBatch sequence_batch(std::span<const TokenId> ids, std::size_t fir
     for (std::int32_t block = 0; block < blocks; ++block) batch.block_tables.push_back(block);
     batch.query_start = {0, static_cast<std::int32_t>(ids.size() - first)};
     batch.context_lens = {static_cast<std::int32_t>(ids.size())};
+    batch.prompt_lens = {static_cast<std::int32_t>(prompt == 0 ? ids.size() : prompt)};
     batch.block_table_start = {0, blocks};
     batch.logits_rows = {static_cast<std::int32_t>(ids.size() - first) - 1};
     batch.sampling = {{params, static_cast<std::uint32_t>(ids.size()), 0, {}}};

@@ -20,11 +20,11 @@ constexpr std::size_t max_dims = 8;
 
 struct StoredType {
     std::string_view name;
-    DType dtype;
+    std::optional<DType> dtype;
     std::uint64_t bytes;
 };
 constexpr StoredType stored_types[] = {
-    {"F32", DType::f32, 4}, {"F16", DType::f16, 2}, {"BF16", DType::bf16, 2}};
+    {"F32", DType::f32, 4}, {"F16", DType::f16, 2}, {"BF16", DType::bf16, 2}, {"U8", std::nullopt, 1}};
 
 // The tensors of one file, from its header.
 class HeaderReader {
@@ -73,7 +73,7 @@ class HeaderReader {
         const auto* stored = std::find_if(std::begin(stored_types), std::end(stored_types),
                                           [type](const StoredType& t) { return t.name == type; });
         if (stored == std::end(stored_types)) {
-            return bad(label + " has the type " + printable(type) + "; F32, F16 and BF16 are supported.");
+            return bad(label + " has the type " + printable(type) + "; F32, F16, BF16 and U8 are supported.");
         }
         SafeTensor tensor;
         tensor.dtype = stored->dtype;

@@ -7,6 +7,7 @@
 #include <filesystem>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -18,7 +19,7 @@
 namespace troupe {
 
 struct SafeTensor {
-    DType dtype = DType::f32;          // f32, f16 or bf16
+    std::optional<DType> dtype;        // f32, f16 or bf16; empty: bytes (U8), as MXFP4 models hold
     std::vector<std::uint64_t> shape;  // slowest first: a matrix is {rows, columns}; empty: a scalar
     const std::byte* data = nullptr;   // not necessarily aligned to the element
     std::size_t bytes = 0;

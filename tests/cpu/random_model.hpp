@@ -113,7 +113,9 @@ struct TestRunner {
         std::size_t pool_tokens = 8192;
     };
 
-    TestRunner(const RandomModel& source, Options chosen)
+    // Of a RandomModel, or of a model that was loaded.
+    template <class Source>
+    TestRunner(const Source& source, Options chosen)
         : options(chosen),
           pool(std::make_shared<ComputePool>(chosen.threads)),
           model(CpuModel::prepare(source.spec, source.weights, chosen.compute, *pool, chosen.path)),
@@ -150,6 +152,7 @@ struct TestRunner {
             }
             batch.query_start.push_back(static_cast<std::int32_t>(batch.input_ids.size()));
             batch.context_lens.push_back(static_cast<std::int32_t>(sequence->computed));
+            batch.prompt_lens.push_back(static_cast<std::int32_t>(sequence->ids.size()));
             batch.block_tables.insert(batch.block_tables.end(), sequence->blocks.begin(),
                                       sequence->blocks.end());
             batch.block_table_start.push_back(static_cast<std::int32_t>(batch.block_tables.size()));

@@ -59,9 +59,10 @@ class Runner {
         params.temperature = 0.0F;
         ForwardOutput output;
         std::size_t computed = 0;
+        const std::size_t prompt = ids.size();
         std::vector<TokenId> generated;
         while (generated.size() < count) {
-            backend->execute(sequence_batch(ids, computed, block_size, params), output);
+            backend->execute(sequence_batch(ids, computed, block_size, params, prompt), output);
             computed = ids.size();
             generated.push_back(output.tokens[0]);
             ids.push_back(output.tokens[0]);

@@ -124,9 +124,9 @@ TEST_CASE("GGUF files that lie or lack something are refused by name") {
         changed.metadata[key] = std::move(value);
         return error_of(changed);
     };
-    CHECK(
-        contains(with("general.architecture", "gpt-neox"), "\"gpt-neox\" is not known; known is \"llama\""));
-    CHECK(contains(with("llama.rope.scaling.type", "yarn"), "\"yarn\" is not known"));
+    CHECK(contains(with("general.architecture", "gpt-neox"),
+                   "\"gpt-neox\" is not known; known are llama, qwen2"));
+    CHECK(contains(with("llama.rope.scaling.type", "ntk"), "\"ntk\" is not known"));
     CHECK(contains(with("llama.attention.head_count", 0U), "heads is 0"));
     CHECK(contains(with("llama.attention.head_count_kv", 3U), "no multiple of 3"));
     CHECK(contains(with("llama.attention.head_count", "four"), "llama.attention.head_count"));
@@ -136,9 +136,13 @@ TEST_CASE("GGUF files that lie or lack something are refused by name") {
     CHECK(contains(with("llama.attention.layer_norm_rms_epsilon", std::numeric_limits<float>::quiet_NaN()),
                    "epsilon"));
     CHECK(contains(with("llama.attention.layer_norm_rms_epsilon", -1.0F), "epsilon"));
-    CHECK(contains(with("llama.rope.dimension_count", 4U), "rotating a part"));
+    CHECK(contains(with("llama.rope.dimension_count", 16U), "16 should be rotated"));
     CHECK(contains(with("llama.rope.freq_base", 0.0F), "rotary frequencies"));
-    CHECK(contains(with("llama.expert_count", 8U), "experts"));
+    CHECK(contains(with("llama.expert_count", 8U), "llama.expert_used_count"));
+    CHECK(contains(with("llama.attention.clamp_kqv", 8.0F), "clamp_kqv"));
+    CHECK(with("llama.attention.max_alibi_bias", 0.0F) == "loaded");
+    CHECK(contains(with("llama.rope.scaling.yarn_ext_factor", 0.5F), "yarn_ext_factor"));
+    CHECK(contains(with("llama.attention.scale", -1.0F), "scale of attention scores"));
     CHECK(contains(with("tokenizer.ggml.eos_token_id", 64U), "outside of the vocabulary"));
     for (const auto& [key, value] : file.metadata) {
         if (key == "llama.attention.head_count_kv" || key == "llama.rope.dimension_count")
@@ -172,12 +176,13 @@ TEST_CASE("GGUF: tensors that the model would be computed without are refused by
         return error_of(file);
     };
     for (const char* name :
-         {"blk.0.ffn_gate.bias", "blk.1.ffn_down.bias", "blk.0.attn_q_norm.weight", "output.bias",
+         {"blk.0.attn_sinks.weight", "blk.0.post_ffw_norm.weight", "blk.0.attn_q_norm.weight", "output.bias",
           "blk.2.attn_norm.weight", "blk.01.attn_norm.weight", "output_norm.bias", "cls.weight"}) {
         CHECK(contains(with(name), name));
         CHECK(contains(with(name), "no place"));
     }
-    for (const char* name : {"rope_freqs.weight", "blk.0.attn_rot_embd.weight", "blk.0.attn_output.bias"})
+    for (const char* name :
+         {"rope_freqs.weight", "blk.0.attn_rot_embd.weight", "blk.0.attn_output.bias", "blk.1.ffn_down.bias"})
         CHECK(with(name) == "loaded");
 }
 
@@ -227,12 +232,19 @@ TEST_CASE("config.json as transformers 4 and 5 write it") {
 TEST_CASE("config.json that we cannot run is refused by name") {
     CHECK(contains(error_of_config(R"("model_type": "x")"), "parsed") ==
           true);  // the first of two fields counts
-    CHECK(contains(error_of_config(R"("rope_scaling": {"rope_type": "yarn", "factor": 2})"),
-                   "\"yarn\" is not known"));
+    CHECK(contains(error_of_config(R"("rope_scaling": {"rope_type": "ntk", "factor": 2})"),
+                   "\"ntk\" is not known; known are \"default\", \"linear\""));
+    CHECK(
+        contains(error_of_config(R"("rope_scaling": {"rope_type": "longrope"})"), "short and long factors"));
+    CHECK(contains(error_of_config(R"("rope_scaling": {"type": "default", "mrope_section": [1]})"),
+                   "mrope_section"));
+    CHECK(contains(error_of_config(R"("partial_rotary_factor": 1.5)"), "partial_rotary_factor"));
+    CHECK(contains(error_of_config(R"("partial_rotary_factor": 0.4)"), "even number"));
+    CHECK(contains(error_of_config(R"("vision_config": {})"), "vision_config"));
+    CHECK(contains(error_of_config(R"("clip_qkv": 8)"), "clip_qkv"));
     CHECK(contains(error_of_config(R"("rope_parameters": {"rope_type": "llama3"})"), "\"factor\""));
     CHECK(contains(error_of_config(R"("rope_scaling": 5)"), "must be an object"));
     CHECK(contains(error_of_config(R"("hidden_act": "gelu")"), "\"gelu\""));
-    CHECK(contains(error_of_config(R"("mlp_bias": true)"), "mlp_bias"));
     CHECK(contains(error_of_config(R"("quantization_config": {})"), "quantization_config"));
     CHECK(contains(error_of_config(R"("num_key_value_heads": 3)"), "no multiple of 3"));
     CHECK(contains(error_of_config(R"("num_key_value_heads": "two")"), "must be an integer"));
@@ -243,7 +255,7 @@ TEST_CASE("config.json that we cannot run is refused by name") {
     CHECK(contains(error_of_config(R"("rope_theta": -1)"), "rotary"));
     CHECK(contains(parse_hf_config("[1]", "config.json").error().message, "not a JSON object"));
     CHECK(contains(parse_hf_config(R"({"model_type": "gpt2"})", "c").error().message,
-                   "\"gpt2\" is not known; known is \"llama\""));
+                   "\"gpt2\" is not known; known are llama, mistral"));
     CHECK(contains(parse_hf_config(R"({"model_type": "llama"})", "c").error().message, "num_hidden_layers"));
 }
 

@@ -123,6 +123,26 @@ TEST_CASE("Rotary frequencies follow the scaling that the model names") {
         CHECK(scaled[20] == Approx(0.01656044));
         CHECK(scaled[63] == Approx(2.4551407e-06 / 8.0).epsilon(1e-4));
     }
+    SECTION("yarn keeps pairs that turn often and divides slow ones") {
+        rope = {.type = RopeType::yarn, .theta = 10000.0, .factor = 4.0, .original_max_position = 4096};
+        const auto scaled = rope_frequencies(rope, 64);
+        CHECK(scaled[0] == plain[0]);
+        CHECK(scaled[31] == Approx(plain[31] / 4.0));
+        CHECK(scaled[16] < plain[16]);
+        CHECK(scaled[16] > plain[16] / 4.0);
+    }
+    SECTION("dynamic stretches by the length, and not within the original context") {
+        rope = {.type = RopeType::dynamic, .factor = 2.0, .original_max_position = 100};
+        CHECK(rope_frequencies(rope, 64, 100) == plain);
+        const auto scaled = rope_frequencies(rope, 64, 200);
+        CHECK(scaled[0] == 1.0);
+        CHECK(scaled[31] == Approx(plain[31] / 3.0));  // (2 * 200 / 100 - 1) at the longest wavelength
+    }
+    SECTION("a part of a head") {
+        rope.rotated = 32;
+        CHECK(rope_frequencies(rope, 64).size() == 16);
+        CHECK(rope_frequencies(rope, 64)[8] == Approx(0.01));
+    }
     SECTION("a file's factors divide each") {
         rope.divisors.assign(32, 1.0F);
         rope.divisors[3] = 2.0F;
@@ -139,6 +159,30 @@ TEST_CASE("The table of angles grows without changing what it has") {
     CHECK(table.size() >= 1000);
     CHECK(table.cosines(999)[0] == Approx(std::cos(999.0)));
     CHECK(table.sines(0)[2] == 0.0F);
+}
+
+TEST_CASE("Angles depend on the length of a sequence's prompt, however it is cut") {
+    RopeSpec rope{.type = RopeType::longrope, .original_max_position = 4};
+    rope.divisors.assign(4, 1.0F);
+    rope.long_divisors.assign(4, 2.0F);
+    const auto angle = [&](std::int32_t position, std::int32_t prompt) {
+        RopeAngles angles(rope, 8);
+        ForwardBatch batch;
+        batch.positions = {position};
+        batch.query_start = {0, 1};
+        batch.context_lens = {position + 1};
+        batch.prompt_lens = {prompt};
+        angles.begin(batch);
+        return std::vector<float>(angles.of(0).sines, angles.of(0).sines + 4);
+    };
+    CHECK(angle(2, 4) == angle(2, 3));
+    CHECK(angle(2, 5) != angle(2, 4));
+    CHECK(angle(1, 5)[0] == Approx(std::sin(0.5)));
+    CHECK(angle(6, 4)[0] == Approx(std::sin(6.0)));  // goes on with its prompt's
+    rope = {.type = RopeType::dynamic, .factor = 2.0, .original_max_position = 4};
+    CHECK(angle(3, 4) == angle(3, 1));
+    CHECK(angle(3, 6) != angle(3, 4));
+    CHECK(angle(7, 4) == angle(7, 8));  // a generated token: its length counts
 }
 
 }  // namespace troupe

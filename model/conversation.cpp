@@ -69,18 +69,17 @@ bool shows_text(const std::string& text) { return text.find(R"({"needle": "x"})"
 ConversationHabits habits_of(const jinja::Template& parsed, std::string_view source) {
     ConversationHabits habits;
     habits.knows_developer = source.find("developer") != std::string_view::npos;
+    habits.null_content = false;
     if (source.find("tool_calls") == std::string_view::npos) return habits;
     const std::string object = R"({"needle": "x"})", text = R"("{\"needle\": \"x\"}")";
     const auto try_both = [&](const char* content) {
         habits.argument_objects = shows_object(rendered_call(parsed, object, content));
         return habits.argument_objects || shows_text(rendered_call(parsed, text, content));
     };
-    if (try_both("null")) return habits;
-    if (try_both("\"\"")) {
-        habits.null_content = false;
-        return habits;
-    }
-    return {habits.knows_developer};  // not found out
+    habits.null_content = try_both("null");
+    const bool found_out = habits.null_content || try_both("\"\"");
+    if (!found_out) habits.argument_objects = true;
+    return habits;
 }
 
 Value adapted(const Value& messages, const ConversationHabits& habits) {

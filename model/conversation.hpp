@@ -12,7 +12,7 @@ namespace troupe {
 struct ConversationHabits {
     bool knows_developer = false;  // else developers' messages become the system's
     bool argument_objects = true;  // tool calls carry their arguments as objects, else as JSON text
-    bool null_content = true;      // a call without words has content none, else an empty text
+    bool null_content = false;     // a call without words has content none, else an empty text
 };
 
 // What the template is used to, told from its text and from how it renders a tool call.

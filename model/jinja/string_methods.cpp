@@ -167,8 +167,10 @@ Value partition(Runtime&, const Value& self, const Bound& arguments) {
     if (separator.empty()) fail("empty separator");
     const size_t at = from_right ? text.rfind(separator) : unicode::find(text, separator);
     if (at == std::string_view::npos)
-        return from_right ? Value::tuple({"", "", self}) : Value::tuple({self, "", ""});
-    return Value::tuple({text.substr(0, at), separator, text.substr(at + separator.size())});
+        return from_right ? Value::tuple({like(self, ""), like(self, ""), self})
+                          : Value::tuple({self, like(self, ""), like(self, "")});
+    return Value::tuple({like(self, text.substr(0, at)), like(self, separator),
+                         like(self, text.substr(at + separator.size()))});
 }
 
 // --- searching ---

@@ -64,6 +64,8 @@ TEST_CASE("the arguments of tool calls are objects where the template wants obje
     CHECK(with("{{ f.name + f.arguments }}") == R"(f{"b":2,"a":[1]})");
     CHECK(with("{{ m.content is none }}{{ f.arguments | tojson }}") == R"(True{"b": 2, "a": [1]})");
     CHECK(with("{{ m.content + f.name }}{{ f.arguments | tojson }}") == R"(f{"b": 2, "a": [1]})");
+    CHECK(rendered("{% for m in messages %}{{ m.role + m.content }};{% endfor %}", messages) ==
+          "usera;assistant;");
     CHECK(with("{{ f.arguments }}") == R"({"b":2,"a":[1]})");
     CHECK(with("{{ f.arguments if f.arguments is string else f.arguments | tojson }}") ==
           R"({"b": 2, "a": [1]})");

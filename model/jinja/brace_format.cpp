@@ -82,6 +82,22 @@ std::string zero_filled(std::string digits, const FormatSpec& spec, size_t sign)
     return digits;
 }
 
+// A float without a type but with a precision: as 'g', but it always looks like a float, for which one more
+// digit must fit in front of the exponent.
+std::string general_float(double value, NumberFormat format) {
+    std::string text = format_float(value, format);
+    if (!std::isfinite(value) || text.find_first_of(".e") != std::string::npos) return text;
+    if (static_cast<int>(text.size()) < std::max(format.precision, 1)) return text + ".0";
+    format.conversion = 'e';
+    format.precision = std::max(format.precision, 1) - 1;
+    text = format_float(value, format);
+    const size_t exponent = text.find('e');
+    size_t end = text.find_last_not_of('0', exponent - 1) + 1;
+    if (text[end - 1] == '.') --end;
+    if (text.find('.') > exponent) end = exponent;
+    return text.substr(0, end) + text.substr(exponent);
+}
+
 std::string format_number(Runtime& runtime, const Value& value, FormatSpec spec) {
     if (spec.type == 'c' && !value.is_float()) {
         const int64_t c = integer_of(value, "format");
@@ -116,7 +132,7 @@ std::string format_number(Runtime& runtime, const Value& value, FormatSpec spec)
             digits = repr_of(std::abs(d));
         } else {
             if (spec.type == '\0' || spec.type == 'n') number.conversion = 'g';
-            digits = format_float(d, number);
+            digits = spec.type == '\0' ? general_float(d, number) : format_float(d, number);
         }
     }
     const std::string_view sign = negative ? "-" : spec.sign == '+' ? "+" : spec.sign == ' ' ? " " : "";
@@ -187,7 +203,6 @@ class BraceFormatter {
         if (depth > 1) fail("Max string recursion exceeded");
         const size_t colon = std::min(text.find(':'), text.size());
         std::string_view name = text.substr(0, colon);
-        const std::string spec = colon < text.size() ? run(text.substr(colon + 1), depth + 1) : "";
         Value value;
         if (const size_t bang = name.find('!'); bang != std::string_view::npos) {
             const std::string_view conversion = name.substr(bang + 1);
@@ -205,6 +220,8 @@ class BraceFormatter {
             value = lookup(name);
         }
         runtime_.charge(value.extent().weight);
+        // After the name, because both may take the next argument.
+        const std::string spec = colon < text.size() ? run(text.substr(colon + 1), depth + 1) : "";
         return format_value(runtime_, value, spec);
     }
 

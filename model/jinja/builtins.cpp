@@ -58,7 +58,7 @@ Bound::Bound(const Builtin& builtin, const Arguments& arguments) : builtin_(buil
     std::copy(arguments.positional.begin(), arguments.positional.end(), values_.begin());
     for (const auto& [key, value] : arguments.named) {
         const auto found = std::find_if(parameters.begin(), parameters.end(),
-                                        [&](const Parameter& p) { return p.name == key; });
+                                        [&wanted = key](const Parameter& p) { return p.name == wanted; });
         if (found == parameters.end()) fail(name + "() got an unexpected keyword argument '" + key + "'");
         auto& slot = values_[static_cast<size_t>(found - parameters.begin())];
         if (slot) fail(name + "() got multiple values for argument '" + key + "'");

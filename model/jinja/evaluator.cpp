@@ -256,7 +256,8 @@ Value Evaluator::call_macro(const MacroDefinition& macro, const ScopePtr& closur
 }
 
 void Evaluator::bind_parameters(const MacroDefinition& macro, Arguments arguments) {
-    auto& [positional, named] = arguments;
+    auto& positional = arguments.positional;
+    auto& named = arguments.named;
     const auto take_named = [&](std::string_view name) -> std::optional<Value> {
         const auto found =
             std::find_if(named.begin(), named.end(), [&](const auto& n) { return n.first == name; });

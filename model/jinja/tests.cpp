@@ -41,7 +41,8 @@ Value is_number(Runtime&, const Value& self, const Bound&) {
 }
 Value is_sequence(Runtime&, const Value& self, const Bound&) {
     if (self.is_sequence()) return self.sequence().subscriptable();
-    return self.is_string() || self.is_dict();
+    return self.is_string() || self.is_dict() ||
+           self.is_undefined();  // Python's Undefined has both parts of one
 }
 Value test_iterable(Runtime&, const Value& self, const Bound&) { return is_iterable(self); }
 Value is_callable(Runtime&, const Value& self, const Bound&) {

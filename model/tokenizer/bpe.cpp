@@ -207,7 +207,8 @@ void Bpe::merge_long(Scratch& scratch) const {
         if (pair.result >= 0) heap.push_back(pair);
     }
     std::make_heap(heap.begin(), heap.end(), later);
-    const auto push = [&](std::uint32_t left, std::uint32_t right) {
+    const auto push = [&, &heap = heap](std::uint32_t left,
+                                        std::uint32_t right) {  // clang 14 asks for the name
         const Candidate pair = candidate(left, right);
         if (pair.result < 0) return;
         heap.push_back(pair);

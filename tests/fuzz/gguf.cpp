@@ -21,6 +21,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     }
     static volatile unsigned sink;
     sink = sum;
+    (void)sink;
     if (auto parts = tokenizer_from_gguf(*file))
         exercise(std::make_shared<const Tokenizer>(*std::move(parts)));
     return 0;

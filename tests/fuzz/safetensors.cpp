@@ -17,5 +17,6 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     }
     static volatile unsigned sink;
     sink = sum;
+    (void)sink;
     return 0;
 }

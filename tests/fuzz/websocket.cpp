@@ -24,7 +24,7 @@ class Connection {
                [](const RequestLog&) {},
                [] { return 1U; },
                {},
-               {}} {
+               BodyBudget(1 << 20)} {
         port_.on_submit = FakePort::script({"Hello", ", ", "<think>world"});
         const Post post = [this](std::function<void()> work) { work_.push_back(std::move(work)); };
         const auto wake = [this] { work_.push_back([this] { produce(); }); };

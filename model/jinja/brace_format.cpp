@@ -130,6 +130,8 @@ std::string format_number(Runtime& runtime, const Value& value, FormatSpec spec)
             digits = format_float(d * 100, number) + "%";
         } else if (spec.type == '\0' && spec.precision < 0) {
             digits = repr_of(std::abs(d));
+            if (spec.group && std::isfinite(d))
+                digits = grouped(digits, std::min(digits.find_first_of(".e"), digits.size()), spec.group);
         } else {
             if (spec.type == '\0' || spec.type == 'n') number.conversion = 'g';
             digits = spec.type == '\0' ? general_float(d, number) : format_float(d, number);

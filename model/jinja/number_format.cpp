@@ -18,7 +18,7 @@ int parse_width(std::string_view digits) {
     return width;
 }
 
-static std::string grouped(const std::string& digits, size_t whole, char separator, size_t size = 3) {
+std::string grouped(const std::string& digits, size_t whole, char separator, size_t size) {
     std::string result;
     for (size_t i = 0; i < whole; ++i) {
         if (i > 0 && (whole - i) % size == 0) result += separator;

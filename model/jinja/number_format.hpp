@@ -23,6 +23,9 @@ int parse_width(std::string_view digits);
 std::string format_integer(int64_t value, const NumberFormat& format);
 std::string format_float(double value, const NumberFormat& format);
 
+// Separators in the digits before `whole`, in groups of `size`.
+std::string grouped(const std::string& digits, size_t whole, char separator, size_t size = 3);
+
 // Filled to the width in code points. Alignment: '<', '>', '^', or '=' (fill between the sign and the
 // digits).
 std::string pad(Runtime& runtime, std::string_view sign, std::string_view text, int width,

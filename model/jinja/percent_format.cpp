@@ -32,7 +32,9 @@ class PercentFormatter {
   private:
     bool is_tuple() const { return arguments_.is_sequence() && arguments_.sequence().is_tuple(); }
     // Python takes anything with keys or subscripts for a mapping, which need not be used up.
-    bool is_list() const { return arguments_.is_sequence() && !arguments_.sequence().is_tuple(); }
+    bool is_list() const {
+        return arguments_.is_sequence() && !is_tuple() && arguments_.sequence().subscriptable();
+    }
 
     const Value& next_argument() {
         if (is_tuple()) {

@@ -23,7 +23,11 @@ std::string swap_case(std::string_view text) {
     std::string result;
     for (const std::string_view c : unicode::characters(text)) {
         size_t at = 0;
-        result += unicode::is_upper(unicode::decode(c, at)) ? unicode::lower(c) : unicode::upper(c);
+        const char32_t code_point = unicode::decode(c, at);
+        if (unicode::is_upper(code_point))
+            result += unicode::lower(c);
+        else
+            result += unicode::is_lower(code_point) ? unicode::upper(c) : std::string(c);
     }
     return result;
 }
@@ -243,6 +247,10 @@ Value join(Runtime& runtime, const Value& self, const Bound& arguments) {
     bool first = true;
     const Cursor next = iterate(runtime, arguments.at(0));
     for (Value item; next(item); first = false) {
+        if (self.is_markup() && !item.is_markup()) {  // markup joins what it has escaped
+            runtime.charge(item.extent().weight);
+            item = Value(escape_html(text_of(item)));
+        }
         if (!item.is_string())
             fail("sequence item: expected str instance, " + std::string(item.type_name()) + " found");
         runtime.charge(self.text().size() + item.text().size());

@@ -156,6 +156,7 @@ static bool equals_float(int64_t i, double d) {
 }
 
 static bool equal_items(const Sequence& a, const Sequence& b) {
+    if (a.flavor == Sequence::Flavor::dict_values) return &a == &b;
     const auto family = [](const Sequence& s) { return s.is_tuple() ? Sequence::Flavor::tuple : s.flavor; };
     return family(a) == family(b) &&
            std::equal(a.items.begin(), a.items.end(), b.items.begin(), b.items.end(), equals);
@@ -196,7 +197,7 @@ bool hashable(const Value& value) {
     if (value.is_dict()) return false;
     if (!value.is_sequence()) return true;
     const Sequence& s = value.sequence();
-    if (s.flavor == Sequence::Flavor::range) return true;
+    if (s.flavor == Sequence::Flavor::range || s.flavor == Sequence::Flavor::dict_values) return true;
     return s.is_tuple() && std::all_of(s.items.begin(), s.items.end(), hashable);
 }
 
@@ -211,6 +212,8 @@ size_t hash_of(const Value& value) {
         case Value::Kind::string:
             return std::hash<std::string_view>{}(value.text());
         case Value::Kind::sequence: {
+            if (value.sequence().flavor == Sequence::Flavor::dict_values)
+                return std::hash<const void*>{}(&value.sequence());
             size_t hash = value.sequence().items.size();
             for (const Value& item : value.sequence().items) hash = hash * 1000003 ^ hash_of(item);
             return hash;

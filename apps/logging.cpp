@@ -38,14 +38,18 @@ class JsonFormatter final : public spdlog::formatter {
 
 }  // namespace
 
+void set_format(spdlog::logger& logger, bool json) {
+    if (json) {
+        logger.set_formatter(std::make_unique<JsonFormatter>());
+    } else {
+        logger.set_pattern("%Y-%m-%d %H:%M:%S.%e %^%l%$ %v");
+    }
+}
+
 void set_up_logging(const LogConfig& config) {
     auto logger = config.json ? spdlog::stderr_logger_mt("troupe") : spdlog::stderr_color_mt("troupe");
     logger->set_level(spdlog::level::from_str(config.level));
-    if (config.json) {
-        logger->set_formatter(std::make_unique<JsonFormatter>());
-    } else {
-        logger->set_pattern("%Y-%m-%d %H:%M:%S.%e %^%l%$ %v");
-    }
+    set_format(*logger, config.json);
     spdlog::set_default_logger(std::move(logger));
 }
 

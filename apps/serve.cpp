@@ -6,9 +6,11 @@
 #include <chrono>
 #include <csignal>
 #include <cstdlib>
+#include <functional>
 #include <memory>
 #include <optional>
 
+#include "apps/access_log.hpp"
 #include "apps/commands.hpp"
 #include "apps/console.hpp"
 #include "apps/local_troupe.hpp"
@@ -35,9 +37,12 @@ bool is_loopback(const std::string& host) {
 }
 
 // An IPv6 address goes into brackets.
-std::string url_of(const std::string& host, std::uint16_t port) {
-    const bool ipv6 = host.find(':') != std::string::npos;
-    return "http://" + (ipv6 ? "[" + host + "]" : host) + ":" + std::to_string(port) + "/v1";
+std::string url_of(const ServerConfig& config, std::uint16_t port) {
+    const std::string scheme = config.ssl_certfile.empty() ? "http" : "https";
+    if (!config.uds.empty()) return scheme + "+unix://" + config.uds;
+    const bool ipv6 = config.host.find(':') != std::string::npos;
+    return scheme + "://" + (ipv6 ? "[" + config.host + "]" : config.host) + ":" + std::to_string(port) +
+           "/v1";
 }
 
 std::string names_of(const LocalTroupe& troupe) {
@@ -46,14 +51,31 @@ std::string names_of(const LocalTroupe& troupe) {
     return names;
 }
 
-// Until SIGTERM or SIGINT, or until there will be no worker any more.
+// SIGHUP: the key file, the certificate and the access log anew. Without any of them it ends the server, as
+// it does other programs whose terminal has gone.
+bool reload(const Config& config, net::Server& server, AccessLog& access_log) {
+    const bool keeps_files =
+        !config.server.api_key_file.empty() || !config.server.ssl_certfile.empty() || access_log.is_file();
+    if (!keeps_files) return false;
+    auto status = server.reload();
+    if (status) status = access_log.reopen();
+    if (status) {
+        spdlog::info("SIGHUP: keys, certificate and access log are read anew");
+    } else {
+        spdlog::error("SIGHUP: nothing is changed: {}", status.error().message);
+    }
+    return true;
+}
+
+// Until SIGTERM or SIGINT, or until there will be no worker any more. `on_hangup` says whether SIGHUP is no
+// end.
 void wait_for_the_end(const SignalGate& gate, const Flags& flags, const ClientPort& port,
-                      Clock::time_point begin) {
+                      Clock::time_point begin, const std::function<bool()>& on_hangup) {
     constexpr auto poll = std::chrono::milliseconds(5);
     while (port.state() == ServerState::loading) {
         if (flags.gave_up) return;
         const auto signal = gate.wait_for(poll);
-        if (signal && *signal != SignalGate::woken) return;
+        if (signal && *signal != SignalGate::woken && !(*signal == SIGHUP && on_hangup())) return;
     }
     const double seconds = std::chrono::duration<double>(Clock::now() - begin).count();
     if (port.state() == ServerState::ready) {
@@ -61,7 +83,9 @@ void wait_for_the_end(const SignalGate& gate, const Flags& flags, const ClientPo
     } else {
         spdlog::warn("not every model is ready after {:.2f} s; GET /ready names those that are not", seconds);
     }
-    while (!flags.gave_up && gate.wait() == SignalGate::woken) {
+    while (!flags.gave_up) {
+        const int signal = gate.wait();
+        if (signal != SignalGate::woken && !(signal == SIGHUP && on_hangup())) return;
     }
 }
 
@@ -79,7 +103,7 @@ bool drain(const SignalGate& gate, const std::shared_ptr<Flags>& flags, ClientPo
         const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(end - Clock::now());
         if (left.count() <= 0) return false;
         const auto signal = gate.wait_for(left);
-        if (signal && *signal != SignalGate::woken) std::_Exit(128 + *signal);
+        if (signal == SIGINT || signal == SIGTERM) std::_Exit(128 + *signal);
     }
     return flags->drained && !flags->gave_up;
 }
@@ -96,14 +120,18 @@ void abort_requests(ClientPort& port, bool gave_up) {
 int run_server(const Config& config, const SignalGate& gate, LocalTroupe& troupe,
                const std::shared_ptr<Flags>& flags, Clock::time_point begin) {
     ClientPort& port = troupe.system->port();
-    net::Server server(config.server, port, {.clock = {}, .log = net::spdlog_sink(config.log.json)});
+    auto access_log = AccessLog::open(config.log);
+    if (!access_log) return report(access_log.error());
+    net::Server server(config.server, port, {.clock = {}, .log = access_log->sink()});
     const auto bound = server.start();
     if (!bound) return report(bound.error());
-    spdlog::info("serving {} on {}", names_of(troupe), url_of(config.server.host, *bound));
-    if (!is_loopback(config.server.host) && config.server.api_key.empty()) {
-        spdlog::warn("anyone who reaches {} can use this server: set --api-key", config.server.host);
+    spdlog::info("serving {} on {}", names_of(troupe), url_of(config.server, *bound));
+    const bool any_key = !config.server.api_key.empty() || !config.server.api_key_file.empty();
+    if (config.server.uds.empty() && !is_loopback(config.server.host) && !any_key) {
+        spdlog::warn("anyone who reaches {} can use this server: set --api-key or --api-key-file",
+                     config.server.host);
     }
-    wait_for_the_end(gate, *flags, port, begin);
+    wait_for_the_end(gate, *flags, port, begin, [&] { return reload(config, server, *access_log); });
     const std::chrono::milliseconds patience(config.server.drain_timeout_ms);
     const bool drained = !flags->gave_up && drain(gate, flags, port, patience);
     if (!drained) abort_requests(port, flags->gave_up);
@@ -148,7 +176,8 @@ Command serve_command(CLI::App& program) {
         "  troupe serve --model llama.gguf --host 0.0.0.0 --port 9000 --kv-memory 4GiB\n"
         "  troupe serve --model small=smollm.gguf --model large=llama.gguf\n"
         "  TROUPE_API_KEY=secret troupe serve --config troupe.toml\n"
-        "SIGTERM and Ctrl-C drain: running requests finish, new ones get 503.\n");
+        "SIGTERM and Ctrl-C drain: running requests finish, new ones get 503. A second one ends at once.\n"
+        "SIGHUP reads the key file and the certificate anew.\n");
     return {parser, [config] { return serve(*config); }};
 }
 

@@ -11,6 +11,7 @@ SignalGate::SignalGate() {
     sigemptyset(&signals_);
     sigaddset(&signals_, SIGINT);
     sigaddset(&signals_, SIGTERM);
+    sigaddset(&signals_, SIGHUP);
     sigaddset(&signals_, woken);
     pthread_sigmask(SIG_BLOCK, &signals_, nullptr);
 }

@@ -14,7 +14,7 @@ class SignalGate {
 
     SignalGate();
 
-    // SIGINT, SIGTERM, or `woken`.
+    // SIGINT, SIGTERM, SIGHUP, or `woken`.
     int wait() const;
     // The same; empty if the time passed without one.
     std::optional<int> wait_for(std::chrono::milliseconds patience) const;
@@ -26,8 +26,8 @@ class SignalGate {
     sigset_t signals_{};
 };
 
-// While it lives, SIGINT and SIGTERM end the process: for a main thread that is busy and has nothing to save
-// yet.
+// While it lives, SIGINT, SIGTERM and SIGHUP end the process: for a main thread that is busy and has nothing
+// to save yet.
 class ExitOnSignal {
   public:
     explicit ExitOnSignal(const SignalGate& gate);

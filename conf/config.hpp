@@ -57,11 +57,22 @@ struct EngineConfig {
 struct ServerConfig {
     std::string host = "127.0.0.1";
     std::uint16_t port = 8000;
-    std::string api_key;               // empty: no authentication
-    std::uint32_t max_waiting = 1024;  // admitted requests that have not begun to run
+    std::string uds;                // path of a Unix socket to listen on instead
+    std::uint32_t uds_mode = 0660;  // its permissions
+    std::string ssl_certfile;       // empty: plain HTTP
+    std::string ssl_keyfile;        // empty: the key is in ssl_certfile
+    std::string api_key;            // these three empty: no authentication
+    std::string api_key_file;       // a key on a line, with its name and limits
+    std::string admin_api_key;
+    std::vector<std::string> cors_origins;  // pages that may use the server; "*": all
+    std::uint32_t max_waiting = 1024;       // admitted requests that have not begun to run
     std::uint32_t max_connections = 4096;
+    std::uint32_t max_connections_per_address = 0;  // 0: as many as there are
+    std::uint32_t max_header_bytes = 16U << 10;
     std::uint32_t max_body_bytes = 8U << 20;
+    std::uint64_t max_body_memory = 512U << 20;     // of all bodies that are arriving
     std::uint32_t read_timeout_ms = 30000;          // for a request's header and body to arrive
+    std::uint32_t write_timeout_ms = 60000;         // for a client to take some of its answer
     std::uint32_t idle_timeout_ms = 120000;         // a keep-alive connection without a request
     std::uint32_t keepalive_ms = 15000;             // SSE comments on a silent stream
     std::uint32_t resume_grace_ms = 30000;          // a stored response without a reader runs on that long
@@ -82,6 +93,7 @@ struct SupervisionConfig {
 struct LogConfig {
     std::string level = "info";
     bool json = false;
+    std::string access_log = "-";  // a file's path; "-": with the rest of the log, "off": nowhere
 };
 
 // Where models come from, as the variables of Hugging Face's own programs say: HF_ENDPOINT, HF_TOKEN,

@@ -193,6 +193,9 @@ Status check_together(const Config& config) {
         return at("--host", "must not be empty; 127.0.0.1 is this machine only, 0.0.0.0 every interface",
                   "--host");
     }
+    if (config.server.ssl_certfile.empty() && !config.server.ssl_keyfile.empty()) {
+        return at("--ssl-keyfile", "needs --ssl-certfile too", "--ssl-keyfile");
+    }
     return {};
 }
 

@@ -1,6 +1,9 @@
 #include "conf/schema.hpp"
 
+#include <algorithm>
+#include <charconv>
 #include <limits>
+#include <sstream>
 #include <utility>
 
 #include "conf/values.hpp"
@@ -82,6 +85,51 @@ Option text(Name name, Place<Part, std::string> place, std::string metavar, std:
     option.default_value = empty_means.empty() ? place.in(Config{}) : empty_means;
     option.set = [place](Config& config, std::string_view value) -> Status {
         place.in(config) = std::string(value);
+        return {};
+    };
+    return option;
+}
+
+// Values between commas, or the flag several times.
+template <class Part>
+Option list(Name name, Place<Part, std::vector<std::string>> place, std::string metavar, std::string help,
+            std::string empty_means) {
+    Option option{name.flag, name.section,    name.key, ValueKind::text, std::move(metavar), {},
+                  {},        std::move(help), {}};
+    option.default_value = std::move(empty_means);
+    option.repeated = true;
+    option.set = [place](Config& config, std::string_view given) -> Status {
+        std::vector<std::string> values;
+        for (std::size_t begin = 0; begin <= given.size();) {
+            const std::size_t end = std::min(given.find_first_of(",\n", begin), given.size());
+            const std::string_view value = given.substr(begin, end - begin);
+            if (value.empty()) {
+                return invalid_argument("'" + std::string(given) +
+                                        "' holds an empty value between its commas");
+            }
+            values.emplace_back(value);
+            begin = end + 1;
+        }
+        place.in(config) = std::move(values);
+        return {};
+    };
+    return option;
+}
+
+template <class Part>
+Option permissions(Name name, Place<Part, std::uint32_t> place, std::string help) {
+    Option option{name.flag, name.section,    name.key, ValueKind::text, "MODE", "0 to 777 in octal",
+                  {},        std::move(help), {}};
+    std::ostringstream octal;
+    octal << std::oct << place.in(Config{});
+    option.default_value = octal.str();
+    option.set = [place](Config& config, std::string_view given) -> Status {
+        std::uint32_t mode = 0;
+        const auto [stop, failure] = std::from_chars(given.data(), given.data() + given.size(), mode, 8);
+        if (failure != std::errc() || stop != given.data() + given.size() || mode > 0777) {
+            return invalid_argument("'" + std::string(given) + "' is no mode; allowed is 0 to 777 in octal");
+        }
+        place.in(config) = mode;
         return {};
     };
     return option;
@@ -236,20 +284,63 @@ void add_server_options(std::vector<Option>& all) {
     all.push_back(integer(name("--port", "port"), at(&Config::server, &S::port), 0, 65535,
                           "Port to listen on. 0: any free one, which the log then names."));
     all.push_back(
+        text(name("--uds", "uds"), at(&Config::server, &S::uds), "PATH",
+             "Unix socket to listen on instead of --host and --port. A file that a dead server left "
+             "there is replaced.",
+             "none"));
+    all.push_back(permissions(
+        name("--uds-mode", "uds_mode"), at(&Config::server, &S::uds_mode),
+        "Permissions of the Unix socket's file, in octal: who may write to it may use the server."));
+    all.push_back(text(name("--ssl-certfile", "ssl_certfile"), at(&Config::server, &S::ssl_certfile), "PATH",
+                       "Speak HTTPS (TLS 1.2 or 1.3) with this certificate in PEM form, its chain behind it. "
+                       "SIGHUP reads it anew.",
+                       "none: plain HTTP"));
+    all.push_back(text(name("--ssl-keyfile", "ssl_keyfile"), at(&Config::server, &S::ssl_keyfile), "PATH",
+                       "The certificate's private key in PEM form, without a passphrase.",
+                       "the file of --ssl-certfile"));
+    all.push_back(
         text(name("--api-key", "api_key"), at(&Config::server, &S::api_key), "KEY",
              "Clients must send it as 'Authorization: Bearer KEY'. Better given in the environment than as "
              "a flag, which other users of the machine can read.",
              "none: no authentication"));
+    all.push_back(
+        text(name("--api-key-file", "api_key_file"), at(&Config::server, &S::api_key_file), "PATH",
+             "More keys: one on a line, with its name and limits behind it (docs/operations.md). SIGHUP "
+             "reads it anew.",
+             "none"));
+    all.push_back(text(name("--admin-api-key", "admin_api_key"), at(&Config::server, &S::admin_api_key),
+                       "KEY", "The key for /admin/, where without one there is nothing.", "none"));
+    all.push_back(
+        list(name("--cors-origin", "cors_origin"), at(&Config::server, &S::cors_origins), "ORIGIN",
+             "Web pages that may use the server from a browser, such as https://example.org; * is all. "
+             "May be given several times, or with commas. WebSockets of other pages are refused then.",
+             "none: browsers keep pages of other origins away, but from WebSockets"));
     all.push_back(
         integer(name("--max-waiting", "max_waiting"), at(&Config::server, &S::max_waiting), 1, 1 << 20,
                 "Requests that may wait for their turn; more are refused with 429 and Retry-After."));
     all.push_back(integer(name("--max-connections", "max_connections"),
                           at(&Config::server, &S::max_connections), 1, 1 << 20,
                           "Open connections; more are refused with 503."));
+    all.push_back(
+        integer(name("--max-connections-per-address", "max_connections_per_address"),
+                at(&Config::server, &S::max_connections_per_address), 0, 1 << 20,
+                "Open connections of one client address (of one /64 network with IPv6); more are refused "
+                "with 503. 0: any number. Behind a proxy all clients have one address.",
+                "any number"));
+    all.push_back(size(name("--max-header-size", "max_header_size"),
+                       at(&Config::server, &S::max_header_bytes), 1U << 10, 1U << 20,
+                       "Largest request header; larger ones are refused with 431."));
     all.push_back(size(name("--max-body-size", "max_body_size"), at(&Config::server, &S::max_body_bytes),
                        1U << 10, 1U << 30, "Largest request body; larger ones are refused with 413."));
+    all.push_back(
+        size(name("--max-body-memory", "max_body_memory"), at(&Config::server, &S::max_body_memory), 1U << 10,
+             std::uint64_t{1} << 40,
+             "What all request bodies that are arriving may hold together; more are refused with 503."));
     all.push_back(duration(name("--read-timeout", "read_timeout"), at(&Config::server, &S::read_timeout_ms),
-                           10, "Time for a request's header and body to arrive."));
+                           10, "Time for a TLS handshake, and for a request's header and body, to arrive."));
+    all.push_back(duration(name("--write-timeout", "write_timeout"),
+                           at(&Config::server, &S::write_timeout_ms), 10,
+                           "A client that takes nothing of its answer for that long is given up."));
     all.push_back(duration(name("--idle-timeout", "idle_timeout"), at(&Config::server, &S::idle_timeout_ms),
                            10, "A connection without a request is closed after that time."));
     all.push_back(duration(name("--keepalive-interval", "keepalive_interval"),
@@ -302,6 +393,10 @@ void add_log_options(std::vector<Option>& all) {
     all.push_back(choice(name("--log-format", "format"), at(&Config::log, &L::json),
                          {{"text", false}, {"json", true}},
                          "Lines for people, or one JSON object a line for machines."));
+    all.push_back(
+        text(name("--access-log", "access_log"), at(&Config::log, &L::access_log), "PATH|-|off",
+             "Where the line of each request goes: into a file, which SIGHUP opens anew, with the rest of "
+             "the log (-), or nowhere."));
 }
 
 }  // namespace

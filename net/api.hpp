@@ -8,9 +8,11 @@
 
 #include "actors/client_port.hpp"
 #include "conf/config.hpp"
+#include "net/api_keys.hpp"
 #include "net/body_budget.hpp"
 #include "net/exchange.hpp"
 #include "net/fields.hpp"
+#include "net/http_stats.hpp"
 #include "net/request_log.hpp"
 
 namespace troupe::net {
@@ -21,16 +23,30 @@ struct Api {
     std::function<std::int64_t()> clock;  // Unix seconds
     LogSink log;
     std::function<std::uint64_t()> open_connections;
+    std::function<Status()> reload;  // keys and certificate from their files
     UnknownFields unknown;
     BodyBudget bodies;
+    KeyRing keys;
+    HttpStats stats;
 };
 
-// The answer to a request that its header alone decides: no key or a wrong one, a path that is not there, a
-// method that the path does not have. Nothing if its body is wanted.
-std::optional<HttpReply> refusal(const ServerConfig& config, const HttpRequest& request,
-                                 std::string_view authorization);
+// Header fields that decide whether a request is served; empty if absent.
+struct HeaderFields {
+    std::string_view authorization, origin;
+    std::string_view wanted_method, wanted_headers;  // Access-Control-Request-...
+    bool upgrade = false;                            // to a WebSocket
+};
+// The answer to a request that its header alone decides: a browser's preflight, no key or a wrong one, a
+// limit of the key, a path that is not there, a method that the path does not have. Nothing if its body is
+// wanted: then the request carries its key, and its place within the key's limits.
+std::optional<HttpReply> refusal(Api& api, HttpRequest& request, const HeaderFields& header);
+// begin_request() of api_keys.hpp, counted if a limit is reached.
+std::optional<LimitReached> begin_request(Api& api, const ApiKeyPtr& key, KeyLeasePtr& lease);
 // Answers a request that has no refusal(), now or later, through the exchange.
 void route(Api& api, const std::shared_ptr<Exchange>& exchange);
+
+// Method and path of every route.
+std::vector<std::pair<std::string_view, std::string_view>> route_names();
 
 // The card of the model that a request names; not_found names the served ones. A server with one model is
 // asked for that one by requests that name none.
@@ -41,11 +57,13 @@ Result<ModelCard> serving_model(const ClientPort& port, const std::string& name)
 // Why every generation is refused now, if it is: loading or draining.
 Status check_ready(const ClientPort& port);
 
-// Endpoints, by file: endpoints_info.cpp, endpoints_generate.cpp, endpoints_responses.cpp,
-// endpoints_tokenize.cpp.
+// Endpoints, by file: endpoints_admin.cpp, endpoints_info.cpp, endpoints_generate.cpp,
+// endpoints_responses.cpp, endpoints_tokenize.cpp.
 void get_health(Api& api, const std::shared_ptr<Exchange>& exchange);
 void get_ready(Api& api, const std::shared_ptr<Exchange>& exchange);
 void get_metrics(Api& api, const std::shared_ptr<Exchange>& exchange);
+void get_version(Api& api, const std::shared_ptr<Exchange>& exchange);
+void get_openapi(Api& api, const std::shared_ptr<Exchange>& exchange);
 void get_models(Api& api, const std::shared_ptr<Exchange>& exchange);
 void get_model(Api& api, const std::shared_ptr<Exchange>& exchange, const std::string& id);
 void post_completions(Api& api, const std::shared_ptr<Exchange>& exchange);
@@ -54,6 +72,8 @@ void post_responses(Api& api, const std::shared_ptr<Exchange>& exchange);
 void get_response(Api& api, const std::shared_ptr<Exchange>& exchange, const std::string& id);
 void cancel_response(Api& api, const std::shared_ptr<Exchange>& exchange, const std::string& id);
 void post_tokenize(Api& api, const std::shared_ptr<Exchange>& exchange);
+void post_drain(Api& api, const std::shared_ptr<Exchange>& exchange);
+void post_reload(Api& api, const std::shared_ptr<Exchange>& exchange);
 void post_detokenize(Api& api, const std::shared_ptr<Exchange>& exchange);
 
 }  // namespace troupe::net

@@ -6,6 +6,7 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -25,13 +26,17 @@ class Connections {
     // Counts as an open connection as long as it lives.
     class Slot {
       public:
-        Slot(Connections& owner, std::uint64_t key) : owner_(&owner), key_(key) {}
-        Slot(Slot&& other) noexcept : owner_(std::exchange(other.owner_, nullptr)), key_(other.key_) {}
+        Slot(Connections& owner, std::uint64_t key, std::string address)
+            : owner_(&owner), key_(key), address_(std::move(address)) {}
+        Slot(Slot&& other) noexcept
+            : owner_(std::exchange(other.owner_, nullptr)),
+              key_(other.key_),
+              address_(std::move(other.address_)) {}
         Slot(const Slot&) = delete;
         Slot& operator=(const Slot&) = delete;
         Slot& operator=(Slot&&) = delete;
         ~Slot() {
-            if (owner_ != nullptr) owner_->remove(key_);
+            if (owner_ != nullptr) owner_->remove(key_, address_);
         }
         // Who is to be told to wind up; replaced when a connection becomes a WebSocket.
         void bind(std::weak_ptr<Connection> connection) { owner_->bind(key_, std::move(connection)); }
@@ -39,17 +44,25 @@ class Connections {
       private:
         Connections* owner_;
         std::uint64_t key_;
+        std::string address_;
     };
 
-    Slot open() {
+    // `address` is counted if it is not empty.
+    Slot open(const std::string& address) {
         const std::lock_guard lock(mutex_);
         open_.emplace(++last_key_, std::weak_ptr<Connection>());
-        return {*this, last_key_};
+        if (!address.empty()) ++by_address_[address];
+        return {*this, last_key_, address};
     }
 
     std::uint64_t count() const {
         const std::lock_guard lock(mutex_);
         return open_.size();
+    }
+    std::uint64_t count(const std::string& address) const {
+        const std::lock_guard lock(mutex_);
+        const auto found = by_address_.find(address);
+        return found == by_address_.end() ? 0 : found->second;
     }
 
     // From here on a connection that is bound is wound up at once.
@@ -84,15 +97,20 @@ class Connections {
         }
         if (late) late->wind_up();
     }
-    void remove(std::uint64_t key) {
+    void remove(std::uint64_t key, const std::string& address) {
         const std::lock_guard lock(mutex_);
         open_.erase(key);
+        if (const auto found = by_address_.find(address);
+            found != by_address_.end() && --found->second == 0) {
+            by_address_.erase(found);
+        }
         if (open_.empty()) none_.notify_all();
     }
 
     mutable std::mutex mutex_;
     std::condition_variable none_;
     std::map<std::uint64_t, std::weak_ptr<Connection>> open_;
+    std::map<std::string, std::uint64_t> by_address_;
     std::uint64_t last_key_ = 0;
     bool winding_up_ = false;
 };

@@ -40,6 +40,7 @@ class TextCall final : public Producer {
             GenerationRequest generation;
             generation.id = choices_[index].id;
             generation.model = model;
+            if (const ApiKeyPtr& key = exchange_->request().key) generation.tenant = key->tenant;
             generation.prompt = std::move(prompts[index]);
             generation.sampling = request.sampling;
             generation.priority = request.priority.value_or(0);

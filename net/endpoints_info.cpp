@@ -1,6 +1,7 @@
-// Health, readiness, models.
+// Health, readiness, version, the API's description, models.
 #include "net/api.hpp"
 #include "net/json_writer.hpp"
+#include "net/openapi.hpp"
 
 namespace troupe::net {
 namespace {
@@ -49,6 +50,14 @@ void get_ready(Api& api, const std::shared_ptr<Exchange>& exchange) {
     }
     if (!absent.empty()) return exchange->fail({ErrorCode::unavailable, absent, {}, "no_worker"});
     exchange->reply(json_reply(R"({"status":"ready"})"));
+}
+
+void get_version(Api&, const std::shared_ptr<Exchange>& exchange) {
+    exchange->reply(json_reply(R"({"version":")" + std::string(program_version()) + "\"}"));
+}
+
+void get_openapi(Api&, const std::shared_ptr<Exchange>& exchange) {
+    exchange->reply(json_reply(std::string(openapi_document())));
 }
 
 void get_models(Api& api, const std::shared_ptr<Exchange>& exchange) {

@@ -26,7 +26,7 @@ class ResponseCall final : public Producer, public std::enable_shared_from_this<
     ResponseCall(Api& api, ExchangePtr exchange, Answer answer)
         : exchange_(std::move(exchange)),
           answer_(answer),
-          context_{api, exchange_->post(), exchange_->wake()} {}
+          context_{api, exchange_->post(), exchange_->wake(), exchange_->request().key} {}
 
     void create(ResponseRequest request) {
         serve();

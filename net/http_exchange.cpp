@@ -9,6 +9,7 @@ std::string HttpExchange::head(int status, std::string_view content_type) const 
     out.append(reason_phrase(status)).append("\r\nContent-Type: ").append(content_type);
     out.append("\r\nX-Request-Id: ").append(request_.request_id);
     out.append(wire_.keep_alive ? "\r\nConnection: keep-alive\r\n" : "\r\nConnection: close\r\n");
+    out += request_.answer_headers;
     return out;
 }
 

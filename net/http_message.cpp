@@ -9,12 +9,12 @@
 namespace troupe::net {
 namespace {
 
-constexpr std::string_view kRetryAfterSeconds = "1";
-
 std::string_view error_type(int status) {
     switch (status) {
         case 401:
             return "authentication_error";
+        case 403:
+            return "permission_error";
         case 408:
             return "timeout_error";
         case 429:
@@ -51,10 +51,14 @@ std::string_view reason_phrase(int status) {
     switch (status) {
         case 200:
             return "OK";
+        case 202:
+            return "Accepted";
         case 400:
             return "Bad Request";
         case 401:
             return "Unauthorized";
+        case 403:
+            return "Forbidden";
         case 404:
             return "Not Found";
         case 405:
@@ -115,11 +119,12 @@ int http_status(const Error& error) {
 
 HttpReply error_reply(const Error& error) { return error_reply(error, http_status(error)); }
 
-HttpReply error_reply(const Error& error, int status) {
+HttpReply error_reply(const Error& error, int status, std::uint32_t retry_after_s) {
     HttpReply reply;
     reply.status = status;
     reply.body = error_body(error, status);
-    if (status == 429 || status == 503) reply.headers.emplace_back("Retry-After", kRetryAfterSeconds);
+    if (status == 429 || status == 503)
+        reply.headers.emplace_back("Retry-After", std::to_string(retry_after_s));
     if (status == 401) reply.headers.emplace_back("WWW-Authenticate", "Bearer");
     return reply;
 }
@@ -146,15 +151,6 @@ std::string accept_request_id(std::string_view offered) {
     const bool visible =
         std::all_of(offered.begin(), offered.end(), [](char c) { return c > 0x20 && c < 0x7F; });
     return !offered.empty() && offered.size() <= 128 && visible ? std::string(offered) : random_id("req_");
-}
-
-bool equal_constant_time(std::string_view a, std::string_view b) {
-    unsigned difference = a.size() == b.size() ? 0 : 1;
-    for (std::size_t i = 0; i < a.size(); ++i) {
-        const char other = b.empty() ? '\0' : b[i % b.size()];
-        difference |= static_cast<unsigned char>(a[i] ^ other);
-    }
-    return difference == 0;
 }
 
 }  // namespace troupe::net

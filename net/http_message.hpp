@@ -1,5 +1,7 @@
 // What an endpoint sees of an HTTP request, and what it answers. No sockets.
 #pragma once
+#include <cstdint>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -9,12 +11,18 @@
 
 namespace troupe::net {
 
+struct ApiKey;
+class KeyLease;
+
 struct HttpRequest {
     std::string method;  // "GET"
     std::string path;    // percent-decoded, without the query
     std::string query;   // behind '?', as sent
     std::string body;
-    std::string request_id;  // the client's X-Request-Id, or ours
+    std::string request_id;             // the client's X-Request-Id, or ours
+    std::string answer_headers;         // lines that its answer carries whatever it is
+    std::shared_ptr<const ApiKey> key;  // that it came with; null: none was asked for
+    std::shared_ptr<KeyLease> lease;    // of the key's limits, until the request has been answered
 };
 
 struct HttpReply {
@@ -32,8 +40,9 @@ std::string error_body(const Error& error, int status);
 std::string error_object(const Error& error, int status);
 
 int http_status(const Error& error);
-HttpReply error_reply(const Error& error);              // 429 and 503 come with Retry-After
-HttpReply error_reply(const Error& error, int status);  // for statuses that have no ErrorCode: 405, 431
+HttpReply error_reply(const Error& error);
+// For statuses that have no ErrorCode: 403, 405, 431. 429 and 503 come with Retry-After.
+HttpReply error_reply(const Error& error, int status, std::uint32_t retry_after_s = 1);
 
 // Splits a request's target into path and query.
 void set_target(HttpRequest& request, std::string_view target);
@@ -43,8 +52,5 @@ std::string query_value(std::string_view query, std::string_view name);
 
 // The client's request id if it is 1 to 128 visible ASCII characters, otherwise a new one.
 std::string accept_request_id(std::string_view offered);
-
-// Equal bytes, in a time that does not tell where they differ.
-bool equal_constant_time(std::string_view a, std::string_view b);
 
 }  // namespace troupe::net

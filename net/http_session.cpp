@@ -12,6 +12,7 @@
 #include <chrono>
 #include <optional>
 
+#include "net/cors.hpp"
 #include "net/http_exchange.hpp"
 #include "net/websocket_session.hpp"
 
@@ -21,11 +22,9 @@ namespace {
 namespace asio = boost::asio;
 namespace http = boost::beast::http;
 using boost::beast::error_code;
-using tcp = asio::ip::tcp;
 using Clock = std::chrono::steady_clock;
 using std::chrono::milliseconds;
 
-constexpr std::uint32_t kMaxHeaderBytes = 16U << 10;
 constexpr std::size_t kMaxPipelinedBytes = 64U << 10;  // read ahead while a request is answered
 constexpr std::size_t kReadBytes = 4096;
 constexpr std::size_t kMaxDiscardedBytes = 16U << 20;
@@ -33,35 +32,32 @@ constexpr milliseconds kLinger{1000};
 
 class HttpSession final : public Connection, public std::enable_shared_from_this<HttpSession> {
   public:
-    HttpSession(tcp::socket socket, Api& api, Connections::Slot slot)
-        : socket_(std::move(socket)),
-          timer_(socket_.get_executor()),
-          stall_timer_(socket_.get_executor()),
+    HttpSession(Stream stream, Api& api, Connections::Slot slot)
+        : stream_(std::move(stream)),
+          timer_(stream_.get_executor()),
+          stall_timer_(stream_.get_executor()),
           api_(api),
           slot_(std::move(slot)),
           body_share_(api.bodies) {}
 
     void start() {
         slot_->bind(weak_from_this());
-        on_strand([](HttpSession& self) { self.await_request(); });
+        on_strand(
+            [](HttpSession& self) { self.handshake([](HttpSession& ready) { ready.await_request(); }); });
     }
 
-    void refuse() {
+    void refuse(Error error) {
+        refused_ = std::move(error);
         slot_->bind(weak_from_this());
         on_strand([](HttpSession& self) {
-            const std::string limit = std::to_string(self.api_.config.max_connections);
-            self.answer_early(
-                error_reply({ErrorCode::unavailable,
-                             "all " + limit + " connections are taken (--max-connections); try again later",
-                             {},
-                             "too_many_connections"}));
+            self.handshake([](HttpSession& ready) { ready.answer_early(error_reply(*ready.refused_)); });
         });
     }
 
     void wind_up() override {
         on_strand([](HttpSession& self) {
             self.winding_up_ = true;
-            if (self.phase_ == Phase::waiting) self.close();
+            if (self.phase_ == Phase::waiting || self.phase_ == Phase::greeting) self.close();
         });
     }
     void abort() override {
@@ -70,6 +66,7 @@ class HttpSession final : public Connection, public std::enable_shared_from_this
 
   private:
     enum class Phase : std::uint8_t {
+        greeting,   // TLS, if that is spoken here, is agreed on
         waiting,    // for the first byte of a request
         reading,    // a request
         answering,  // one
@@ -78,7 +75,15 @@ class HttpSession final : public Connection, public std::enable_shared_from_this
     };
 
     void on_strand(void (*work)(HttpSession&)) {
-        asio::post(socket_.get_executor(), [self = shared_from_this(), work] { work(*self); });
+        asio::post(stream_.get_executor(), [self = shared_from_this(), work] { work(*self); });
+    }
+
+    void handshake(void (*then)(HttpSession&)) {
+        arm(milliseconds(api_.config.read_timeout_ms));
+        stream_.async_handshake([self = shared_from_this(), then](error_code error, std::size_t) {
+            if (self->phase_ == Phase::closed) return;
+            error ? self->close() : then(*self);
+        });
     }
 
     // --- reading ---
@@ -89,15 +94,14 @@ class HttpSession final : public Connection, public std::enable_shared_from_this
         arm(milliseconds(api_.config.idle_timeout_ms));
         if (buffer_.size() == 0) return peer_ended_ ? close() : watch();
         if (!watching_) return read_header();
-        error_code ignored;
-        socket_.cancel(ignored);  // a pipelined request is here: stop reading ahead, go on in on_watched
+        stream_.cancel();  // a pipelined request is here: stop reading ahead, go on in on_watched
     }
 
     // One read stays outstanding while a request is answered: it sees the client go away, and takes what it
     // sends early.
     void watch() {
         if (peer_ended_ || std::exchange(watching_, true)) return;
-        socket_.async_read_some(buffer_.prepare(kReadBytes),
+        stream_.async_read_some(buffer_.prepare(kReadBytes),
                                 [self = shared_from_this()](error_code error, std::size_t bytes) {
                                     self->watching_ = false;
                                     self->buffer_.commit(bytes);
@@ -127,6 +131,7 @@ class HttpSession final : public Connection, public std::enable_shared_from_this
                 buffer_.consume(buffer_.size());
                 discarded_ += bytes;
                 return discarded_ < kMaxDiscardedBytes ? watch() : close();
+            case Phase::greeting:
             case Phase::reading:
             case Phase::closed:
                 return;
@@ -137,11 +142,11 @@ class HttpSession final : public Connection, public std::enable_shared_from_this
         phase_ = Phase::reading;
         began_ = Clock::now();
         parser_.emplace();
-        parser_->header_limit(kMaxHeaderBytes);
+        parser_->header_limit(api_.config.max_header_bytes);
         parser_->body_limit(api_.config.max_body_bytes);
         arm(milliseconds(api_.config.read_timeout_ms));
         http::async_read_header(
-            socket_, buffer_, *parser_,
+            stream_, buffer_, *parser_,
             [self = shared_from_this()](error_code error, std::size_t) { self->on_header(error); });
     }
 
@@ -150,7 +155,11 @@ class HttpSession final : public Connection, public std::enable_shared_from_this
         if (error) return on_bad_request(error);
         const auto& message = parser_->get();
         request_ = described();
-        if (auto reply = refusal(api_.config, request_, message[http::field::authorization])) {
+        const HeaderFields fields{message[http::field::authorization], message[http::field::origin],
+                                  message[http::field::access_control_request_method],
+                                  message[http::field::access_control_request_headers],
+                                  boost::beast::websocket::is_upgrade(message)};
+        if (auto reply = refusal(api_, request_, fields)) {
             // A body that is still to come is not waited for: the connection ends instead.
             begin_exchange({message.keep_alive() && parser_->is_done(), message.version() == 11});
             watch();
@@ -161,7 +170,7 @@ class HttpSession final : public Connection, public std::enable_shared_from_this
         if (parser_->is_done()) return on_body();
         if (!boost::beast::iequals(message[http::field::expect], "100-continue")) return read_body();
         static constexpr std::string_view go_on = "HTTP/1.1 100 Continue\r\n\r\n";
-        asio::async_write(socket_, asio::buffer(go_on),
+        asio::async_write(stream_, asio::buffer(go_on),
                           [self = shared_from_this()](error_code failed, std::size_t) {
                               if (failed) return self->drop();
                               if (self->phase_ != Phase::closed) self->read_body();
@@ -170,7 +179,7 @@ class HttpSession final : public Connection, public std::enable_shared_from_this
 
     void read_body() {
         http::async_read_some(
-            socket_, buffer_, *parser_,
+            stream_, buffer_, *parser_,
             [self = shared_from_this()](error_code error, std::size_t) { self->on_body_part(error); });
     }
 
@@ -178,9 +187,10 @@ class HttpSession final : public Connection, public std::enable_shared_from_this
         if (phase_ == Phase::closed) return;
         if (error) return on_bad_request(error);
         if (!body_share_.grow_to(parser_->get().body().size())) {
+            api_.stats.refused("body_memory");
             return answer_early(error_reply({ErrorCode::unavailable,
-                                             "too many large requests are arriving at the same time; try "
-                                             "again later",
+                                             "the requests that are arriving together are too large "
+                                             "(--max-body-memory); try again later",
                                              {},
                                              "too_many_body_bytes"}));
         }
@@ -208,6 +218,7 @@ class HttpSession final : public Connection, public std::enable_shared_from_this
         request.method = message.method_string();
         set_target(request, message.target());
         request.request_id = accept_request_id(message["X-Request-Id"]);
+        request.answer_headers = cors_headers(api_.config, message[http::field::origin]);
         return request;
     }
 
@@ -218,7 +229,7 @@ class HttpSession final : public Connection, public std::enable_shared_from_this
         last_write_ = Clock::now();
         // Weak: what an actor still holds of a request must not keep its connection.
         const auto weak = weak_from_this();
-        const auto executor = socket_.get_executor();
+        const auto executor = stream_.get_executor();
         Post post = [weak, executor](std::function<void()> work) {
             if (const auto self = weak.lock()) {
                 asio::post(executor, [self, work = std::move(work)] {
@@ -237,7 +248,9 @@ class HttpSession final : public Connection, public std::enable_shared_from_this
     // --- requests that never were ---
 
     void answer_early(HttpReply reply) {
+        const ApiKeyPtr key = request_.key;
         request_ = parser_ ? described() : HttpRequest{};
+        request_.key = key;
         if (request_.request_id.empty()) request_.request_id = accept_request_id({});
         parser_.reset();  // and what has come of the body
         body_share_.release();
@@ -249,18 +262,24 @@ class HttpSession final : public Connection, public std::enable_shared_from_this
     void on_bad_request(error_code error) {
         const auto& limits = api_.config;
         if (timed_out_) {
-            return answer_early(error_reply(
-                {ErrorCode::timed_out,
-                 "the request did not arrive within " + std::to_string(limits.read_timeout_ms) + " ms",
-                 {},
-                 "request_timeout"}));
+            api_.stats.timed_out("read");
+            return answer_early(
+                error_reply({ErrorCode::timed_out,
+                             "the request did not arrive within " + std::to_string(limits.read_timeout_ms) +
+                                 " ms (--read-timeout)",
+                             {},
+                             "request_timeout"}));
         }
         if (error == http::error::header_limit || error == http::error::buffer_overflow) {
-            return answer_early(error_reply(invalid_argument("the request's header is larger than " +
-                                                             std::to_string(kMaxHeaderBytes) + " bytes"),
-                                            431));
+            api_.stats.refused("header_size");
+            return answer_early(error_reply(
+                invalid_argument("the request's header is larger than " +
+                                     std::to_string(limits.max_header_bytes) + " bytes (--max-header-size)",
+                                 {}, "header_too_large"),
+                431));
         }
         if (error == http::error::body_limit) {
+            api_.stats.refused("body_size");
             return answer_early(
                 error_reply({ErrorCode::too_large,
                              "the request's body is larger than " + std::to_string(limits.max_body_bytes) +
@@ -282,8 +301,7 @@ class HttpSession final : public Connection, public std::enable_shared_from_this
     void become_websocket() {
         timer_.cancel();
         phase_ = Phase::closed;  // for this session: the socket goes on
-        serve_websocket(std::move(socket_), parser_->release(), std::move(request_.request_id), api_,
-                        std::move(*slot_));
+        serve_websocket(std::move(stream_), parser_->release(), std::move(request_), api_, std::move(*slot_));
         slot_.reset();
     }
 
@@ -313,13 +331,14 @@ class HttpSession final : public Connection, public std::enable_shared_from_this
     // Part by part, so that the stall timer measures progress and not the size of the answer.
     void write(std::size_t offset) {
         writing_ = true;
-        stall_timer_.expires_after(milliseconds(api_.config.idle_timeout_ms));
+        stall_timer_.expires_after(milliseconds(api_.config.write_timeout_ms));
         stall_timer_.async_wait([weak = weak_from_this()](error_code cancelled) {
             const auto self = weak.lock();
-            if (!cancelled && self && self->writing_ && self->stall_timer_.expiry() <= Clock::now())
-                self->drop();
+            if (cancelled || !self || !self->writing_ || self->stall_timer_.expiry() > Clock::now()) return;
+            self->api_.stats.timed_out("write");
+            self->drop();
         });
-        socket_.async_write_some(asio::buffer(out_.data() + offset, out_.size() - offset),
+        stream_.async_write_some(asio::buffer(out_.data() + offset, out_.size() - offset),
                                  [self = shared_from_this(), offset](error_code error, std::size_t bytes) {
                                      self->on_written(error, offset, bytes);
                                  });
@@ -349,6 +368,7 @@ class HttpSession final : public Connection, public std::enable_shared_from_this
         entry.path = exchange_->request().path;
         entry.request_id = exchange_->request().request_id;
         entry.status = status;
+        if (const ApiKeyPtr& key = exchange_->request().key) entry.key = key->name;
         entry.bytes = std::exchange(bytes_sent_, 0);
         entry.milliseconds = std::chrono::duration<double, std::milli>(Clock::now() - began_).count();
         entry.prompt_tokens = exchange_->prompt_tokens();
@@ -368,15 +388,17 @@ class HttpSession final : public Connection, public std::enable_shared_from_this
 
     void on_timer() {
         switch (phase_) {
+            case Phase::greeting:
+                api_.stats.timed_out("handshake");
+                return close();
             case Phase::waiting:
+                api_.stats.timed_out("idle");
+                return close();
             case Phase::lingering:
                 return close();
-            case Phase::reading: {
+            case Phase::reading:
                 timed_out_ = true;
-                error_code ignored;
-                socket_.cancel(ignored);
-                return;
-            }
+                return stream_.cancel();
             case Phase::answering:
                 return keep_alive();
             case Phase::closed:
@@ -398,8 +420,7 @@ class HttpSession final : public Connection, public std::enable_shared_from_this
 
     void linger() {
         phase_ = Phase::lingering;
-        error_code ignored;
-        socket_.shutdown(tcp::socket::shutdown_send, ignored);
+        stream_.shutdown_send();
         arm(kLinger);
         peer_ended_ ? close() : watch();
     }
@@ -418,11 +439,10 @@ class HttpSession final : public Connection, public std::enable_shared_from_this
         phase_ = Phase::closed;
         timer_.cancel();
         stall_timer_.cancel();
-        error_code ignored;
-        socket_.close(ignored);
+        stream_.close();
     }
 
-    tcp::socket socket_;
+    Stream stream_;
     asio::steady_timer timer_;        // what it means depends on the phase
     asio::steady_timer stall_timer_;  // a write that makes no progress
     Api& api_;
@@ -432,7 +452,8 @@ class HttpSession final : public Connection, public std::enable_shared_from_this
     HttpRequest request_;           // being read
     BodyBudget::Share body_share_;  // of its body
     std::shared_ptr<HttpExchange> exchange_;
-    Phase phase_ = Phase::waiting;
+    std::optional<Error> refused_;  // there is no place for this connection
+    Phase phase_ = Phase::greeting;
     bool watching_ = false, writing_ = false, peer_ended_ = false, timed_out_ = false, winding_up_ = false;
     std::string out_;  // being written
     std::uint64_t bytes_sent_ = 0;
@@ -442,12 +463,12 @@ class HttpSession final : public Connection, public std::enable_shared_from_this
 
 }  // namespace
 
-void serve_http(tcp::socket socket, Api& api, Connections::Slot slot) {
-    std::make_shared<HttpSession>(std::move(socket), api, std::move(slot))->start();
+void serve_http(Stream stream, Api& api, Connections::Slot slot) {
+    std::make_shared<HttpSession>(std::move(stream), api, std::move(slot))->start();
 }
 
-void refuse_http(tcp::socket socket, Api& api, Connections::Slot slot) {
-    std::make_shared<HttpSession>(std::move(socket), api, std::move(slot))->refuse();
+void refuse_http(Stream stream, Api& api, Connections::Slot slot, Error error) {
+    std::make_shared<HttpSession>(std::move(stream), api, std::move(slot))->refuse(std::move(error));
 }
 
 }  // namespace troupe::net

@@ -7,6 +7,7 @@
 #include <sstream>
 
 #include "net/api.hpp"
+#include "net/http_metrics.hpp"
 
 namespace troupe::net {
 namespace {
@@ -18,7 +19,7 @@ using prometheus::MetricType;
 MetricFamily family(const std::string& name, MetricType type) {
     MetricFamily result;
     result.name = "troupe:" + name;
-    result.help = name;
+    result.help = metric_help(name);
     result.type = type;
     return result;
 }
@@ -94,8 +95,10 @@ void get_metrics(Api& api, const std::shared_ptr<Exchange>& exchange) {
     families.add_gauge("open_connections", static_cast<double>(api.open_connections()));
     for (const auto& [name, value] : metrics.gauges) families.add_gauge(name, value);
     for (const auto& [model, snapshot] : metrics.models) families.add_model(model, snapshot);
+    auto all = families.take();
+    for (MetricFamily& one : http_families(api.stats.counts())) all.push_back(std::move(one));
     std::ostringstream text;
-    prometheus::TextSerializer().Serialize(text, families.take());
+    prometheus::TextSerializer().Serialize(text, all);
     HttpReply reply;
     reply.body = text.str();
     reply.content_type = "text/plain; version=0.0.4; charset=utf-8";

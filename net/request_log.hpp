@@ -10,7 +10,8 @@ struct RequestLog {
     std::string method;  // "WS" for a response created over a WebSocket
     std::string path;
     std::string request_id;
-    int status = 0;  // 499: the client went away
+    std::string key;  // the name of the client's; empty: none was asked for
+    int status = 0;   // 499: the client went away
     std::uint64_t bytes = 0;
     double milliseconds = 0;
     std::uint64_t prompt_tokens = 0, completion_tokens = 0;

@@ -183,6 +183,40 @@ const Schema<ResponseRequest>& response_schema() {
     return schema;
 }
 
+const Schema<TokenizeRequest>& tokenize_schema() {
+    using R = TokenizeRequest;
+    using V = FieldValue;
+    static const Schema<R> schema{
+        with_template_fields<R>(
+            {{"model", [](R& r, const V& v) { return assign(r.model, read_string(v)); }},
+             {"prompt", [](R& r, const V& v) { return assign(r.prompt.emplace(), read_string(v)); }},
+             {"messages",
+              [](R& r, const V& v) { return read_messages(r.messages.emplace(), v, MessageStyle::chat); }},
+             {"add_special_tokens",
+              [](R& r, const V& v) { return assign(r.add_special_tokens.emplace(), read_bool(v)); }}}),
+        {{"return_token_strs", {"false"}}, {"chat_template", {}}},
+        {}};
+    return schema;
+}
+
+const Schema<DetokenizeRequest>& detokenize_schema() {
+    using R = DetokenizeRequest;
+    using V = FieldValue;
+    static const Schema<R> schema{
+        {{"model", [](R& r, const V& v) { return assign(r.model, read_string(v)); }},
+         {"tokens", [](R& r, const V& v) { return assign(r.tokens.emplace(), read_token_ids(v)); }}},
+        {},
+        {}};
+    return schema;
+}
+
+template <class Request>
+std::vector<std::string> names_of(const Schema<Request>& schema) {
+    std::vector<std::string> names;
+    for (const auto& field : schema.fields) names.emplace_back(field.name);
+    return names;
+}
+
 template <class Request>
 Result<Request> parse(std::string_view body, const Schema<Request>& schema, std::string_view endpoint,
                       UnknownFields& unknown) {
@@ -266,19 +300,7 @@ Result<ResponseRequest> parse_response(const Json& message, UnknownFields& unkno
 }
 
 Result<TokenizeRequest> parse_tokenize(std::string_view body, UnknownFields& unknown) {
-    using R = TokenizeRequest;
-    using V = FieldValue;
-    static const Schema<R> schema{
-        with_template_fields<R>(
-            {{"model", [](R& r, const V& v) { return assign(r.model, read_string(v)); }},
-             {"prompt", [](R& r, const V& v) { return assign(r.prompt.emplace(), read_string(v)); }},
-             {"messages",
-              [](R& r, const V& v) { return read_messages(r.messages.emplace(), v, MessageStyle::chat); }},
-             {"add_special_tokens",
-              [](R& r, const V& v) { return assign(r.add_special_tokens.emplace(), read_bool(v)); }}}),
-        {{"return_token_strs", {"false"}}, {"chat_template", {}}},
-        {}};
-    auto request = parse(body, schema, "/tokenize", unknown);
+    auto request = parse(body, tokenize_schema(), "/tokenize", unknown);
     if (!request) return request;
     if (request->prompt.has_value() == request->messages.has_value()) {
         return invalid_argument("give either prompt (a string) or messages (a list of messages)", "prompt");
@@ -297,18 +319,20 @@ Result<TokenizeRequest> parse_tokenize(std::string_view body, UnknownFields& unk
 }
 
 Result<DetokenizeRequest> parse_detokenize(std::string_view body, UnknownFields& unknown) {
-    using R = DetokenizeRequest;
-    using V = FieldValue;
-    static const Schema<R> schema{
-        {{"model", [](R& r, const V& v) { return assign(r.model, read_string(v)); }},
-         {"tokens", [](R& r, const V& v) { return assign(r.tokens.emplace(), read_token_ids(v)); }}},
-        {},
-        {}};
-    auto request = parse(body, schema, "/detokenize", unknown);
+    auto request = parse(body, detokenize_schema(), "/detokenize", unknown);
     if (!request) return request;
     if (!request->tokens)
         return invalid_argument("tokens is missing; it must be a list of token ids", "tokens");
     return request;
+}
+
+std::vector<std::string> request_fields(std::string_view endpoint) {
+    if (endpoint == "/v1/completions") return names_of(completion_schema());
+    if (endpoint == "/v1/chat/completions") return names_of(chat_schema());
+    if (endpoint == "/v1/responses") return names_of(response_schema());
+    if (endpoint == "/tokenize") return names_of(tokenize_schema());
+    if (endpoint == "/detokenize") return names_of(detokenize_schema());
+    return {};
 }
 
 }  // namespace troupe::net

@@ -71,4 +71,8 @@ Result<ResponseRequest> parse_response(const Json& message, UnknownFields& unkno
 Result<TokenizeRequest> parse_tokenize(std::string_view body, UnknownFields& unknown);
 Result<DetokenizeRequest> parse_detokenize(std::string_view body, UnknownFields& unknown);
 
+// The names of the fields that an endpoint's requests may have; known ones that have no effect are not among
+// them.
+std::vector<std::string> request_fields(std::string_view endpoint);
+
 }  // namespace troupe::net

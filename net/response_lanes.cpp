@@ -29,8 +29,9 @@ Result<std::string> required_response_id(const Json& message) {
 
 }  // namespace
 
-ResponseLanes::ResponseLanes(Api& api, Post post, std::function<void()> wake, std::string request_id)
-    : context_{api, std::move(post), std::move(wake)}, request_id_(std::move(request_id)) {}
+ResponseLanes::ResponseLanes(Api& api, Post post, std::function<void()> wake, std::string request_id,
+                             ApiKeyPtr key)
+    : context_{api, std::move(post), std::move(wake), std::move(key)}, request_id_(std::move(request_id)) {}
 
 void ResponseLanes::receive(std::string_view message) {
     if (closed_) return;
@@ -71,7 +72,11 @@ void ResponseLanes::create(const Json& message, std::size_t bytes,
                            const std::optional<std::string>& stream_id) {
     auto request = parse_response(message, context_.api.unknown);
     if (!request) return reply_error(request.error(), stream_id);
-    enqueue(stream_id ? "=" + *stream_id : "", stream_id, {*std::move(request), bytes});
+    KeyLeasePtr lease;
+    if (const auto reached = begin_request(context_.api, context_.key, lease)) {
+        return reply_error(reached->error, stream_id);
+    }
+    enqueue(stream_id ? "=" + *stream_id : "", stream_id, {*std::move(request), bytes, std::move(lease)});
 }
 
 void ResponseLanes::resume(const Json& message, const std::optional<std::string>& stream_id) {
@@ -84,7 +89,8 @@ void ResponseLanes::resume(const Json& message, const std::optional<std::string>
         job.starting_after = *number;
     }
     // Without a stream_id it waits for nothing: a client that reconnects wants all its responses at once.
-    enqueue(stream_id ? "=" + *stream_id : "#" + std::to_string(++unnamed_), stream_id, {std::move(job)});
+    enqueue(stream_id ? "=" + *stream_id : "#" + std::to_string(++unnamed_), stream_id,
+            {std::move(job), 0, {}});
 }
 
 void ResponseLanes::cancel(const Json& message, const std::optional<std::string>& stream_id) {
@@ -152,6 +158,7 @@ void ResponseLanes::start_next(const std::string& key) {
     lane.waiting.pop_front();
     waiting_bytes_ -= job.bytes;
     lane.starting = true;
+    lane.lease = std::move(job.lease);
     lane.began = std::chrono::steady_clock::now();
     lane.bytes = 0;
     auto started = [self = shared_from_this(), key](Result<RunPtr> run) {
@@ -172,6 +179,7 @@ void ResponseLanes::on_started(const std::string& key, Result<RunPtr> run) {
     }
     Lane& lane = lanes_.at(key);
     lane.starting = false;
+    if (!run) lane.lease.reset();
     if (run) {
         lane.run = *std::move(run);
         return context_.wake();  // its events may have come before it
@@ -197,6 +205,7 @@ void ResponseLanes::pump(const std::string& key, Lane& lane, std::vector<std::st
     if (lane.run->refusal()) reply_error(*lane.run->refusal(), lane.stream_id);
     log(lane);
     lane.run.reset();
+    lane.lease.reset();
     start_next(std::string(key));
 }
 
@@ -224,6 +233,7 @@ void ResponseLanes::log(const Lane& lane) const {
     entry.method = "WS";
     entry.path = "/v1/responses";
     entry.request_id = request_id_;
+    if (context_.key) entry.key = context_.key->name;
     entry.status = error ? http_status(*error) : 200;
     entry.bytes = lane.bytes;
     entry.milliseconds =

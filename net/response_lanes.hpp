@@ -22,7 +22,8 @@ inline constexpr std::size_t kMaxWaitingBodies = 2;  // of the largest size: wha
 class ResponseLanes : public std::enable_shared_from_this<ResponseLanes> {
   public:
     // `wake` (any thread) schedules a produce() on the strand; `post` runs work there.
-    ResponseLanes(Api& api, Post post, std::function<void()> wake, std::string request_id);
+    // `key` is the client's, if the server asks for one.
+    ResponseLanes(Api& api, Post post, std::function<void()> wake, std::string request_id, ApiKeyPtr key);
 
     void receive(std::string_view message);
     // Appends the messages that are due.
@@ -40,12 +41,14 @@ class ResponseLanes : public std::enable_shared_from_this<ResponseLanes> {
     struct Job {
         std::variant<ResponseRequest, Resume> what;
         std::size_t bytes = 0;  // of its message
+        KeyLeasePtr lease;      // of the client's key, until its run has ended
     };
     struct Lane {
         std::optional<std::string> stream_id;
         std::deque<Job> waiting;
         bool starting = false;  // the answer of the port is outstanding
         RunPtr run;
+        KeyLeasePtr lease;                            // of the run
         std::chrono::steady_clock::time_point began;  // of the run, and what it has sent, for the log
         std::uint64_t bytes = 0;
     };

@@ -36,6 +36,7 @@ Result<RunPtr> submit(const RunContext& context, const ResponseRequest& request,
     auto record = make_record(request, model, context.api.clock(), previous);
     if (!record) return record.error();
     GenerationRequest generation = generation_of(request, *record);
+    if (context.key) generation.tenant = context.key->tenant;
     auto reader = std::make_shared<EventReader>(context.wake);
     auto run = std::make_shared<ResponseRun>(context.api.port, *std::move(record), reader, std::move(options),
                                              false);

@@ -75,6 +75,7 @@ struct RunContext {
     Api& api;
     Post post;
     std::function<void()> wake;
+    ApiKeyPtr key;  // the client's, if the server asks for one
 };
 
 // Checks the request, finds the response that it continues, submits. `done` is called on the strand, at once

@@ -2,6 +2,7 @@
 #include <array>
 
 #include "net/api.hpp"
+#include "net/cors.hpp"
 #include "net/utf8.hpp"
 
 namespace troupe::net {
@@ -9,9 +10,17 @@ namespace {
 
 using ExchangePtr = std::shared_ptr<Exchange>;
 
+enum class Access : std::uint8_t {
+    anyone,
+    key,   // if the server has keys
+    work,  // the same, and it counts for the key's limits
+    admin
+};
+
 struct Route {
     std::string_view method;
     std::string_view path;  // "{id}" stands for one segment
+    Access access;
     void (*handle)(Api&, const ExchangePtr&, const std::string& id);
 };
 
@@ -21,23 +30,27 @@ void plain(Api& api, const ExchangePtr& exchange, const std::string&) {
 }
 
 constexpr std::array kRoutes = {
-    Route{"GET", "/health", plain<get_health>},
-    Route{"GET", "/ready", plain<get_ready>},
-    Route{"GET", "/metrics", plain<get_metrics>},
-    Route{"GET", "/v1/models", plain<get_models>},
-    Route{"GET", "/v1/models/{id}", get_model},
-    Route{"POST", "/v1/completions", plain<post_completions>},
-    Route{"POST", "/v1/chat/completions", plain<post_chat_completions>},
-    Route{"GET", "/v1/responses",
+    Route{"GET", "/health", Access::anyone, plain<get_health>},
+    Route{"GET", "/ready", Access::anyone, plain<get_ready>},
+    Route{"GET", "/metrics", Access::anyone, plain<get_metrics>},
+    Route{"GET", "/version", Access::anyone, plain<get_version>},
+    Route{"GET", "/openapi.json", Access::anyone, plain<get_openapi>},
+    Route{"GET", "/v1/models", Access::key, plain<get_models>},
+    Route{"GET", "/v1/models/{id}", Access::key, get_model},
+    Route{"POST", "/v1/completions", Access::work, plain<post_completions>},
+    Route{"POST", "/v1/chat/completions", Access::work, plain<post_chat_completions>},
+    Route{"GET", "/v1/responses", Access::key,
           [](Api&, const ExchangePtr& exchange, const std::string&) {
               exchange->fail(
                   invalid_argument("GET /v1/responses is for WebSockets: send an upgrade, or POST instead"));
           }},
-    Route{"POST", "/v1/responses", plain<post_responses>},
-    Route{"GET", "/v1/responses/{id}", get_response},
-    Route{"POST", "/v1/responses/{id}/cancel", cancel_response},
-    Route{"POST", "/tokenize", plain<post_tokenize>},
-    Route{"POST", "/detokenize", plain<post_detokenize>},
+    Route{"POST", "/v1/responses", Access::work, plain<post_responses>},
+    Route{"GET", "/v1/responses/{id}", Access::key, get_response},
+    Route{"POST", "/v1/responses/{id}/cancel", Access::key, cancel_response},
+    Route{"POST", "/tokenize", Access::work, plain<post_tokenize>},
+    Route{"POST", "/detokenize", Access::work, plain<post_detokenize>},
+    Route{"POST", "/admin/drain", Access::admin, plain<post_drain>},
+    Route{"POST", "/admin/reload", Access::admin, plain<post_reload>},
 };
 
 // Whether `path` fits `pattern`; `id` is then what stands for {id}. The id may hold slashes only at the end
@@ -57,8 +70,9 @@ bool fits(std::string_view pattern, std::string_view path, std::string& id) {
 
 struct Match {
     const Route* route = nullptr;
-    std::string id;       // for the route
-    std::string allowed;  // methods of the path, if it is there but not with this method
+    Access access = Access::key;  // also if the method is not there
+    std::string id;               // for the route
+    std::string allowed;          // methods of the path, if it is there but not with this method
 };
 
 Match match(const HttpRequest& request) {
@@ -67,52 +81,102 @@ Match match(const HttpRequest& request) {
     for (const Route& candidate : kRoutes) {
         std::string id;
         if (!fits(candidate.path, request.path, id)) continue;
-        if (candidate.method == method) return {&candidate, std::move(id), {}};
+        if (candidate.method == method) return {&candidate, candidate.access, std::move(id), {}};
+        found.access = candidate.access;
         found.allowed += found.allowed.empty() ? "" : ", ";
         found.allowed += candidate.method == "GET" ? std::string_view("GET, HEAD") : candidate.method;
     }
     return found;
 }
 
-// For probes, which have none.
-bool needs_key(std::string_view path) { return path != "/health" && path != "/metrics" && path != "/ready"; }
-
-Status check_key(const ServerConfig& config, std::string_view authorization) {
-    if (config.api_key.empty()) return {};
+// The key behind "Bearer ", if there is one.
+std::optional<std::string_view> bearer_key(std::string_view authorization) {
     constexpr std::string_view scheme = "Bearer ";
     const bool bearer = authorization.size() >= scheme.size() &&
                         std::equal(scheme.begin(), scheme.end(), authorization.begin(),
                                    [](char a, char b) { return (a | 0x20) == (b | 0x20); });
-    if (!bearer) {
-        return Error{ErrorCode::unauthenticated,
-                     "this server needs a key: send the header Authorization: Bearer KEY",
-                     {},
-                     "missing_api_key"};
+    if (!bearer) return std::nullopt;
+    return authorization.substr(scheme.size());
+}
+
+HttpReply refuse_key(Api& api, const char* message, const char* code, int status) {
+    api.stats.refused("api_key");
+    return error_reply({ErrorCode::unauthenticated, message, {}, code}, status);
+}
+
+HttpReply nothing_there(const HttpRequest& request) {
+    return error_reply(
+        not_found("there is nothing at " + request.method + " " + shortened(request.path, 100)));
+}
+
+std::optional<HttpReply> check_key(Api& api, HttpRequest& request, Access access,
+                                   std::string_view authorization) {
+    const auto keys = api.keys.get();
+    if (access == Access::anyone) return std::nullopt;
+    if (access == Access::admin && !keys->has_admin()) return nothing_there(request);
+    if (access != Access::admin && keys->open()) return std::nullopt;
+    const auto presented = bearer_key(authorization);
+    if (!presented) {
+        return refuse_key(api, "this server needs a key: send the header Authorization: Bearer KEY",
+                          "missing_api_key", 401);
     }
-    if (equal_constant_time(authorization.substr(scheme.size()), config.api_key)) return {};
-    return Error{ErrorCode::unauthenticated,
-                 "the key in the Authorization header is not this server's",
-                 {},
-                 "invalid_api_key"};
+    request.key = keys->find(*presented);
+    if (!request.key) {
+        return refuse_key(api, "the key in the Authorization header is not this server's", "invalid_api_key",
+                          401);
+    }
+    if (access == Access::admin && !request.key->admin) {
+        return refuse_key(api, "this key is not the administrator's", "admin_key_required", 403);
+    }
+    return std::nullopt;
+}
+
+std::optional<HttpReply> check_origin(Api& api, const HeaderFields& header) {
+    // A browser asks nobody before it opens a WebSocket, so that is for us to do.
+    if (!header.upgrade || header.origin.empty() || api.config.cors_origins.empty() ||
+        origin_allowed(api.config, header.origin)) {
+        return std::nullopt;
+    }
+    api.stats.refused("origin");
+    return error_reply(invalid_argument("pages from " + shortened(header.origin, 100) +
+                                            " may not use this server (--cors-origin)",
+                                        {}, "origin_not_allowed"),
+                       403);
 }
 
 }  // namespace
 
-std::optional<HttpReply> refusal(const ServerConfig& config, const HttpRequest& request,
-                                 std::string_view authorization) {
-    if (needs_key(request.path)) {
-        if (auto key = check_key(config, authorization); !key) return error_reply(key.error());
+std::optional<HttpReply> refusal(Api& api, HttpRequest& request, const HeaderFields& header) {
+    if (auto reply = preflight_reply(api.config, request, header.origin, header.wanted_method,
+                                     header.wanted_headers)) {
+        return reply;
     }
+    if (auto reply = check_origin(api, header)) return reply;
     const Match found = match(request);
-    if (found.route != nullptr) return std::nullopt;
-    if (found.allowed.empty()) {
-        return error_reply(
-            not_found("there is nothing at " + request.method + " " + shortened(request.path, 100)));
+    if (auto reply = check_key(api, request, found.access, header.authorization)) return reply;
+    if (found.route == nullptr && found.allowed.empty()) return nothing_there(request);
+    if (found.route == nullptr) {
+        auto reply = error_reply(
+            invalid_argument(request.path + " allows " + found.allowed + ", not " + request.method), 405);
+        reply.headers.emplace_back("Allow", found.allowed);
+        return reply;
     }
-    auto reply = error_reply(
-        invalid_argument(request.path + " allows " + found.allowed + ", not " + request.method), 405);
-    reply.headers.emplace_back("Allow", found.allowed);
-    return reply;
+    if (found.access != Access::work) return std::nullopt;
+    const auto reached = begin_request(api, request.key, request.lease);
+    if (!reached) return std::nullopt;
+    return error_reply(reached->error, 429, reached->retry_after_s);
+}
+
+std::optional<LimitReached> begin_request(Api& api, const ApiKeyPtr& key, KeyLeasePtr& lease) {
+    auto reached = begin_request(key, lease);
+    if (reached) api.stats.refused(reached->error.tag == "key_rate_limit" ? "key_rate" : "key_concurrency");
+    return reached;
+}
+
+std::vector<std::pair<std::string_view, std::string_view>> route_names() {
+    std::vector<std::pair<std::string_view, std::string_view>> names;
+    for (const Route& one : kRoutes) names.emplace_back(one.method, one.path);
+    return names;
 }
 
 void route(Api& api, const ExchangePtr& exchange) {

@@ -5,7 +5,6 @@
 #include <atomic>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/ip/tcp.hpp>
-#include <boost/asio/ip/v6_only.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/strand.hpp>
@@ -16,6 +15,7 @@
 #include "net/api.hpp"
 #include "net/connections.hpp"
 #include "net/http_session.hpp"
+#include "net/listener.hpp"
 
 namespace troupe::net {
 namespace asio = boost::asio;
@@ -26,7 +26,6 @@ namespace {
 constexpr auto kAcceptRetry = std::chrono::milliseconds(100);
 constexpr auto kStopPatience = std::chrono::seconds(2);
 constexpr std::uint64_t kRefusalsAtOnce = 64;
-constexpr std::uint64_t kBodiesAtOnce = 64;  // of the largest size
 
 std::int64_t system_seconds() {
     const auto now = std::chrono::system_clock::now().time_since_epoch();
@@ -41,39 +40,49 @@ struct Server::State {
           api{config,
               port,
               hooks.clock ? std::move(hooks.clock) : system_seconds,
-              hooks.log ? std::move(hooks.log) : spdlog_sink(false),
+              [this, log = hooks.log ? std::move(hooks.log) : spdlog_sink(false)](const RequestLog& entry) {
+                  api.stats.answered(entry.status, entry.method == "WS");
+                  log(entry);
+              },
               [this] { return connections.count(); },
+              [this] { return reload(); },
               {},
-              BodyBudget(kBodiesAtOnce * c.max_body_bytes)} {}
+              BodyBudget(c.max_body_memory),
+              {},
+              {}} {}
+
+    // A null certificate: plain HTTP.
+    Result<TlsContextPtr> certificate() const {
+        if (config.ssl_certfile.empty()) return TlsContextPtr();
+        return load_tls(config.ssl_certfile, config.ssl_keyfile);
+    }
+
+    Status reload() {
+        auto keys = ApiKeys::load(config);
+        if (!keys) return keys.error();
+        auto loaded = certificate();
+        if (!loaded) return loaded.error();
+        api.keys.set(*std::move(keys));
+        asio::post(listener.acceptor().get_executor(),
+                   [this, context = *std::move(loaded)] { tls = context; });
+        return {};
+    }
 
     Result<std::uint16_t> listen() {
-        boost::system::error_code error;
-        tcp::resolver resolver(io);
-        const auto found =
-            resolver.resolve(config.host, std::to_string(config.port), tcp::resolver::passive, error);
-        const std::string address = config.host + ":" + std::to_string(config.port);
-        if (error || found.empty()) {
-            return invalid_argument(
-                "cannot listen on " + address + ": no such address (" + error.message() + ")", "--host");
-        }
-        const tcp::endpoint endpoint = *found.begin();
-        acceptor.open(endpoint.protocol(), error);
-        if (!error) acceptor.set_option(asio::socket_base::reuse_address(true), error);
-        if (!error) acceptor.bind(endpoint, error);
-        if (!error) acceptor.listen(asio::socket_base::max_listen_connections, error);
-        if (error == asio::error::address_in_use) {
-            return invalid_argument("port " + std::to_string(config.port) + " on " + config.host +
-                                        " is taken by another program: stop it or choose another --port",
-                                    "--port");
-        }
-        if (error) return invalid_argument("cannot listen on " + address + ": " + error.message(), "--host");
-        return acceptor.local_endpoint().port();
+        auto keys = ApiKeys::load(config);
+        if (!keys) return keys.error();
+        api.keys.set(*std::move(keys));
+        auto loaded = certificate();
+        if (!loaded) return loaded.error();
+        tls = *std::move(loaded);
+        if (const Status open = listener.open(config); !open) return open.error();
+        return listener.port();
     }
 
     void accept() {
-        acceptor.async_accept(
-            asio::make_strand(io), [this](boost::system::error_code error, tcp::socket socket) {
-                if (error == asio::error::operation_aborted || !acceptor.is_open()) return;
+        listener.acceptor().async_accept(
+            asio::make_strand(io), [this](boost::system::error_code error, Socket socket) {
+                if (error == asio::error::operation_aborted || !listener.acceptor().is_open()) return;
                 if (error) {  // out of file descriptors, most likely: others must close first
                     spdlog::warn("accepting a connection failed: {}", error.message());
                     retry.expires_after(kAcceptRetry);
@@ -87,24 +96,51 @@ struct Server::State {
             });
     }
 
-    void welcome(tcp::socket socket) {
+    void welcome(Socket socket) {
         boost::system::error_code ignored;
-        socket.set_option(tcp::no_delay(true), ignored);
+        socket.set_option(tcp::no_delay(true), ignored);  // a Unix socket has no delay
+        const std::string address = client_network(socket);
         const std::uint64_t open = connections.count();
-        if (open >= config.max_connections + kRefusalsAtOnce) return;  // closes it: no room even to say so
-        if (open >= config.max_connections) return refuse_http(std::move(socket), api, connections.open());
-        serve_http(std::move(socket), api, connections.open());
+        if (open >= config.max_connections + kRefusalsAtOnce) {  // no room even to say so
+            api.stats.refused("connections");
+            return;
+        }
+        Stream stream(std::move(socket), tls);
+        if (open >= config.max_connections) {
+            api.stats.refused("connections");
+            return refuse_http(std::move(stream), api, connections.open({}),
+                               no_place("all " + std::to_string(config.max_connections) +
+                                            " connections are taken (--max-connections)",
+                                        "too_many_connections"));
+        }
+        const std::uint32_t most = config.max_connections_per_address;
+        if (most != 0 && !address.empty() && connections.count(address) >= most) {
+            api.stats.refused("connections_per_address");
+            return refuse_http(std::move(stream), api, connections.open({}),
+                               no_place("all " + std::to_string(most) +
+                                            " connections of this address are taken "
+                                            "(--max-connections-per-address)",
+                                        "too_many_connections_of_address"));
+        }
+        serve_http(std::move(stream), api, connections.open(address));
+    }
+
+    static Error no_place(const std::string& what, const char* code) {
+        return {ErrorCode::unavailable, what + "; try again later", {}, code};
     }
 
     const ServerConfig config;
     Connections connections;  // before what holds slots in it
     Api api;
     asio::io_context io;
-    tcp::acceptor acceptor{asio::make_strand(io)};
-    asio::steady_timer retry{acceptor.get_executor()};
+    TlsContextPtr tls;  // null: plain
+    Listener listener{io};
+    asio::steady_timer retry{listener.acceptor().get_executor()};
     std::vector<std::thread> threads;
     bool stopped = false;
 };
+
+Status Server::reload() { return state_->reload(); }
 
 Server::Server(const ServerConfig& config, ClientPort& port, ServerHooks hooks)
     : state_(std::make_unique<State>(config, port, std::move(hooks))) {}
@@ -125,9 +161,8 @@ Result<std::uint16_t> Server::start() {
 }
 
 void Server::stop_accepting() {
-    asio::post(state_->acceptor.get_executor(), [state = state_.get()] {
-        boost::system::error_code ignored;
-        state->acceptor.close(ignored);
+    asio::post(state_->listener.acceptor().get_executor(), [state = state_.get()] {
+        state->listener.close();
         state->retry.cancel();
     });
 }

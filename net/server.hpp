@@ -24,8 +24,13 @@ class Server {
     Server(const Server&) = delete;
     Server& operator=(const Server&) = delete;
 
-    // Binds, listens and runs config.io_threads threads. Returns the port (config.port 0: any free one).
+    // Binds, listens and runs config.io_threads threads. Returns the port (config.port 0: any free one), 0
+    // for a Unix socket.
     Result<std::uint16_t> start();
+
+    // Reads --api-key-file and the certificate anew, for the requests and connections that come from here on;
+    // after an error everything stays as it was. Any thread.
+    Status reload();
 
     // New connections are refused by the system; open ones go on.
     void stop_accepting();

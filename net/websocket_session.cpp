@@ -20,13 +20,13 @@ constexpr std::size_t kMaxUnsentReplies = 256;
 
 class WebSocketSession final : public Connection, public std::enable_shared_from_this<WebSocketSession> {
   public:
-    WebSocketSession(asio::ip::tcp::socket socket, Api& api, Connections::Slot slot)
-        : stream_(std::move(socket)), api_(api), slot_(std::move(slot)) {}
+    WebSocketSession(Stream stream, Api& api, Connections::Slot slot)
+        : stream_(std::move(stream)), api_(api), slot_(std::move(slot)) {}
 
-    void start(http::request<http::string_body> upgrade, std::string request_id) {
+    void start(http::request<http::string_body> upgrade, const HttpRequest& request) {
         slot_.bind(weak_from_this());
         upgrade_ = std::move(upgrade);
-        configure(request_id);
+        configure(request.request_id);
         const auto weak = weak_from_this();
         const auto executor = stream_.get_executor();
         Post post = [weak, executor](std::function<void()> work) {
@@ -36,8 +36,8 @@ class WebSocketSession final : public Connection, public std::enable_shared_from
         auto wake = [weak, executor] {
             if (const auto self = weak.lock()) asio::post(executor, [self] { self->flush(); });
         };
-        lanes_ =
-            std::make_shared<ResponseLanes>(api_, std::move(post), std::move(wake), std::move(request_id));
+        lanes_ = std::make_shared<ResponseLanes>(api_, std::move(post), std::move(wake), request.request_id,
+                                                 request.key);
         stream_.async_accept(upgrade_, [self = shared_from_this()](error_code error) {
             if (error) return self->end();
             self->open_ = true;
@@ -119,11 +119,10 @@ class WebSocketSession final : public Connection, public std::enable_shared_from
     void end() {
         open_ = false;
         lanes_->close();
-        error_code ignored;
-        stream_.next_layer().close(ignored);
+        stream_.next_layer().close();
     }
 
-    websocket::stream<asio::ip::tcp::socket> stream_;
+    websocket::stream<Stream> stream_;
     Api& api_;
     Connections::Slot slot_;
     http::request<http::string_body> upgrade_;
@@ -136,10 +135,10 @@ class WebSocketSession final : public Connection, public std::enable_shared_from
 
 }  // namespace
 
-void serve_websocket(asio::ip::tcp::socket socket, http::request<http::string_body> upgrade,
-                     std::string request_id, Api& api, Connections::Slot slot) {
-    std::make_shared<WebSocketSession>(std::move(socket), api, std::move(slot))
-        ->start(std::move(upgrade), std::move(request_id));
+void serve_websocket(Stream stream, http::request<http::string_body> upgrade, HttpRequest request, Api& api,
+                     Connections::Slot slot) {
+    std::make_shared<WebSocketSession>(std::move(stream), api, std::move(slot))
+        ->start(std::move(upgrade), request);
 }
 
 }  // namespace troupe::net

@@ -14,6 +14,8 @@ import time
 import urllib.error
 import urllib.request
 
+import httpx2 as httpx  # what the official client stands on
+
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 READY_SECONDS = 120
 
@@ -73,6 +75,33 @@ class TroupeServer:
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()
+
+
+class Serving:
+    """`troupe serve` of a tiny model with these flags, until the block ends; `http` is an httpx client that reaches it."""
+
+    def __init__(self, http, *flags):
+        command = [os.environ.get("TROUPE_BIN", str(ROOT / "build/release/troupe")), "serve", "--model",
+                   str(ROOT / "tests/data/stories260k"), *flags]
+        self.process = subprocess.Popen(command)
+        self.http = http
+
+    def __enter__(self):
+        deadline = time.monotonic() + READY_SECONDS
+        while True:
+            try:
+                if self.http.get("/ready").status_code == 200:
+                    return self
+            except httpx.TransportError:
+                pass
+            if self.process.poll() is not None or time.monotonic() > deadline:
+                raise RuntimeError(f"the server did not get ready ({self.process.poll()})")
+            time.sleep(0.02)
+
+    def __exit__(self, *_):
+        self.http.close()
+        self.process.terminate()
+        self.process.wait(timeout=60)
 
 
 class CuttingProxy:

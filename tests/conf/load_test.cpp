@@ -194,3 +194,23 @@ TEST_CASE("the hub's places are those of Hugging Face's programs") {
     CHECK(set.token == "t");
     CHECK(set.offline);
 }
+
+TEST_CASE("a list stands between commas, or is an array in a file") {
+    const auto origins = [](const Result<Config>& config) { return config.value().server.cors_origins; };
+    const std::vector<std::string> both = {"https://a.example", "https://b.example"};
+    CHECK(origins(load({{"--cors-origin", "https://a.example,https://b.example"}})) == both);
+    CHECK(origins(load({}, {{"TROUPE_CORS_ORIGIN", "https://a.example,https://b.example"}})) == both);
+    CHECK(origins(load({}, {}, "[server]\ncors_origin = [\"https://a.example\", \"https://b.example\"]\n")) ==
+          both);
+    CHECK(origins(load({}, {}, "[server]\ncors_origin = \"*\"\n")) == std::vector<std::string>{"*"});
+    CHECK(contains(complaint({{"--cors-origin", "a,,b"}}), "empty value"));
+    CHECK(contains(complaint({}, {}, "[server]\ncors_origin = [1]\n"), "array of strings"));
+    CHECK(contains(complaint({}, {}, "[server]\ncors_origin = 1\n"), "must be a string"));
+}
+
+TEST_CASE("a Unix socket's mode is octal; a TLS key needs its certificate") {
+    CHECK(load({{"--uds-mode", "600"}}).value().server.uds_mode == 0600);
+    CHECK(contains(complaint({{"--uds-mode", "888"}}), "octal"));
+    CHECK(contains(complaint({{"--uds-mode", "1777"}}), "octal"));
+    CHECK(contains(complaint({{"--ssl-keyfile", "key.pem"}}), "--ssl-certfile"));
+}

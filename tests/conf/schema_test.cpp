@@ -53,6 +53,15 @@ TEST_CASE("a command has the options that it asked for, and no others") {
     CHECK_THROWS_AS(app.parse("--port 1"), CLI::ParseError);
 }
 
+TEST_CASE("a list may be given several times, any other option once") {
+    CLI::App app;
+    ConfigFlags flags;
+    flags.add_to(app, {"--cors-origin", "--threads"});
+    app.parse("--cors-origin a --cors-origin b,c");
+    CHECK(flags.load().value().server.cors_origins == std::vector<std::string>{"a", "b", "c"});
+    CHECK_THROWS_AS(app.parse("--threads 1 --threads 2"), CLI::ParseError);
+}
+
 TEST_CASE("docs/configuration.md is what the schema says") {
     const std::string path = std::string(TROUPE_TEST_DATA) + "/../../docs/configuration.md";
     if (std::getenv("TROUPE_UPDATE_DOCS") != nullptr) std::ofstream(path) << configuration_document();

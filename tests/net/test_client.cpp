@@ -2,12 +2,16 @@
 
 #include <arpa/inet.h>
 #include <netinet/in.h>
+#include <openssl/err.h>
+#include <openssl/ssl.h>
 #include <poll.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <stdexcept>
+#include <utility>
 
 namespace troupe::net {
 
@@ -23,9 +27,44 @@ TestClient::TestClient(std::uint16_t port) : fd_(::socket(AF_INET, SOCK_STREAM, 
     }
 }
 
+TestClient::TestClient(const std::string& unix_path) : fd_(::socket(AF_UNIX, SOCK_STREAM, 0)) {
+    sockaddr_un address{};
+    address.sun_family = AF_UNIX;
+    unix_path.copy(address.sun_path, sizeof address.sun_path - 1);
+    if (::connect(fd_, reinterpret_cast<sockaddr*>(&address), sizeof address) != 0) {
+        throw std::runtime_error("cannot connect");
+    }
+}
+
+std::string TestClient::start_tls(const std::string& certificate_file, int highest_version) {
+    SSL_CTX* context = ::SSL_CTX_new(::TLS_client_method());
+    ::SSL_CTX_load_verify_locations(context, certificate_file.c_str(), nullptr);
+    ::SSL_CTX_set_verify(context, SSL_VERIFY_PEER, nullptr);
+    ::SSL_CTX_set_min_proto_version(context, TLS1_VERSION);
+    ::SSL_CTX_set_security_level(context, 0);  // so that old versions can be tried at all
+    if (highest_version != 0) ::SSL_CTX_set_max_proto_version(context, highest_version);
+    tls_ = ::SSL_new(context);
+    ::SSL_CTX_free(context);
+    ::SSL_set_fd(tls_, fd_);
+    const timeval patience{kPatienceMs / 1000, 0};
+    ::setsockopt(fd_, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
+    if (::SSL_connect(tls_) == 1) return {};
+    const char* reason = ::ERR_reason_error_string(::ERR_get_error());
+    return reason == nullptr ? "the connection ended" : reason;
+}
+
+std::string TestClient::tls_version() const { return ::SSL_get_version(tls_); }
+
+long TestClient::receive(char* buffer, std::size_t bytes) {
+    if (tls_ != nullptr) return ::SSL_read(tls_, buffer, static_cast<int>(bytes));
+    return ::recv(fd_, buffer, bytes, 0);
+}
+
 void TestClient::send(std::string_view bytes) {
     while (!bytes.empty()) {
-        const ssize_t sent = ::send(fd_, bytes.data(), bytes.size(), MSG_NOSIGNAL);
+        const ssize_t sent = tls_ == nullptr
+                                 ? ::send(fd_, bytes.data(), bytes.size(), MSG_NOSIGNAL)
+                                 : ::SSL_write(tls_, bytes.data(), static_cast<int>(bytes.size()));
         if (sent <= 0) return;  // the peer has closed: what it said before shows in the answer
         bytes.remove_prefix(static_cast<std::size_t>(sent));
     }
@@ -34,6 +73,7 @@ void TestClient::send(std::string_view bytes) {
 void TestClient::half_close() { ::shutdown(fd_, SHUT_WR); }
 
 void TestClient::cut() {
+    if (tls_ != nullptr) ::SSL_free(std::exchange(tls_, nullptr));
     if (fd_ >= 0) ::close(fd_);
     fd_ = -1;
 }
@@ -46,9 +86,10 @@ void TestClient::reset() {
 
 bool TestClient::read_more() {
     pollfd waiting{fd_, POLLIN, 0};
-    if (::poll(&waiting, 1, kPatienceMs) <= 0) return false;
+    const bool decrypted = tls_ != nullptr && ::SSL_pending(tls_) > 0;
+    if (!decrypted && ::poll(&waiting, 1, kPatienceMs) <= 0) return false;
     char buffer[16384];
-    const ssize_t bytes = ::recv(fd_, buffer, sizeof buffer, 0);
+    const ssize_t bytes = receive(buffer, sizeof buffer);
     if (bytes <= 0) return false;
     received_.append(buffer, static_cast<std::size_t>(bytes));
     return true;

@@ -10,6 +10,8 @@
 #include <string_view>
 #include <vector>
 
+struct ssl_st;
+
 namespace troupe::net {
 
 struct Answer {
@@ -22,9 +24,14 @@ struct Answer {
 class TestClient {
   public:
     explicit TestClient(std::uint16_t port);
+    explicit TestClient(const std::string& unix_path);
     ~TestClient() { cut(); }
     TestClient(const TestClient&) = delete;
     TestClient& operator=(const TestClient&) = delete;
+
+    // From here on inside TLS, trusting that certificate only. What went wrong, or an empty string.
+    std::string start_tls(const std::string& certificate_file, int highest_version = 0);
+    std::string tls_version() const;
 
     void send(std::string_view bytes);
     void half_close();
@@ -44,9 +51,11 @@ class TestClient {
 
   private:
     bool read_more();
+    long receive(char* buffer, std::size_t bytes);
     std::string take(std::size_t bytes);
 
     int fd_ = -1;
+    ssl_st* tls_ = nullptr;
     std::string received_;
 };
 

@@ -150,8 +150,6 @@ TEST_CASE("The key is asked for where there is one to guard") {
     TestClient client = fixture.client();
     CHECK(client.request("GET", "/v1/models", "", "Authorization: Bearer secret\r\n").status == 200);
     CHECK(client.request("GET", "/v1/models", "", "Authorization: bearer secret\r\n").status == 200);
-    CHECK(equal_constant_time("", ""));
-    CHECK_FALSE(equal_constant_time("a", ""));
 }
 
 TEST_CASE("A header that decides is answered before the body has come") {
@@ -181,7 +179,10 @@ TEST_CASE("A header that decides is answered before the body has come") {
 }
 
 TEST_CASE("Bodies that arrive at the same time share a budget") {
-    Fixture fixture([](ServerConfig& config) { config.max_body_bytes = 1000; });
+    Fixture fixture([](ServerConfig& config) {
+        config.max_body_bytes = 1000;
+        config.max_body_memory = 64000;
+    });
     std::vector<std::unique_ptr<TestClient>> slow;
     for (int i = 0; i < 64; ++i) {
         slow.push_back(std::make_unique<TestClient>(fixture.number));
@@ -400,6 +401,7 @@ TEST_CASE("Slow clients are sent away") {
     Fixture fixture([](ServerConfig& config) {
         config.read_timeout_ms = 100;
         config.idle_timeout_ms = 100;
+        config.write_timeout_ms = 100;
     });
     SECTION("in the header") {
         TestClient client = fixture.client();

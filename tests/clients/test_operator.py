@@ -1,0 +1,143 @@
+#!/usr/bin/env python3
+"""What operators see and set: metrics, the OpenAPI document, keys, the access log, signals."""
+import json
+import pathlib
+import signal
+import sys
+import tempfile
+import time
+import unittest
+
+import httpx2 as httpx  # what the official client stands on
+import openai
+import openapi_spec_validator
+from prometheus_client.parser import text_string_to_metric_families
+from server import ROOT, Serving, TroupeServer, free_port
+
+# name: type and labels beside model_name (docs/operations.md); the parser takes _total off counters' names.
+MODEL_METRICS = {
+    "num_requests_running": ("gauge", set()), "num_requests_waiting": ("gauge", set()),
+    "kv_cache_usage_perc": ("gauge", set()), "prompt_tokens": ("counter", set()),
+    "generation_tokens": ("counter", set()), "request_success": ("counter", {"finished_reason"}),
+    "num_preemptions": ("counter", set()), "prefix_cache_queries": ("counter", set()),
+    "prefix_cache_hits": ("counter", set()), "worker_restarts": ("counter", set()),
+    "requests_recovered": ("counter", set()), "policy_decisions_rejected": ("counter", set()),
+    "time_to_first_token_seconds": ("histogram", set()), "inter_token_latency_seconds": ("histogram", set()),
+    "e2e_request_latency_seconds": ("histogram", set()), "request_queue_time_seconds": ("histogram", set()),
+    "request_prefill_time_seconds": ("histogram", set()), "request_decode_time_seconds": ("histogram", set()),
+    "iteration_tokens_total": ("histogram", set()),
+}
+HTTP_METRICS = {"http_requests": ("counter", {"status", "transport"}), "http_refusals": ("counter", {"limit"}),
+                "http_timeouts": ("counter", {"waited_for"})}
+PROMPT = {"prompt": "Once upon a time", "max_tokens": 12, "temperature": 0}
+
+
+@unittest.skipUnless(TroupeServer.starts_troupe(), "needs `troupe serve`")
+class TestOperator(unittest.TestCase):
+    def setUp(self):
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.folder = pathlib.Path(folder.name)
+        self.port = free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+
+    def serving(self, *flags):
+        return Serving(httpx.Client(base_url=self.url), "--port", str(self.port), *flags)
+
+    def test_metrics_are_complete_typed_and_documented(self):
+        with self.serving() as server:
+            self.assertEqual(server.http.post("/v1/completions", json=PROMPT).status_code, 200)
+            text = server.http.get("/metrics").text
+            model = server.http.get("/v1/models").json()["data"][0]["id"]
+        families = {}
+        for family in text_string_to_metric_families(text):
+            self.assertTrue(family.name.startswith("troupe:"), family.name)
+            self.assertNotIn(family.name, families)
+            families[family.name] = family
+        documented = (ROOT / "docs/operations.md").read_text()
+        for name, family in families.items():
+            suffix = "_total" if family.type == "counter" else ""
+            self.assertIn(name + suffix, documented)
+            self.assertNotEqual(family.documentation, name.removeprefix("troupe:") + suffix, "has no help text")
+        for expected, common in ((MODEL_METRICS, {"model_name"}), (HTTP_METRICS, set())):
+            for name, (kind, labels) in expected.items():
+                family = families["troupe:" + name]
+                self.assertEqual(family.type, kind, name)
+                self.assertTrue(family.samples, name)
+                for sample in family.samples:
+                    self.assertEqual(set(sample.labels) - {"le"}, labels | common, name)
+                    self.assertEqual(sample.labels.get("model_name", model), model)
+
+        def value(name, **labels):
+            return sum(sample.value for family in families.values() for sample in family.samples
+                       if sample.name == "troupe:" + name and labels.items() <= sample.labels.items())
+
+        self.assertEqual(value("generation_tokens_total"), 12)
+        self.assertEqual(value("request_success_total", finished_reason="length"), 1)
+        self.assertEqual(value("time_to_first_token_seconds_count"), 1)
+        self.assertEqual(value("inter_token_latency_seconds_count"), 11)
+        self.assertEqual(value("e2e_request_latency_seconds_count"), 1)
+        self.assertGreaterEqual(value("http_requests_total", status="200"), 2)
+
+    def test_the_openapi_document_is_valid(self):
+        with self.serving("--api-key", "secret") as server:
+            document = server.http.get("/openapi.json").json()
+            self.assertEqual(document["info"]["version"], server.http.get("/version").json()["version"])
+        openapi_spec_validator.validate(document)
+
+    def test_keys_are_read_anew_on_hangup_and_named_in_the_access_log(self):
+        keys, log = self.folder / "keys", self.folder / "access.log"
+        keys.write_text("sk-old name=alice\n")
+        with self.serving("--api-key-file", str(keys), "--access-log", str(log), "--log-format", "json") as server:
+            def models(key):
+                with openai.OpenAI(base_url=self.url + "/v1", api_key=key, max_retries=0) as client:
+                    return client.models.list().data
+
+            self.assertTrue(models("sk-old"))
+            with self.assertRaises(openai.AuthenticationError):
+                models("sk-new")
+            keys.write_text("sk-new name=bob\n")
+            log.rename(self.folder / "access.log.1")
+            server.process.send_signal(signal.SIGHUP)
+            deadline = time.monotonic() + 30
+            while not log.exists():  # opened after the keys have been read
+                self.assertLess(time.monotonic(), deadline)
+                time.sleep(0.01)
+            self.assertTrue(models("sk-new"))
+            with self.assertRaises(openai.AuthenticationError):
+                models("sk-old")
+            old = [json.loads(line) for line in (self.folder / "access.log.1").read_text().splitlines()]
+            new = [json.loads(line) for line in log.read_text().splitlines()]
+        self.assertIn(("/v1/models", 200, "alice"), [(e["path"], e["status"], e["key"]) for e in old])
+        self.assertIn(("/v1/models", 401, None), [(e["path"], e["status"], e["key"]) for e in old])
+        self.assertIn(("/v1/models", 200, "bob"), [(e["path"], e["status"], e["key"]) for e in new])
+
+    def test_hangup_without_files_ends_the_server(self):
+        with self.serving() as server:
+            server.process.send_signal(signal.SIGHUP)
+            self.assertEqual(server.process.wait(timeout=60), 0)
+
+    def test_draining_by_request(self):
+        with self.serving("--admin-api-key", "root") as server:
+            answer = server.http.post("/admin/drain", headers={"Authorization": "Bearer root"})
+            self.assertEqual(answer.status_code, 202)
+            self.assertEqual(server.http.get("/ready").status_code, 503)
+            self.assertEqual(server.http.post("/v1/completions", json=PROMPT).status_code, 503)
+            server.process.terminate()
+            self.assertEqual(server.process.wait(timeout=60), 0)
+
+    def test_a_rate_limit_reaches_the_official_client(self):
+        keys = self.folder / "keys"
+        keys.write_text("sk-a rate=1/h\n")
+        with self.serving("--api-key-file", str(keys)):
+            with openai.OpenAI(base_url=self.url + "/v1", api_key="sk-a", max_retries=0) as client:
+                model = client.models.list().data[0].id
+                client.completions.create(model=model, **PROMPT)
+                with self.assertRaises(openai.RateLimitError) as caught:
+                    client.completions.create(model=model, **PROMPT)
+                self.assertEqual(caught.exception.code, "key_rate_limit")
+                self.assertGreater(int(caught.exception.response.headers["retry-after"]), 3000)
+
+
+if __name__ == "__main__":
+    sys.exit(unittest.main())

@@ -1,0 +1,346 @@
+// What an operator sets: keys and their limits, pages of other origins, administration, places for
+// connections.
+#include <thread>
+
+#include "net/api_keys.hpp"
+#include "tests/net/certificate.hpp"
+#include "tests/net/fixture.hpp"
+#include "tests/net/ws_client.hpp"
+
+using namespace troupe;
+using namespace troupe::net;
+
+namespace {
+
+const std::string kPrompt = R"({"prompt":"x"})";
+
+std::string bearer(const std::string& key) { return "Authorization: Bearer " + key + "\r\n"; }
+
+Answer post_with(const Fixture& fixture, const std::string& key, const std::string& target,
+                 const std::string& body = kPrompt) {
+    return fixture.client().request("POST", target, body, bearer(key));
+}
+
+// A server whose keys are those of a file.
+struct KeyFixture {
+    explicit KeyFixture(const std::string& lines)
+        : path(folder.write("keys", lines)),
+          fixture([this](ServerConfig& config) { config.api_key_file = path; }) {}
+
+    TemporaryFolder folder;
+    std::string path;
+    Fixture fixture;
+};
+
+std::string file_error(const std::string& lines) {
+    TemporaryFolder folder;
+    ServerConfig config;
+    config.api_key_file = folder.write("keys", lines);
+    const auto keys = ApiKeys::load(config);
+    return keys ? "" : keys.error().message;
+}
+
+}  // namespace
+
+TEST_CASE("Keys of a file: each is let in, has its name in the log and its tenant in the request") {
+    KeyFixture keys("# who may\n\nsk-a name=alice tenant=red\nsk-b tenant=red # the same team\n  sk-c\t\n");
+    Fixture& fixture = keys.fixture;
+    fixture.port.on_submit = FakePort::script({"x"});
+    for (const char* key : {"sk-a", "sk-b", "sk-c"}) {
+        CHECK(post_with(fixture, key, "/v1/completions").status == 200);
+    }
+    const auto tenant = [&](std::size_t n) {
+        return fixture.port.generation(fixture.port.submitted(n)).request.tenant;
+    };
+    CHECK(tenant(0) == tenant(1));
+    CHECK(tenant(0) != tenant(2));
+    CHECK(tenant(2) != 0);
+    CHECK(post_with(fixture, "sk-d", "/v1/completions").status == 401);
+    CHECK(fixture.post("/v1/completions", kPrompt).status == 401);
+    while (fixture.logged().size() < 5) std::this_thread::yield();
+    const auto log = fixture.logged();
+    CHECK(log[0].key == "alice");
+    CHECK(log[1].key.starts_with("key-"));
+    CHECK(log[1].key != log[2].key);
+    CHECK(log[3].key.empty());
+    for (const RequestLog& entry : log) CHECK_FALSE(has(log_line(entry, true), "sk-"));
+    CHECK(has(log_line(log[0], true), R"("key":"alice")"));
+    CHECK(has(log_line(log[0], false), "key=alice"));
+}
+
+TEST_CASE("A response's tenant is its key's, over HTTP and WebSocket") {
+    KeyFixture keys("sk-a name=alice\n");
+    keys.fixture.port.on_submit = FakePort::script({"x"});
+    CHECK(post_with(keys.fixture, "sk-a", "/v1/completions").status == 200);
+    CHECK(post_with(keys.fixture, "sk-a", "/v1/responses", R"({"input":"x"})").status == 200);
+    WsClient socket(keys.fixture.number, "/v1/responses", "sk-a");
+    socket.send(R"({"type":"response.create","input":"x"})");
+    const auto tenant = [&](std::size_t n) {
+        return keys.fixture.port.generation(keys.fixture.port.submitted(n)).request.tenant;
+    };
+    CHECK(tenant(0) != 0);
+    CHECK(tenant(1) == tenant(0));
+    CHECK(tenant(2) == tenant(0));
+}
+
+TEST_CASE("A key file's mistakes name the line") {
+    CHECK(file_error("sk-a\nsk-b name=b admin concurrent=4 rate=10/s\n").empty());
+    CHECK(has(file_error("sk-a\nsk-b colour=red\n"), "keys:2: 'colour=red' is unknown"));
+    CHECK(has(file_error("sk-a rate=fast\n"), "keys:1: 'fast' is no rate"));
+    CHECK(has(file_error("sk-a rate=10/day\n"), "no rate"));
+    CHECK(has(file_error("sk-a rate=0/s\n"), "no rate"));
+    CHECK(has(file_error("sk-a concurrent=0\n"), "keys:1: concurrent"));
+    CHECK(has(file_error("sk-a name=\n"), "has no value"));
+    CHECK(has(file_error("sk-a\nsk-a\n"), "keys:2: this key is given twice"));
+    CHECK(has(file_error("k\xC3\xA4se\n"), "visible ASCII"));
+    CHECK(has(file_error(std::string(300, 'k') + "\n"), "1 to 256"));
+    CHECK(has(file_error("# none\n"), "holds no key"));
+    ServerConfig config;
+    config.api_key_file = "/nonexistent/keys";
+    CHECK(has(ApiKeys::load(config).error().message, "/nonexistent/keys cannot be read"));
+    config.api_key_file = "/tmp";
+    CHECK_FALSE(ApiKeys::load(config).ok());
+}
+
+TEST_CASE("A key's rate: 429 names the limit and when to try again; others go on") {
+    KeyFixture keys("sk-a rate=2/h\nsk-b\n");
+    Fixture& fixture = keys.fixture;
+    for (int i = 0; i < 2; ++i) CHECK(post_with(fixture, "sk-a", "/tokenize").status == 200);
+    const Answer refused = post_with(fixture, "sk-a", "/tokenize");
+    CHECK(refused.status == 429);
+    CHECK(string_at(refused.body, "/error/code") == "key_rate_limit");
+    CHECK(string_at(refused.body, "/error/type") == "rate_limit_error");
+    const int wait = std::stoi(refused.headers.at("retry-after"));
+    CHECK(wait > 1700);
+    CHECK(wait <= 1800);
+    CHECK(fixture.client().request("GET", "/v1/models", "", bearer("sk-a")).status == 200);  // costs nothing
+    CHECK(post_with(fixture, "sk-b", "/tokenize").status == 200);
+    // A reload does not give it new requests.
+    REQUIRE(fixture.server->reload().ok());
+    CHECK(post_with(fixture, "sk-a", "/tokenize").status == 429);
+}
+
+TEST_CASE("What a rate allows flows back evenly") {
+    KeyUse use;
+    const KeyLimits limits{0, 10, std::chrono::seconds(1)};
+    const auto begin = KeyUse::Clock::now();
+    for (int i = 0; i < 10; ++i) CHECK_FALSE(use.begin(limits, begin));
+    CHECK(use.begin(limits, begin));
+    CHECK(use.begin(limits, begin + std::chrono::milliseconds(99)));
+    CHECK_FALSE(use.begin(limits, begin + std::chrono::milliseconds(101)));
+    CHECK(use.begin(limits, begin + std::chrono::milliseconds(150)));
+    const auto later = begin + std::chrono::hours(1);
+    for (int i = 0; i < 10; ++i) CHECK_FALSE(use.begin(limits, later));
+    CHECK(use.begin(limits, later));
+}
+
+TEST_CASE("A key's concurrency: a request holds its place until it has been answered") {
+    KeyFixture keys("sk-a concurrent=1\n");
+    Fixture& fixture = keys.fixture;
+    TestClient first = fixture.client();
+    first.send(http_request("POST", "/v1/completions", kPrompt, bearer("sk-a")));
+    const std::string id = fixture.port.submitted(0);
+    const Answer refused = post_with(fixture, "sk-a", "/v1/completions");
+    CHECK(refused.status == 429);
+    CHECK(string_at(refused.body, "/error/code") == "key_concurrency_limit");
+    CHECK(refused.headers.contains("retry-after"));
+    SECTION("the answer gives it back") {
+        fixture.port.finish(id, FinishReason::stop);
+        CHECK(first.read_answer().status == 200);
+    }
+    SECTION("so does a client that goes away") {
+        first.cut();
+        CHECK(fixture.port.wait_for_detach(id));
+    }
+    fixture.port.on_submit = FakePort::script({"x"});
+    int status = 0;
+    for (int i = 0; i < 1000 && status != 200; ++i)
+        status = post_with(fixture, "sk-a", "/v1/completions").status;
+    CHECK(status == 200);
+}
+
+TEST_CASE("A reload takes new keys in and old ones out; a bad file changes nothing") {
+    KeyFixture keys("sk-a\n");
+    Fixture& fixture = keys.fixture;
+    keys.folder.write("keys", "sk-b\n");
+    REQUIRE(fixture.server->reload().ok());
+    CHECK(post_with(fixture, "sk-a", "/tokenize").status == 401);
+    CHECK(post_with(fixture, "sk-b", "/tokenize").status == 200);
+    keys.folder.write("keys", "sk-c colour=red\n");
+    const auto reloaded = fixture.server->reload();
+    REQUIRE_FALSE(reloaded.ok());
+    CHECK(has(reloaded.error().message, "colour"));
+    CHECK(post_with(fixture, "sk-b", "/tokenize").status == 200);
+}
+
+TEST_CASE("A certificate is renewed without a restart") {
+    TemporaryFolder folder;
+    CertificateFiles files = make_certificate(folder);
+    Fixture fixture([&](ServerConfig& config) {
+        config.ssl_certfile = files.certificate;
+        config.ssl_keyfile = files.key;
+    });
+    TestClient before = fixture.client();
+    REQUIRE(before.start_tls(files.certificate) == "");
+    std::filesystem::copy_file(files.certificate, folder.file("old.pem"));
+    files = make_certificate(folder);
+    REQUIRE(fixture.server->reload().ok());
+    TestClient stale = fixture.client(), fresh = fixture.client();
+    CHECK(stale.start_tls(folder.file("old.pem")) != "");
+    CHECK(fresh.start_tls(files.certificate) == "");
+    CHECK(fresh.get("/health").status == 200);
+    CHECK(before.get("/health").status == 200);  // goes on with the one that it began with
+}
+
+TEST_CASE("Administration has a key of its own; without one there is nothing") {
+    Fixture none([](ServerConfig& config) { config.api_key = "user"; });
+    CHECK(post_with(none, "user", "/admin/drain", "{}").status == 404);
+    Fixture fixture([](ServerConfig& config) {
+        config.api_key = "user";
+        config.admin_api_key = "root";
+    });
+    CHECK(fixture.post("/admin/drain", "{}").status == 401);
+    CHECK(post_with(fixture, "wrong", "/admin/drain", "{}").status == 401);
+    const Answer forbidden = post_with(fixture, "user", "/admin/drain", "{}");
+    CHECK(forbidden.status == 403);
+    CHECK(string_at(forbidden.body, "/error/code") == "admin_key_required");
+    CHECK(post_with(fixture, "root", "/admin/reload", "{}").body == R"({"status":"reloaded"})");
+    CHECK(fixture.get("/ready").status == 200);
+    const Answer drain = post_with(fixture, "root", "/admin/drain", "");
+    CHECK(drain.status == 202);
+    CHECK(fixture.get("/ready").status == 503);
+    CHECK(post_with(fixture, "user", "/v1/completions").status == 503);
+    CHECK(post_with(fixture, "root", "/admin/nothing", "").status == 404);
+}
+
+TEST_CASE("An administrator's key alone leaves the API open") {
+    Fixture fixture([](ServerConfig& config) { config.admin_api_key = "root"; });
+    CHECK(fixture.get("/v1/models").status == 200);
+    CHECK(fixture.post("/admin/drain", "").status == 401);
+}
+
+TEST_CASE("Pages of allowed origins may read answers, errors and streams too") {
+    Fixture fixture([](ServerConfig& config) {
+        config.api_key = "secret";
+        config.cors_origins = {"https://a.example", "http://localhost:3000"};
+    });
+    fixture.port.on_submit = FakePort::script({"x"});
+    const std::string origin = "Origin: https://a.example\r\n";
+    const auto allowed = [](const Answer& answer) {
+        const auto found = answer.headers.find("access-control-allow-origin");
+        return found == answer.headers.end() ? "" : found->second;
+    };
+    const Answer error = fixture.client().request("GET", "/v1/models", "", origin);
+    CHECK(error.status == 401);
+    CHECK(allowed(error) == "https://a.example");
+    CHECK(error.headers.at("vary") == "Origin");
+    const Answer stream = fixture.client().request(
+        "POST", "/v1/completions", R"({"prompt":"x","stream":true})", origin + bearer("secret"));
+    CHECK(has(stream.body, "[DONE]"));
+    CHECK(allowed(stream) == "https://a.example");
+    const Answer other = fixture.client().request("GET", "/health", "", "Origin: https://b.example\r\n");
+    CHECK(other.status == 200);
+    CHECK(allowed(other).empty());
+    CHECK(allowed(fixture.get("/health")).empty());
+    TestClient broken = fixture.client();
+    broken.send("POST /tokenize HTTP/1.1\r\n" + origin + bearer("secret") +
+                "Content-Length: 999999999\r\n\r\n");
+    const Answer large = broken.read_answer();
+    CHECK(large.status == 413);
+    CHECK(allowed(large) == "https://a.example");
+}
+
+TEST_CASE("A preflight is answered without a key") {
+    Fixture fixture([](ServerConfig& config) {
+        config.api_key = "secret";
+        config.cors_origins = {"*"};
+    });
+    const std::string question =
+        "Access-Control-Request-Method: POST\r\nAccess-Control-Request-Headers: authorization, "
+        "content-type\r\n";
+    const Answer answer = fixture.client().request("OPTIONS", "/v1/chat/completions", "",
+                                                   "Origin: https://a.example\r\n" + question);
+    CHECK(answer.status == 200);
+    CHECK(answer.headers.at("access-control-allow-origin") == "*");
+    CHECK(answer.headers.at("access-control-allow-headers") == "authorization, content-type");
+    CHECK(has(answer.headers.at("access-control-allow-methods"), "POST"));
+    Fixture closed;
+    CHECK(closed.client()
+              .request("OPTIONS", "/health", "", "Origin: https://a.example\r\n" + question)
+              .status == 405);
+    Fixture picky([](ServerConfig& config) { config.cors_origins = {"https://b.example"}; });
+    const Answer refused =
+        picky.client().request("OPTIONS", "/v1/models", "", "Origin: https://a.example\r\n" + question);
+    CHECK(refused.status == 403);
+    CHECK_FALSE(refused.headers.contains("access-control-allow-origin"));
+}
+
+TEST_CASE("A WebSocket of a page that is not allowed is refused") {
+    Fixture fixture([](ServerConfig& config) { config.cors_origins = {"https://a.example"}; });
+    const auto status = [&](const std::string& origin) {
+        TestClient client = fixture.client();
+        client.send(http_request("GET", "/v1/responses", "",
+                                 "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
+                                 "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n" +
+                                     origin));
+        return client.read_answer(true).status;
+    };
+    CHECK(status("Origin: https://b.example\r\n") == 403);
+    CHECK(status("Origin: https://a.example\r\n") == 101);
+    CHECK(status("") == 101);  // no browser
+}
+
+TEST_CASE("Connections of one address are limited by themselves") {
+    TemporaryFolder folder;
+    Fixture fixture([](ServerConfig& config) { config.max_connections_per_address = 2; });
+    auto first = std::make_unique<TestClient>(fixture.number);
+    TestClient second = fixture.client();
+    CHECK(first->get("/health").status == 200);
+    CHECK(second.get("/health").status == 200);
+    const Answer refused = fixture.client().read_answer();
+    CHECK(refused.status == 503);
+    CHECK(string_at(refused.body, "/error/code") == "too_many_connections_of_address");
+    first.reset();
+    int status = 0;
+    for (int i = 0; i < 1000 && status != 200; ++i) status = fixture.get("/health").status;
+    CHECK(status == 200);
+}
+
+TEST_CASE("What is answered, refused and given up is counted") {
+    Fixture fixture([](ServerConfig& config) {
+        config.api_key = "secret";
+        config.max_body_bytes = 1000;
+        config.max_header_bytes = 1024;
+        config.read_timeout_ms = 200;
+        config.idle_timeout_ms = 5000;
+    });
+    const std::string key = bearer("secret");
+    CHECK(fixture.get("/v1/models").status == 401);
+    CHECK(fixture.client().request("POST", "/tokenize", std::string(2000, 'x'), key).status == 413);
+    CHECK(fixture.client().request("GET", "/health", "", "X: " + std::string(2000, 'x') + "\r\n").status ==
+          431);
+    TestClient slow = fixture.client();
+    slow.send("GET /");
+    CHECK(slow.read_answer().status == 408);
+    std::string metrics;
+    const auto counted = [&](const std::string& line) { return has(metrics, "troupe:" + line + "\n"); };
+    for (int i = 0; i < 1000 && !counted(R"(http_requests_total{status="408",transport="http"} 1)"); ++i) {
+        metrics = fixture.get("/metrics").body;
+    }
+    for (const char* line :
+         {R"(http_requests_total{status="401",transport="http"} 1)",
+          R"(http_requests_total{status="413",transport="http"} 1)",
+          R"(http_requests_total{status="431",transport="http"} 1)",
+          R"(http_refusals_total{limit="api_key"} 1)", R"(http_refusals_total{limit="body_size"} 1)",
+          R"(http_refusals_total{limit="header_size"} 1)", R"(http_refusals_total{limit="connections"} 0)",
+          R"(http_timeouts_total{waited_for="read"} 1)", R"(http_timeouts_total{waited_for="write"} 0)"}) {
+        CAPTURE(line);
+        CHECK(counted(line));
+    }
+    CHECK(has(metrics, "# HELP troupe:num_requests_running Requests in the running batch\n"));
+}
+
+TEST_CASE("The version, without a key") {
+    Fixture fixture([](ServerConfig& config) { config.api_key = "secret"; });
+    CHECK_FALSE(string_at(fixture.get("/version").body, "/version").empty());
+}

@@ -78,7 +78,9 @@ class TestConversations(ClientTest):
              {"role": "tool", "tool_call_id": "c1", "content": "yes"}, {"role": "user", "content": "And now?"}]
 
     def answer(self, messages, **more):
-        result = self.client.chat.completions.create(model=self.model, messages=messages, temperature=0, max_tokens=TOKENS, **more)
+        extra = {**FULL_LENGTH, **more.pop("extra_body", {})}
+        result = self.client.chat.completions.create(
+            model=self.model, messages=messages, temperature=0, max_tokens=TOKENS, extra_body=extra, **more)
         return result.choices[0].message.content, result.usage.prompt_tokens
 
     def test_developer_is_system_and_parts_are_lines(self):

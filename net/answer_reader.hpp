@@ -14,9 +14,9 @@ struct AnswerParts {
 
 class AnswerReader {
   public:
-    // `tools`: the model has been shown some.
-    explicit AnswerReader(Thinking thinking = Thinking::none, bool tools = false)
-        : reasoning_(thinking), calls_(tools) {}
+    // `tools`: the names of those that the model has been shown.
+    explicit AnswerReader(Thinking thinking = Thinking::none, std::vector<std::string> tools = {})
+        : reasoning_(thinking), calls_(std::move(tools)) {}
 
     // What the text so far shows beyond earlier calls, `ended`: and all that was held back.
     AnswerParts read(std::string_view text, bool ended);

@@ -22,14 +22,14 @@ struct Choice {
 class TextCall final : public Producer {
   public:
     TextCall(Api& api, std::shared_ptr<Exchange> exchange, TextAnswer answer, const CommonRequest& request,
-             bool shows_tools)
+             std::vector<std::string> tools)
         : api_(api),
           exchange_(std::move(exchange)),
           answer_(std::move(answer)),
           chat_(answer_.style() == TextStyle::chat),
           stream_(request.stream),
           include_usage_(request.include_usage),
-          shows_tools_(shows_tools) {}
+          tools_(std::move(tools)) {}
 
     void submit(const CommonRequest& request, const std::string& model, std::vector<Prompt> prompts) {
         for (std::size_t index = 0; index < prompts.size(); ++index) {
@@ -73,7 +73,7 @@ class TextCall final : public Producer {
             if (auto error = error_of(*events.finished)) return fail(*error);
             reason = choice.answer.reason = events.finished->reason;
         }
-        if (events.started && chat_) choice.parts_of = AnswerReader(events.started->thinking, shows_tools_);
+        if (events.started && chat_) choice.parts_of = AnswerReader(events.started->thinking, tools_);
         if (!events.text && !reason) return;
         show(index,
              choice.parts_of.read(events.text ? std::string_view(events.text->text) : "", reason.has_value()),
@@ -141,7 +141,8 @@ class TextCall final : public Producer {
     Api& api_;
     const std::shared_ptr<Exchange> exchange_;
     const TextAnswer answer_;
-    const bool chat_, stream_, include_usage_, shows_tools_;
+    const bool chat_, stream_, include_usage_;
+    const std::vector<std::string> tools_;  // names of those that the model was shown
     std::vector<Choice> choices_;
     std::size_t ended_ = 0;
     bool failed_ = false;
@@ -149,12 +150,12 @@ class TextCall final : public Producer {
 };
 
 void start(Api& api, const std::shared_ptr<Exchange>& exchange, const CommonRequest& request, TextStyle style,
-           std::vector<Prompt> prompts, bool shows_tools = false) {
+           std::vector<Prompt> prompts, std::vector<std::string> tools = {}) {
     auto card = serving_model(api.port, request.model);
     if (!card) return exchange->fail(card.error());
     const std::string id = random_id(style == TextStyle::chat ? "chatcmpl-" : "cmpl-");
     TextAnswer answer(style, id, api.clock(), card->id, request.include_usage);
-    auto call = std::make_shared<TextCall>(api, exchange, std::move(answer), request, shows_tools);
+    auto call = std::make_shared<TextCall>(api, exchange, std::move(answer), request, std::move(tools));
     exchange->serve(call, request.stream ? Delivery::events : Delivery::whole);
     call->submit(request, card->id, std::move(prompts));
 }
@@ -173,7 +174,7 @@ void post_chat_completions(Api& api, const std::shared_ptr<Exchange>& exchange) 
     if (!request) return exchange->fail(request.error());
     start(api, exchange, *request, TextStyle::chat,
           {ChatPrompt{template_variables(request->messages, request->options)}},
-          !request->options.tools.empty() && request->options.show_tools);
+          request->options.show_tools ? tool_names(request->options.tools) : std::vector<std::string>());
 }
 
 }  // namespace troupe::net

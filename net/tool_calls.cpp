@@ -11,10 +11,7 @@ namespace {
 constexpr std::string_view kOpen = "<tool_call>", kClose = "</tool_call>", kSpace = " \t\r\n";
 
 // {"name": text, "arguments": an object, or the text of one}
-std::optional<SpokenCall> parse_call(std::string_view text) {
-    const auto document = parse_json(text);
-    if (!document) return std::nullopt;
-    const Json root = (*document)->root;
+std::optional<SpokenCall> read_call_object(const Json& root) {
     std::string_view name;
     if (!root.is_object() || root["name"].get(name) != simdjson::SUCCESS || name.empty()) return std::nullopt;
     SpokenCall call{std::string(name), "{}"};
@@ -31,6 +28,29 @@ std::optional<SpokenCall> parse_call(std::string_view text) {
     return call;
 }
 
+std::optional<SpokenCall> parse_call(std::string_view text) {
+    const auto document = parse_json(text);
+    return document ? read_call_object((*document)->root) : std::nullopt;
+}
+
+// One call, or a list of calls; empty if it is anything else.
+std::vector<SpokenCall> parse_calls(std::string_view text) {
+    const auto document = parse_json(text);
+    if (!document) return {};
+    std::vector<SpokenCall> calls;
+    simdjson::dom::array list;
+    if ((*document)->root.get(list) != simdjson::SUCCESS) {
+        if (auto call = read_call_object((*document)->root)) calls.push_back(*std::move(call));
+        return calls;
+    }
+    for (const Json element : list) {
+        auto call = read_call_object(element);
+        if (!call) return {};
+        calls.push_back(*std::move(call));
+    }
+    return calls;
+}
+
 }  // namespace
 
 ToolCallReader::Parts ToolCallReader::push(std::string_view text) {
@@ -42,10 +62,17 @@ ToolCallReader::Parts ToolCallReader::push(std::string_view text) {
 }
 
 bool ToolCallReader::step(Parts& parts) {
-    if (!enabled_) {
+    if (tools_.empty()) {
         parts.content += std::exchange(held_, {});
         return false;
     }
+    if (begins_) {
+        const std::size_t first = held_.find_first_not_of(kSpace);
+        if (first == std::string::npos) return false;
+        begins_ = false;
+        bare_ = held_[first] == '{' || held_[first] == '[';
+    }
+    if (bare_) return false;
     const std::size_t open = held_.find(kOpen);
     if (open == 0) {
         const std::size_t close = held_.find(kClose);
@@ -89,14 +116,38 @@ void ToolCallReader::read_call(Parts& parts, std::size_t end, std::size_t after)
     held_.erase(0, after);
 }
 
+bool ToolCallReader::read_bare_calls(Parts& parts) {
+    auto calls = parse_calls(held_);
+    const bool known = std::all_of(calls.begin(), calls.end(), [this](const SpokenCall& call) {
+        return std::find(tools_.begin(), tools_.end(), call.name) != tools_.end();
+    });
+    if (calls.empty() || !known) return false;
+    parts.calls = std::move(calls);
+    held_.clear();
+    return true;
+}
+
 ToolCallReader::Parts ToolCallReader::finish() {
     Parts parts;
+    if (bare_ && read_bare_calls(parts)) return parts;
     if (held_.starts_with(kOpen))
         read_call(parts, held_.size(), held_.size());
     else if (!called_)
         parts.content = held_;
     held_.clear();
     return parts;
+}
+
+std::vector<std::string> tool_names(std::string_view tools) {
+    std::vector<std::string> names;
+    const auto document = parse_json(tools);
+    simdjson::dom::array list;
+    if (!document || (*document)->root.get(list) != simdjson::SUCCESS) return names;
+    for (const Json tool : list) {
+        std::string_view name;
+        if (tool["function"]["name"].get(name) == simdjson::SUCCESS) names.emplace_back(name);
+    }
+    return names;
 }
 
 }  // namespace troupe::net

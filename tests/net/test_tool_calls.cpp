@@ -5,8 +5,9 @@ using namespace troupe::net;
 
 namespace {
 
-ToolCallReader::Parts in_pieces(const std::string& text, std::size_t size, bool enabled = true) {
-    ToolCallReader reader(enabled);
+ToolCallReader::Parts in_pieces(const std::string& text, std::size_t size,
+                                const std::vector<std::string>& tools = {"f", "g"}) {
+    ToolCallReader reader(tools);
     ToolCallReader::Parts all;
     const auto add = [&](const ToolCallReader::Parts& parts) {
         all.content += parts.content;
@@ -39,6 +40,12 @@ TEST_CASE("Tool calls are told from content, however the text is cut") {
         {"a <tool_call>[1]", "a <tool_call>[1]", {}},
         {"a < b <tool", "a < b <tool", {}},
         {" \n", " \n", {}},
+        {" {\"name\": \"f\", \"parameters\": {\"x\": 1}}\n", "", {{"f", R"({"x":1})"}}},
+        {"[{\"name\":\"f\",\"arguments\":{}}, {\"name\":\"g\"}]", "", {{"f", "{}"}, {"g", "{}"}}},
+        {"{\"name\": \"unknown\"}", "{\"name\": \"unknown\"}", {}},
+        {"[{\"name\":\"f\"}, 1] ", "[{\"name\":\"f\"}, 1] ", {}},
+        {"{not JSON} <tool_call>", "{not JSON} <tool_call>", {}},
+        {"[]", "[]", {}},
     }));
     CAPTURE(c.text);
     for (std::size_t size : {1U, 2U, 5U, 200U}) {
@@ -47,5 +54,5 @@ TEST_CASE("Tool calls are told from content, however the text is cut") {
         CHECK(parts.content == c.content);
         CHECK(parts.calls == c.calls);
     }
-    CHECK(in_pieces(c.text, 3, false).content == c.text);
+    CHECK(in_pieces(c.text, 3, {}).content == c.text);
 }

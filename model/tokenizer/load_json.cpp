@@ -137,8 +137,9 @@ class JsonLoader {
         const bool byte_level = parts_.decoder.is_byte_level();
         for (std::size_t i = 0; i < parts_.vocabulary.size(); ++i) {
             VocabularyToken& token = parts_.vocabulary[i];
-            if (token.text.empty() || (is_added_[i] && byte_level)) continue;
             const auto respelled = parts_.respelled.find(static_cast<TokenId>(i));
+            const bool as_is = is_added_[i] && byte_level && respelled == parts_.respelled.end();
+            if (token.text.empty() || as_is) continue;
             auto bytes = parts_.decoder.bytes_of(
                 respelled == parts_.respelled.end() ? token.text : respelled->second, false);
             if (!bytes) return bytes.error();

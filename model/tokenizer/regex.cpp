@@ -21,10 +21,12 @@ constexpr std::string_view not_white_space =
     "2027}"
     "\\x{202A}-\\x{202E}\\x{2030}-\\x{205E}\\x{2060}-\\x{2FFF}\\x{3001}-\\x{10FFFF}";
 
-// Oniguruma's \\w and its [[:punct:]], as members of a class.
+// Oniguruma's \\w and its [[:punct:]], as members of a class; outside of classes \\w has Latin-1's other
+// numbers too.
 constexpr std::string_view word =
-    "\\p{L}\\p{M}\\p{Nd}\\p{Nl}\\p{Pc}\\x{B2}\\x{B3}\\x{B9}\\x{BC}-\\x{BE}\\x{24B6}-\\x{24E9}"
+    "\\p{L}\\p{M}\\p{Nd}\\p{Nl}\\p{Pc}\\x{24B6}-\\x{24E9}"
     "\\x{1F130}-\\x{1F149}\\x{1F150}-\\x{1F169}\\x{1F170}-\\x{1F189}";
+constexpr std::string_view more_of_word = "\\x{B2}\\x{B3}\\x{B9}\\x{BC}-\\x{BE}";
 constexpr std::string_view punctuation = "\\p{P}\\p{S}";
 
 Error refuse(std::string_view pattern, const std::string& why) {
@@ -75,12 +77,12 @@ class Translator {
         if (c == 's' || c == 'S') {
             put_members(c == 's' ? white_space : not_white_space);
         } else if (c == 'w') {
-            put_members(word);
+            put_members(in_class_ ? std::string(word) : std::string(word) + std::string(more_of_word));
         } else if (c == 'W') {
             if (in_class_) return refuse(pattern_, "uses \\W in a character class");
-            out_ += "[^" + std::string(word) + "]";
+            out_ += "[^" + std::string(word) + std::string(more_of_word) + "]";
         } else if ((c == 'b' || c == 'B') && !in_class_) {
-            const std::string w = "[" + std::string(word) + "]";
+            const std::string w = "[" + std::string(word) + std::string(more_of_word) + "]";
             out_ += c == 'b' ? "(?:(?<=" + w + ")(?!" + w + ")|(?<!" + w + ")(?=" + w + "))"
                              : "(?:(?<=" + w + ")(?=" + w + ")|(?<!" + w + ")(?!" + w + "))";
         } else if (c == 'p' || c == 'P') {

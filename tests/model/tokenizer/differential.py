@@ -6,8 +6,9 @@ random text. On demand, not part of the test suite; docs/testing.md says how it 
 
 What is left out of it, since we differ on purpose: the number of U+FFFD for broken bytes; special tokens that are also in the
 model's vocabulary, which Python finds in plain text; special tokens that a normalizer changes, which Python does not skip;
-Metaspace's "first" after normalizers that drop or replace what begins a text, which Python judges by the original text;
-characters younger than Unicode 3.2, whose classes depend on the library.
+Metaspace's "first" after ByteLevel and normalizers other than NFC, which Python judges by the original text; normalizers that
+insert text at empty matches, which some of Python's pre-tokenizers repeat; characters younger than Unicode 3.2, whose classes
+depend on the library.
 """
 import argparse
 import collections
@@ -72,14 +73,14 @@ def random_normalizer(rng):
             lambda: normalizers.Sequence([normalizers.NFD(), normalizers.StripAccents()]),
             lambda: normalizers.Strip(rng.random() < 0.5, rng.random() < 0.5), lambda: normalizers.Prepend(rng.choice(["▁", " ", "x"])),
             lambda: normalizers.Replace(rng.choice([" ", "a", "``", "▁"]), rng.choice(["▁", "", "é", " "])),
-            lambda: normalizers.Replace(Regex(rng.choice([r" {2,}", r"\p{M}", r"[\n\r]+", r"(?<!\n)^"])), rng.choice(["▁", "", " "])),
+            lambda: normalizers.Replace(Regex(rng.choice([r" {2,}", r"\p{M}", r"[\n\r]+"])), rng.choice(["▁", "", " "])),
             normalizers.ByteLevel, lambda: normalizers.Precompiled(charsmap())]
     steps = [rng.choice(make)() for _ in range(rng.choice([0, 0, 1, 1, 2, 3]))]
     return None if not steps else steps[0] if len(steps) == 1 else normalizers.Sequence(steps)
 
 
 def random_pre_tokenizer(rng, normalizer):
-    schemes = ["always", "never", "first"] if normalizer is None or type(normalizer).__name__.startswith("NF") else ["always", "never"]
+    schemes = ["always", "never", "first"] if normalizer is None or type(normalizer).__name__ == "NFC" else ["always", "never"]
     flag = lambda: rng.random() < 0.5  # noqa: E731
     make = [lambda: pre_tokenizers.Split(Regex(rng.choice(PATTERNS)), rng.choice(BEHAVIORS), flag()),
             lambda: pre_tokenizers.Split(rng.choice([" ", "▁", "e", "  "]), rng.choice(BEHAVIORS), flag()),
@@ -130,10 +131,10 @@ def random_model(rng, tokenizer):
     return data
 
 
-def random_added(rng):
+def random_added(rng, vocabulary):
     flag = lambda p: rng.random() < p  # noqa: E731
     contents = rng.sample(["<s>", "</s>", "<|im_end|>", "<tag>", "<tag", "<Word>", "Lamp", "lamp", "  ", "ab", "[SEP]"], rng.randrange(0, 6))
-    special = {c: c in ("<s>", "</s>", "<|im_end|>", "[SEP]") and flag(0.7) for c in contents}
+    special = {c: c in ("<s>", "</s>", "<|im_end|>", "[SEP]") and c not in vocabulary and flag(0.7) for c in contents}
     return [AddedToken(c, single_word=flag(0.2), lstrip=flag(0.2), rstrip=flag(0.2), normalized=not special[c] and flag(0.3), special=special[c])
             for c in contents]
 
@@ -149,13 +150,15 @@ def random_tokenizer(rng):
     tokenizer = Tokenizer(models.BPE())
     normalizer = random_normalizer(rng)
     pre_tokenizer = random_pre_tokenizer(rng, normalizer)
+    while "ByteLevel" in str(pre_tokenizer) and "=first" in str(pre_tokenizer):
+        pre_tokenizer = random_pre_tokenizer(rng, normalizer)
     if normalizer:
         tokenizer.normalizer = normalizer
     if pre_tokenizer:
         tokenizer.pre_tokenizer = pre_tokenizer
     data = random_model(rng, tokenizer)
     tokenizer = Tokenizer.from_str(json.dumps(data))
-    tokenizer.add_tokens(random_added(rng))
+    tokenizer.add_tokens(random_added(rng, tokenizer.get_vocab()))
     if (decoder := random_decoder(rng)) is not None:
         tokenizer.decoder = decoder
     if (processor := random_processor(rng)) is not None:

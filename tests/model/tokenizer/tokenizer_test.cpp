@@ -4,6 +4,7 @@
 #include <random>
 #include <thread>
 
+#include "model/tokenizer/regex.hpp"
 #include "test_paths.hpp"
 #include "tests/catch.hpp"
 #include "tests/model/formats/file_builders.hpp"
@@ -384,6 +385,23 @@ TEST_CASE("an empty text matches nothing") {
         R"("pattern":{"Regex":"^"},"content":"a"}})"));
     CHECK(encode(*tokenizer, "").empty());
     CHECK(encode(*tokenizer, " ") == std::vector<TokenId>{1, 0});
+}
+
+// Oniguruma has it so.
+TEST_CASE("word characters are others inside of classes") {
+    const auto matched = [](const std::string& pattern) {
+        const auto regex = Regex::compile(pattern);
+        REQUIRE(regex.ok());
+        const auto replaced = Regex::Matcher(*regex).replace_all("a\u00B2-\u00BDb_", "");
+        REQUIRE(replaced.ok());
+        return *replaced;
+    };
+    CHECK(matched("\\w") == "-");
+    CHECK(matched("[\\w]") == "\u00B2-\u00BD");
+    CHECK(matched("[^\\w]") == "ab_");
+    CHECK(matched("\\W") == "a\u00B2\u00BDb_");
+    CHECK(matched("[[:word:]]") == "\u00B2-\u00BD");
+    CHECK(matched("[a[_-]]") == "\u00B2\u00BDb");
 }
 
 TEST_CASE("white space that a decoder strips from the end is held back while a text grows") {

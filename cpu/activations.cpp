@@ -41,4 +41,13 @@ void Activations::quantize_row(std::size_t m) {
                                     .scaled_sums = scaled_sums_.data() + block});
 }
 
+void Activations::copy_quantized_row(std::size_t row, const Activations& from, std::size_t from_row) {
+    const std::size_t blocks = num_blocks(), to = row * blocks, at = from_row * blocks;
+    std::copy_n(from.q_.begin() + from_row * q_stride(), columns_, q_.begin() + row * q_stride());
+    std::copy_n(from.scales_.begin() + at, blocks, scales_.begin() + to);
+    std::copy_n(from.negated_sums_.begin() + at, blocks, negated_sums_.begin() + to);
+    std::copy_n(from.negated_half_sums_.begin() + 2 * at, 2 * blocks, negated_half_sums_.begin() + 2 * to);
+    std::copy_n(from.scaled_sums_.begin() + at, blocks, scaled_sums_.begin() + to);
+}
+
 }  // namespace troupe

@@ -36,6 +36,8 @@ class Activations {
     // once. Columns must be a multiple of kBlock.
     void quantize(ComputePool& pool);
     void quantize_row(std::size_t row);
+    // Takes the int8 form of row `row` from that of another's row, which has as many columns.
+    void copy_quantized_row(std::size_t row, const Activations& from, std::size_t from_row);
 
     std::size_t rows() const { return rows_; }
     std::size_t columns() const { return columns_; }

@@ -30,7 +30,8 @@ void ExpertOps::run(const MoeSpec& spec, const CpuMoe& moe, FloatRows x, FloatRo
         const std::size_t count = rows_.begins[expert + 1] - first;
         if (count > 0) groups_.push_back({&moe.experts[expert], first, count});
     }
-    combine(spec, moe, feed_forward(spec, groups_, gather(x)), out);
+    gather(x);
+    combine(spec, moe, feed_forward(spec, groups_, gathered_inputs_), out);
     if (moe.shared.gate.matrix) add_shared(spec, moe, x, out);
 }
 
@@ -49,38 +50,46 @@ void ExpertOps::route_rows(const MoeSpec& spec, const CpuMoe& moe, FloatRows x) 
     });
 }
 
-FloatRows ExpertOps::gather(FloatRows x) {
-    const FloatRows gathered = take(gathered_, rows_.tokens.size(), x.columns);
-    for_rows(pool_, gathered.count, 2 * x.columns, [&](std::size_t row) {
-        std::memcpy(gathered.row(row), x.row(rows_.tokens[row]), x.columns * sizeof(float));
+// Each token's row once for each of its experts, in the forms that their weights want; quantized before.
+void ExpertOps::gather(FloatRows x) {
+    bool int8 = false;
+    bool floats = false;
+    for (const Group& group : groups_) {
+        for (const CpuLinear* linear : {&group.expert->gate, &group.expert->up})
+            (linear->matrix.wants_int8() ? int8 : floats) = true;
+    }
+    const FloatRows rows = take(gathered_, floats ? rows_.tokens.size() : 0, x.columns);
+    gathered_inputs_.bind(rows.data, rows_.tokens.size(), x.columns, rows.stride);
+    if (int8) inputs_.quantize(pool_);
+    for_rows(pool_, rows_.tokens.size(), x.columns, [&](std::size_t row) {
+        const std::size_t token = rows_.tokens[row];
+        if (floats) std::memcpy(rows.row(row), x.row(token), x.columns * sizeof(float));
+        if (int8) gathered_inputs_.copy_quantized_row(row, inputs_, token);
     });
-    return gathered;
 }
 
-void ExpertOps::multiply_groups(std::span<const Group> groups, CpuLinear CpuExpert::*linear,
-                                std::vector<Product>& products, FloatRows out) const {
+void ExpertOps::add_products(std::span<const Group> groups, CpuLinear CpuExpert::*linear, FloatRows out) {
     for (const Group& group : groups) {
-        products.push_back({&(group.expert->*linear).matrix, out.row(group.first_row), out.stride,
-                            group.first_row, group.num_rows});
+        products_.push_back({&(group.expert->*linear).matrix, out.row(group.first_row), out.stride,
+                             group.first_row, group.num_rows});
     }
 }
 
 // down(activation(gate(x), up(x))) of each group's rows, but for down's bias.
-FloatRows ExpertOps::feed_forward(const MoeSpec& spec, std::span<const Group> groups, FloatRows x) {
+FloatRows ExpertOps::feed_forward(const MoeSpec& spec, std::span<const Group> groups,
+                                  const Activations& inputs) {
     const std::size_t inner = groups[0].expert->gate.matrix.rows();
-    const FloatRows gate = take(gate_, x.count, inner);
-    const FloatRows up = take(up_, x.count, inner);
-    const FloatRows made = take(made_, x.count, x.columns);
-    std::vector<Product> products;
-    multiply_groups(groups, &CpuExpert::gate, products, gate);
-    multiply_groups(groups, &CpuExpert::up, products, up);
-    inputs_.bind(x.data, x.count, x.columns, x.stride);
-    if (any_wants_int8(products)) inputs_.quantize(pool_);
-    multiply(pool_, products, inputs_, path_);
+    const FloatRows gate = take(gate_, inputs.rows(), inner);
+    const FloatRows up = take(up_, inputs.rows(), inner);
+    const FloatRows made = take(made_, inputs.rows(), inputs.columns());
+    products_.clear();
+    add_products(groups, &CpuExpert::gate, gate);
+    add_products(groups, &CpuExpert::up, up);
+    multiply(pool_, products_, inputs, path_);
 
-    products.clear();
-    multiply_groups(groups, &CpuExpert::down, products, made);
-    const bool int8 = any_wants_int8(products);
+    products_.clear();
+    add_products(groups, &CpuExpert::down, made);
+    const bool int8 = any_wants_int8(products_);
     inner_.bind(gate.data, gate.count, gate.columns, gate.stride);
     row_experts_.clear();
     for (const Group& group : groups) row_experts_.resize(group.first_row + group.num_rows, group.expert);
@@ -88,7 +97,7 @@ FloatRows ExpertOps::feed_forward(const MoeSpec& spec, std::span<const Group> gr
         activate(spec, *row_experts_[row], gate.row(row), up.row(row));
         if (int8) inner_.quantize_row(row);
     });
-    multiply(pool_, products, inner_, path_);
+    multiply(pool_, products_, inner_, path_);
     return made;
 }
 
@@ -120,7 +129,8 @@ void ExpertOps::combine(const MoeSpec& spec, const CpuMoe& moe, FloatRows made, 
 
 void ExpertOps::add_shared(const MoeSpec& spec, const CpuMoe& moe, FloatRows x, FloatRows out) {
     const Group all{&moe.shared, 0, x.count};
-    const FloatRows made = feed_forward(spec, {&all, 1}, x);
+    if (moe.shared.gate.matrix.wants_int8() || moe.shared.up.matrix.wants_int8()) inputs_.quantize(pool_);
+    const FloatRows made = feed_forward(spec, {&all, 1}, inputs_);
     for_rows(pool_, out.count, 3 * out.columns, [&](std::size_t token) {
         float weight = 1.0F;
         if (!moe.shared_gate.empty()) {

@@ -32,10 +32,9 @@ class ExpertOps {
     };
 
     void route_rows(const MoeSpec& spec, const CpuMoe& moe, FloatRows x);
-    FloatRows gather(FloatRows x);
-    FloatRows feed_forward(const MoeSpec& spec, std::span<const Group> groups, FloatRows x);
-    void multiply_groups(std::span<const Group> groups, CpuLinear CpuExpert::*linear,
-                         std::vector<Product>& products, FloatRows out) const;
+    void gather(FloatRows x);
+    FloatRows feed_forward(const MoeSpec& spec, std::span<const Group> groups, const Activations& inputs);
+    void add_products(std::span<const Group> groups, CpuLinear CpuExpert::*linear, FloatRows out);
     void activate(const MoeSpec& spec, const CpuExpert& expert, float* gate, float* up) const;
     void combine(const MoeSpec& spec, const CpuMoe& moe, FloatRows made, FloatRows out);
     void add_shared(const MoeSpec& spec, const CpuMoe& moe, FloatRows x, FloatRows out);
@@ -43,11 +42,12 @@ class ExpertOps {
     KernelPath path_;
     const FloatKernels& kernels_;
     ComputePool& pool_;
-    Activations inputs_, inner_;
+    Activations inputs_, gathered_inputs_, inner_;
     std::vector<float> logits_, gathered_, gate_, up_, made_;
     std::vector<ExpertChoice> choices_;
     ExpertRows rows_;
     std::vector<Group> groups_;
+    std::vector<Product> products_;
     std::vector<const CpuExpert*> row_experts_;
 };
 

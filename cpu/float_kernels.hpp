@@ -83,6 +83,7 @@ const FloatKernels& float_kernels(KernelPath path);  // precondition: kernel_pat
 
 // The tables, each in a file compiled for its instruction set.
 const FloatKernels& portable_float_kernels();
+const FloatKernels& avx2_float_kernels();
 const FloatKernels& avx512_float_kernels();
 
 }  // namespace troupe

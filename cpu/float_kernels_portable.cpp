@@ -6,7 +6,16 @@ namespace troupe {
 const FloatKernels& portable_float_kernels() { return FloatKernelsOf<VecPortable>::table; }
 
 const FloatKernels& float_kernels(KernelPath path) {
-    return path == KernelPath::portable ? portable_float_kernels() : avx512_float_kernels();
+    switch (path) {
+        case KernelPath::portable:
+            break;
+        case KernelPath::avx2:
+        case KernelPath::avx2_vnni:
+            return avx2_float_kernels();
+        case KernelPath::avx512_vnni:
+            return avx512_float_kernels();
+    }
+    return portable_float_kernels();
 }
 
 }  // namespace troupe

@@ -5,233 +5,72 @@
 
 #include <cstring>
 
-#include "cpu/kernels.hpp"
+#include "cpu/gemm_kernel.hpp"
 
 namespace troupe {
 namespace {
 
-// Lanes are output rows: [0] rows 0-15 of the panel, [1] rows 16-31.
-template <int Rows>
-void store(const Tile& tile, const __m512 (&sums)[2][Rows]) {
-    if (tile.out_columns == kPanelRows) {
-        for (int m = 0; m < Rows; ++m) {
-            _mm512_storeu_ps(tile.out + m * tile.out_stride, sums[0][m]);
-            _mm512_storeu_ps(tile.out + m * tile.out_stride + 16, sums[1][m]);
-        }
-        return;
-    }
-    const std::uint32_t exist = (1U << tile.out_columns) - 1;
-    for (int m = 0; m < Rows; ++m) {
-        _mm512_mask_storeu_ps(tile.out + m * tile.out_stride, static_cast<__mmask16>(exist), sums[0][m]);
-        _mm512_mask_storeu_ps(tile.out + m * tile.out_stride + 16, static_cast<__mmask16>(exist >> 16),
-                              sums[1][m]);
-    }
-}
+struct Avx512 {
+    using Ints = __m512i;
+    using Floats = __m512;
+    static constexpr int lanes = 16;
+    // 2 accumulators per row and 2 registers of weights: 6 rows of integers and floats, or 12 of floats, fill
+    // the 32 registers.
+    static constexpr std::size_t quantized_rows = 6;
+    static constexpr std::size_t float_rows = 12;
 
-__m512 load_halves(const std::byte* at) {
-    return _mm512_cvtph_ps(_mm256_load_si256(reinterpret_cast<const __m256i*>(at)));
-}
-
-// Asks for the lines that store() will write, so that they are there when the sums are.
-template <int Rows>
-void prefetch_outputs(const Tile& tile) {
-    for (int m = 0; m < Rows; ++m) {
-        _mm_prefetch(tile.out + m * tile.out_stride, _MM_HINT_T0);
-        _mm_prefetch(tile.out + m * tile.out_stride + tile.out_columns - 1, _MM_HINT_T0);
+    static Ints load(const std::byte* at) { return _mm512_load_si512(at); }
+    static Ints broadcast(std::int32_t value) { return _mm512_set1_epi32(value); }
+    static Ints broadcast_byte(int value) { return _mm512_set1_epi8(static_cast<char>(value)); }
+    static Ints bit_and(Ints a, Ints b) { return _mm512_and_si512(a, b); }
+    // Of 16 bits: what crosses a byte is masked off afterwards.
+    static Ints shift_right(Ints a, int by) { return _mm512_srli_epi16(a, static_cast<unsigned>(by)); }
+    static Ints shift_left(Ints a, int by) { return _mm512_slli_epi16(a, static_cast<unsigned>(by)); }
+    static Ints shift_left_words(Ints a, int by) {
+        return _mm512_slli_epi32(a, static_cast<unsigned>(by));
+    }                                                   // of 32 bits
+    static Ints or_masked(Ints a, Ints b, Ints mask) {  // a | (b & mask)
+        return _mm512_ternarylogic_epi32(a, b, mask, 0xf8);
     }
-}
-
-const std::byte* prefetch(const std::byte* next, unsigned lines) {
-    for (unsigned i = 0; i < lines; ++i, next += 64) _mm_prefetch(next, _MM_HINT_T1);
-    return next;
-}
-
-// `Bits` bits of number `number` of a block (panel_layout.hpp), at bit `To` of each byte.
-template <int Bits, int To>
-[[gnu::always_inline]] inline __m512i load_bits(const std::byte* pairs, int number, int half) {
-    constexpr int per_pair = 8 / Bits;
-    const __m512i bytes = _mm512_load_si512(pairs + number / per_pair * 128 + half * 64);
-    if constexpr (Bits == 8) return bytes;
-    const int shift = Bits * (number % per_pair) - To;
-    const __m512i moved = shift > 0   ? _mm512_srli_epi16(bytes, static_cast<unsigned>(shift))
-                          : shift < 0 ? _mm512_slli_epi16(bytes, static_cast<unsigned>(-shift))
-                                      : bytes;
-    return _mm512_and_si512(moved, _mm512_set1_epi8(static_cast<char>(((1 << Bits) - 1) << To)));
-}
-
-// Four consecutive k (number 0 .. 7 of the block) of 32 rows, as unsigned bytes.
-template <PanelFormat F>
-[[gnu::always_inline]] inline void load_weights(const std::byte* pairs, int number, __m512i (&weights)[2]) {
-    for (int half = 0; half < 2; ++half) {
-        weights[half] = load_bits<low_bits(F), 0>(pairs, number, half);
-        if constexpr (high_bits(F) != 0) {
-            weights[half] = _mm512_or_si512(
-                weights[half], load_bits<high_bits(F), low_bits(F)>(pairs + 128 * low_bits(F), number, half));
-        }
-        if constexpr (has_table(F)) {
-            alignas(16) static constexpr CodeTable table = unsigned_table(F);
-            const __m128i entries = _mm_load_si128(reinterpret_cast<const __m128i*>(table.entries));
-            weights[half] = _mm512_shuffle_epi8(_mm512_broadcast_i32x4(entries), weights[half]);
-        }
+    static Ints look_up(const std::uint8_t* table, Ints codes) {
+        const __m128i entries = _mm_load_si128(reinterpret_cast<const __m128i*>(table));
+        return _mm512_shuffle_epi8(_mm512_broadcast_i32x4(entries), codes);
     }
-}
+    template <bool Wide>
+    static Ints add_dot(Ints sums, Ints weights, Ints activations) {
+        return _mm512_dpbusd_epi32(sums, weights, activations);
+    }
+    static Ints load_signed(const std::byte* at) { return _mm512_cvtepi8_epi32(load_16(at)); }
+    static Ints load_unsigned(const std::byte* at) { return _mm512_cvtepu8_epi32(load_16(at)); }
 
-// Products of a half and a small integer, or halves alone: exact.
-template <PanelFormat F>
-__m512 load_scales(const std::byte* header, const std::byte* block, int part, int half) {
-    if constexpr (F == PanelFormat::mxfp4) {
-        const __m256i bits = _mm256_load_si256(reinterpret_cast<const __m256i*>(block + 32 * half));
-        return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(bits), 16));
-    } else if constexpr (!has_header(F)) {
-        return load_halves(block + 32 * half);
-    } else {
-        const __m128i bytes = _mm_load_si128(reinterpret_cast<const __m128i*>(block + 32 * part + 16 * half));
-        __m512i integers;
-        if constexpr (scales_per_block(F) == 2 && F != PanelFormat::q2_k) {
-            integers = _mm512_cvtepi8_epi32(bytes);
-        } else {
-            integers = _mm512_cvtepu8_epi32(bytes);
-        }
-        if constexpr (F == PanelFormat::q2_k) integers = _mm512_and_si512(integers, _mm512_set1_epi32(15));
-        return _mm512_mul_ps(load_halves(header + 32 * half), _mm512_cvtepi32_ps(integers));
+    static Floats to_floats(Ints a) { return _mm512_cvtepi32_ps(a); }
+    static Floats load_floats(const std::byte* at) { return _mm512_load_ps(at); }
+    static Floats load_halves(const std::byte* at) { return _mm512_cvtph_ps(load_32(at)); }
+    static Floats load_bfloats(const std::byte* at) {
+        return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(load_32(at)), 16));
     }
-}
+    // The lower or the upper bfloat16 of each pair.
+    static Floats bfloats_of(Ints pairs, bool upper) {
+        return _mm512_castsi512_ps(upper ? _mm512_and_si512(pairs, _mm512_set1_epi32(-65536))
+                                         : _mm512_slli_epi32(pairs, 16));
+    }
+    static Floats broadcast_float(float value) { return _mm512_set1_ps(value); }
+    static Floats multiply(Floats a, Floats b) { return _mm512_mul_ps(a, b); }
+    static Floats multiply_add(Floats a, Floats b, Floats c) { return _mm512_fmadd_ps(a, b, c); }
+    static Floats subtract_product(Floats a, Floats b, Floats c) { return _mm512_fnmadd_ps(a, b, c); }
+    static void store(float* to, Floats a) { _mm512_storeu_ps(to, a); }
+    static void store(float* to, Floats a, unsigned count) {
+        _mm512_mask_storeu_ps(to, static_cast<__mmask16>((1U << count) - 1), a);
+    }
 
-// With a header the minimum is to be subtracted.
-template <PanelFormat F>
-__m512 load_minimums(const std::byte* header, const std::byte* block, int part, int half) {
-    if constexpr (!has_header(F)) {
-        return load_halves(block + 64 + 32 * half);
-    } else {
-        constexpr bool packed = F == PanelFormat::q2_k;
-        const std::byte* at = block + 16 * half + (packed ? 32 * part : 32);
-        __m512i integers = _mm512_cvtepu8_epi32(_mm_load_si128(reinterpret_cast<const __m128i*>(at)));
-        if constexpr (packed) integers = _mm512_srli_epi32(integers, 4);
-        return _mm512_mul_ps(load_halves(header + 64 + 32 * half), _mm512_cvtepi32_ps(integers));
+  private:
+    static __m128i load_16(const std::byte* at) {
+        return _mm_load_si128(reinterpret_cast<const __m128i*>(at));
     }
-}
-
-// sum((w + offset) * q) - offset * sum(q) = sum(w * q), exactly: starts at the second term.
-template <PanelFormat F, int Part, int Rows>
-[[gnu::always_inline]] inline void dot(const Tile& tile, const std::byte* pairs, const std::int8_t* q,
-                                       std::size_t b, __m512i (&dots)[2][Rows]) {
-    for (int m = 0; m < Rows; ++m) {
-        const std::size_t at = m * tile.num_blocks + b;
-        dots[0][m] = _mm512_setzero_si512();
-        if constexpr (offset_bits(F) != 0) {
-            const std::int32_t sum =
-                scales_per_block(F) == 2 ? tile.negated_half_sums[2 * at + Part] : tile.negated_sums[at];
-            dots[0][m] = _mm512_slli_epi32(_mm512_set1_epi32(sum), offset_bits(F));
-        }
-        dots[1][m] = dots[0][m];
+    static __m256i load_32(const std::byte* at) {
+        return _mm256_load_si256(reinterpret_cast<const __m256i*>(at));
     }
-    constexpr int numbers = 8 / scales_per_block(F);
-#pragma GCC unroll 8
-    for (int number = Part * numbers; number < (Part + 1) * numbers; ++number) {
-        __m512i weights[2];
-        load_weights<F>(pairs, number, weights);
-        for (int m = 0; m < Rows; ++m) {
-            std::int32_t four;
-            std::memcpy(&four, q + m * tile.q_stride + 4 * number, sizeof four);
-            const __m512i activations = _mm512_set1_epi32(four);
-            dots[0][m] = _mm512_dpbusd_epi32(dots[0][m], weights[0], activations);
-            dots[1][m] = _mm512_dpbusd_epi32(dots[1][m], weights[1], activations);
-        }
-    }
-}
-
-// What the k under scale number Part of block b add to the sums.
-template <PanelFormat F, int Part, int Rows>
-[[gnu::always_inline]] inline void add_part(const Tile& tile, const std::byte* header, const std::byte* block,
-                                            const std::int8_t* q, std::size_t b, __m512 (&sums)[2][Rows]) {
-    __m512i dots[2][Rows];
-    dot<F, Part, Rows>(tile, block + scale_bytes(F), q, b, dots);
-    for (int half = 0; half < 2; ++half) {
-        const __m512 scale = load_scales<F>(header, block, Part, half);
-        [[maybe_unused]] __m512 minimum;
-        if constexpr (has_minimums(F)) minimum = load_minimums<F>(header, block, Part, half);
-        for (int m = 0; m < Rows; ++m) {
-            const std::size_t at = m * tile.num_blocks + b;
-            sums[half][m] =
-                _mm512_fmadd_ps(_mm512_cvtepi32_ps(dots[half][m]),
-                                _mm512_mul_ps(scale, _mm512_set1_ps(tile.scales[at])), sums[half][m]);
-            if constexpr (has_minimums(F)) {
-                float sum = tile.scaled_sums[at];
-                if constexpr (scales_per_block(F) == 2)
-                    sum = tile.scales[at] * static_cast<float>(-tile.negated_half_sums[2 * at + Part]);
-                sums[half][m] = has_header(F) ? _mm512_fnmadd_ps(minimum, _mm512_set1_ps(sum), sums[half][m])
-                                              : _mm512_fmadd_ps(minimum, _mm512_set1_ps(sum), sums[half][m]);
-            }
-        }
-    }
-}
-
-// Per block and accumulator: 8 vpdpbusd, and for each scale 1 multiplication, 1 or 2 fma compete for the same
-// ports; all else is beside.
-template <PanelFormat F, int Rows>
-void quantized_tile(const Tile& tile) {
-    __m512 sums[2][Rows];
-    for (int m = 0; m < Rows; ++m) sums[0][m] = sums[1][m] = _mm512_setzero_ps();
-    prefetch_outputs<Rows>(tile);
-    const std::byte *header = tile.panel, *block = tile.panel, *next = tile.prefetch;
-    const std::int8_t* q = tile.q;
-    for (std::size_t b = 0; b < tile.num_blocks; ++b, q += kBlockColumns, block += block_bytes(F)) {
-        next = prefetch(next, tile.prefetch_lines);
-        if (has_header(F) && b % kBlocksPerHeader == 0) {
-            header = block;
-            block += header_bytes(F);
-        }
-        add_part<F, 0, Rows>(tile, header, block, q, b, sums);
-        if constexpr (scales_per_block(F) == 2) add_part<F, 1, Rows>(tile, header, block, q, b, sums);
-    }
-    store(tile, sums);
-}
-
-// Column k of 32 rows, widened. `odd` is k % 2, known when the compiler cannot see it in k.
-template <PanelFormat F>
-void load_column(const std::byte* panel, std::size_t k, [[maybe_unused]] bool odd, __m512 (&weights)[2]) {
-    for (int half = 0; half < 2; ++half) {
-        if constexpr (F == PanelFormat::f32) {
-            weights[half] = _mm512_load_ps(panel + 128 * k + 64 * half);
-        } else if constexpr (F == PanelFormat::f16) {
-            weights[half] = load_halves(panel + 64 * k + 32 * half);
-        } else {
-            const __m512i two = _mm512_load_si512(panel + 128 * (k / 2) + 64 * half);
-            weights[half] = _mm512_castsi512_ps(
-                k % 2 == 0 ? _mm512_slli_epi32(two, 16) : _mm512_and_si512(two, _mm512_set1_epi32(-65536)));
-        }
-    }
-}
-
-template <PanelFormat F, int Rows>
-void add_column(const Tile& tile, std::size_t k, bool odd, __m512 (&sums)[2][Rows]) {
-    __m512 weights[2];
-    load_column<F>(tile.panel, k, odd, weights);
-    for (int m = 0; m < Rows; ++m) {
-        const __m512 x = _mm512_set1_ps(tile.x[m * tile.x_stride + k]);
-        sums[0][m] = _mm512_fmadd_ps(weights[0], x, sums[0][m]);
-        sums[1][m] = _mm512_fmadd_ps(weights[1], x, sums[1][m]);
-    }
-}
-
-template <PanelFormat F, int Rows>
-void float_tile(const Tile& tile) {
-    __m512 sums[2][Rows];
-    for (int m = 0; m < Rows; ++m) sums[0][m] = sums[1][m] = _mm512_setzero_ps();
-    prefetch_outputs<Rows>(tile);
-    const std::byte* next = tile.prefetch;
-    std::size_t k = 0;
-    for (; k + kPrefetchColumns <= tile.columns; k += kPrefetchColumns) {
-        next = prefetch(next, tile.prefetch_lines);
-#pragma GCC unroll 4
-        for (std::size_t i = 0; i < kPrefetchColumns; i += 2) {  // two at a time: bfloat16 comes in pairs
-            add_column<F, Rows>(tile, k + i, false, sums);
-            add_column<F, Rows>(tile, k + i + 1, true, sums);
-        }
-    }
-    for (; k < tile.columns; ++k) add_column<F, Rows>(tile, k, k % 2 == 1, sums);
-    store(tile, sums);
-}
+};
 
 void quantize_row(const float* x, std::size_t num_blocks, const QuantizedRow& out) {
     const __m512i magnitude_bits = _mm512_set1_epi32(0x7fffffff);
@@ -267,28 +106,10 @@ void quantize_row(const float* x, std::size_t num_blocks, const QuantizedRow& ou
     }
 }
 
-// 2 accumulators per row and 2 registers of weights: 6 rows of integers and floats, or 12 of floats, fill the
-// 32 registers.
-template <PanelFormat F>
-struct Tiles {
-    static constexpr TileFunction by_rows[] = {quantized_tile<F, 1>, quantized_tile<F, 2>,
-                                               quantized_tile<F, 3>, quantized_tile<F, 4>,
-                                               quantized_tile<F, 5>, quantized_tile<F, 6>};
-};
-template <PanelFormat F>
-requires(!is_quantized(F)) struct Tiles<F> {
-    static constexpr TileFunction by_rows[] = {float_tile<F, 1>,  float_tile<F, 2>,  float_tile<F, 3>,
-                                               float_tile<F, 4>,  float_tile<F, 5>,  float_tile<F, 6>,
-                                               float_tile<F, 7>,  float_tile<F, 8>,  float_tile<F, 9>,
-                                               float_tile<F, 10>, float_tile<F, 11>, float_tile<F, 12>};
-};
-
 }  // namespace
 
-constinit const Kernels avx512_vnni_kernels = {
-    .tiles = tiles_of<Tiles>(std::make_index_sequence<kNumPanelFormats>()),
-    .quantize_row = quantize_row,
-};
+constinit const Kernels avx512_vnni_kernels = {.tiles = GemmKernel<Avx512>::tiles(),
+                                               .quantize_row = quantize_row};
 
 }  // namespace troupe
 #endif

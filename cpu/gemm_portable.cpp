@@ -40,9 +40,8 @@ void unpack(const std::byte* pairs, std::int16_t (&weights)[kBlockColumns][kPane
     [[maybe_unused]] static constexpr CodeTable table = unsigned_table(F);
     for (std::size_t k = 0; k < kBlockColumns; ++k) {
         for (std::size_t n = 0; n < kPanelRows; ++n) {
-            int value = bits_at<low_bits(F)>(pairs, k, n);
-            if constexpr (high_bits(F) != 0)
-                value |= bits_at<high_bits(F)>(pairs + 128 * low_bits(F), k, n) << low_bits(F);
+            int value = bits_at<low_bits(F)>(pairs + 128 * high_bits(F), k, n);
+            if constexpr (high_bits(F) != 0) value |= bits_at<high_bits(F)>(pairs, k, n) << low_bits(F);
             if constexpr (has_table(F)) value = table.entries[value];
             if constexpr (offset_bits(F) != 0) value -= 1 << offset_bits(F);
             weights[k][n] = static_cast<std::int16_t>(value);
@@ -162,18 +161,6 @@ void quantize_block(const float* x, std::int8_t* q, float& scale, std::int32_t (
     }
 }
 
-void quantize_row(const float* x, std::size_t num_blocks, const QuantizedRow& out) {
-    for (std::size_t b = 0; b < num_blocks; ++b) {
-        std::int32_t sums[2];
-        quantize_block(x + b * kBlockColumns, out.q + b * kBlockColumns, out.scales[b], sums);
-        const std::int32_t sum = sums[0] + sums[1];
-        out.negated_sums[b] = -sum;
-        out.negated_half_sums[2 * b] = -sums[0];
-        out.negated_half_sums[2 * b + 1] = -sums[1];
-        out.scaled_sums[b] = out.scales[b] * static_cast<float>(sum);
-    }
-}
-
 template <PanelFormat F, int Rows>
 void any_tile(const Tile& tile) {
     if constexpr (is_quantized(F)) {
@@ -191,9 +178,21 @@ struct Tiles {
 
 }  // namespace
 
+void portable_quantize_row(const float* x, std::size_t num_blocks, const QuantizedRow& out) {
+    for (std::size_t b = 0; b < num_blocks; ++b) {
+        std::int32_t sums[2];
+        quantize_block(x + b * kBlockColumns, out.q + b * kBlockColumns, out.scales[b], sums);
+        const std::int32_t sum = sums[0] + sums[1];
+        out.negated_sums[b] = -sum;
+        out.negated_half_sums[2 * b] = -sums[0];
+        out.negated_half_sums[2 * b + 1] = -sums[1];
+        out.scaled_sums[b] = out.scales[b] * static_cast<float>(sum);
+    }
+}
+
 constinit const Kernels portable_kernels = {
     .tiles = tiles_of<Tiles>(std::make_index_sequence<kNumPanelFormats>()),
-    .quantize_row = quantize_row,
+    .quantize_row = portable_quantize_row,
 };
 
 }  // namespace troupe

@@ -69,7 +69,10 @@ struct Kernels {
 };
 
 extern const Kernels portable_kernels;     // gemm_portable.cpp
+extern const Kernels avx2_kernels;         // gemm_avx2.cpp
+extern const Kernels avx2_vnni_kernels;    // gemm_avxvnni.cpp
 extern const Kernels avx512_vnni_kernels;  // gemm_avx512.cpp
+void portable_quantize_row(const float* x, std::size_t num_blocks, const QuantizedRow& out);
 
 // Precondition: kernel_path_supported(path).
 const Kernels& kernels_of(KernelPath path);

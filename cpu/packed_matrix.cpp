@@ -95,9 +95,8 @@ void pack_quantized_row(const BlockFormat& format, const std::byte* source, std:
             if (has_minimums(F)) std::memcpy(scales + 64 + 2 * row, &group.minimum, 2);
         }
         std::byte* pairs = panel + scale_bytes(F);
-        pack_bits<low_bits(F), 0>(group.codes, row, pairs);
-        if constexpr (high_bits(F) != 0)
-            pack_bits<high_bits(F), low_bits(F)>(group.codes, row, pairs + 128 * low_bits(F));
+        pack_bits<low_bits(F), 0>(group.codes, row, pairs + 128 * high_bits(F));
+        if constexpr (high_bits(F) != 0) pack_bits<high_bits(F), low_bits(F)>(group.codes, row, pairs);
     }
 }
 

@@ -6,24 +6,24 @@
 //   f16    1 k: 32 halves                                                                            64
 //   bf16   2 k: 1 pair: row r, k in the low and k + 1 in the high half (0 past an odd end)          128
 //
-// Quantized weights come in blocks of 32 k. A block holds scales, then the lower bits of its codes, then
-// their upper bits. Four consecutive codes of a row make a number (8 of them in a block); b bits of each
+// Quantized weights come in blocks of 32 k. A block holds scales, then the upper bits of its codes, then
+// their lower bits. Four consecutive codes of a row make a number (8 of them in a block); b bits of each
 // number take a b-th of a pair's bytes: number j is bits b * (j % (8 / b)) and up of pair j / (8 / b).
 //
 //   q8_0           32 half scales | 8 bits                                           1088 per 32 k
 //   q4_0, iq4_nl   32 half scales | 4 bits                                            576
 //   mxfp4          32 bfloat16 scales | 4 bits                                        576
 //   q4_1           32 half scales | 32 half minimums | 4 bits                         640
-//   q5_0           32 half scales | 4 bits | 1 bit                                    704
-//   q5_1           32 half scales | 32 half minimums | 4 bits | 1 bit                 768
+//   q5_0           32 half scales | 1 bit | 4 bits                                    704
+//   q5_1           32 half scales | 32 half minimums | 1 bit | 4 bits                 768
 //
 // In the K formats a step is 256 k: a header of 32 half scales (and 32 half minimums), then 8 blocks, which
 // begin with 64 bytes of integer factors.
 //
 //   q4_k   header 128, block: 32 u8 scales | 32 u8 minimums | 4 bits                 4736 per 256 k
-//   q5_k   header 128, block: 32 u8 scales | 32 u8 minimums | 4 bits | 1 bit         5760
-//   q6_k   header 64, block: 2 x 32 s8 scales, of 16 k each | 4 bits | 2 bits        6720
-//   q3_k   header 64, block: 2 x 32 s8 scales, of 16 k each | 2 bits | 1 bit         3648
+//   q5_k   header 128, block: 32 u8 scales | 32 u8 minimums | 1 bit | 4 bits         5760
+//   q6_k   header 64, block: 2 x 32 s8 scales, of 16 k each | 2 bits | 4 bits        6720
+//   q3_k   header 64, block: 2 x 32 s8 scales, of 16 k each | 1 bit | 2 bits         3648
 //   q2_k   header 128, block: 2 x 32 u8, scale in the low, minimum in the high nibble | 2 bits   2688
 //
 // Codes are unsigned because vpdpbusd wants one unsigned operand; the kernels undo the offset exactly, in

@@ -1,5 +1,5 @@
 // Matrix products beside what the machine can do: weights always come from memory, as in a model.
-//     kernel_bench [threads] [formats, e.g. Q4_1,Q8_0] [model: smollm2 or 1b]
+//     kernel_bench [threads] [formats, e.g. Q4_1,Q8_0] [model: smollm2 or 1b] [kernel path, e.g. avx2]
 // One row: GB/s of weights and its share of the measured read bandwidth. More: GOP/s and its share of the
 // measured peak of the instruction that does the work (vpdpbusd for int8 activations, fma for float32 ones).
 // Each cell is the best of short trials, each beside its own measurement of the peak, because machines are
@@ -18,6 +18,8 @@
 using namespace troupe;
 
 namespace {
+
+KernelPath path = best_kernel_path();
 
 // The products of one phase of a layer: matrices that share their input.
 struct Phase {
@@ -86,7 +88,7 @@ class PhaseRunner {
             products_[i] = {&matrices[i], out, out_stride_};
             out += matrices[i].rows();
         }
-        multiply(pool_, products_, activations_);
+        multiply(pool_, products_, activations_, path);
     }
 
     bool int8() const { return sets_[0][0].wants_int8(); }
@@ -104,7 +106,7 @@ class PhaseRunner {
     std::vector<std::vector<PackedMatrix>> sets_;
     std::size_t all_rows_ = 0, next_ = 0, count_ = 0, x_stride_ = 0, out_stride_ = 0;
     std::vector<float> x_, out_;
-    Activations activations_;
+    Activations activations_{path};
     std::vector<Product> products_;
 };
 
@@ -126,7 +128,7 @@ void print_cell(ComputePool& pool, PhaseRunner& runner, std::size_t count, ReadM
 
 void print_products(ComputePool& pool, const Model& model, DType dtype, ReadMeter& meter) {
     std::printf("\n%s %s, %u threads, %s\n%-10s%16s", model.name, dtype_name(dtype), pool.num_threads(),
-                kernel_path_name(best_kernel_path()), "", "M = 1, GB/s");
+                kernel_path_name(path), "", "M = 1, GB/s");
     const std::size_t counts[] = {8, 32, 128, 512};
     for (std::size_t count : counts) std::printf("%9s%3zu, GOP/s", "M = ", count);
     std::vector<Phase> phases = model.phases;
@@ -186,6 +188,9 @@ int main(int argc, char** argv) {
     const std::string formats =
         std::string(",") + (argc > 2 ? argv[2] : "Q8_0,Q4_0,Q4_1,Q4_K,Q5_K,Q6_K,MXFP4,BF16,F16,F32") + ",";
     const Model& model = argc > 3 && std::string(argv[3]) == models[1].name ? models[1] : models[0];
+    for (const KernelPath one : all_kernel_paths)
+        if (argc > 4 && std::string(argv[4]) == kernel_path_name(one) && kernel_path_supported(one))
+            path = one;
     const ComputePool::Turn turn = pool.acquire();
     ReadMeter meter;
     for (DType dtype : all_dtypes) {

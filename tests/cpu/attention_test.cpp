@@ -152,7 +152,8 @@ TEST_CASE("Attention over several pieces agrees with a reference in double") {
     const Reference reference;
     for (const Variant& variant : variants) {
         Runner runner(reference, variant);
-        for (const KernelPath path : {KernelPath::portable, best_kernel_path()}) {
+        for (const KernelPath path : all_kernel_paths) {
+            if (!kernel_path_supported(path)) continue;
             const std::vector<float> out = runner.attend(path, 0, tokens);
             for (const std::size_t t : {0, 1, 15, 16, 40, 254, 255, 256, 257, 300, 511, 512, 555, 599}) {
                 for (std::size_t head = 0; head < heads; ++head) {
@@ -178,7 +179,8 @@ TEST_CASE("Attention alone, in chunks and as a whole has the same bits, on every
         INFO("window " << variant.window << ", cap " << variant.softcap << ", sinks " << variant.sinks);
         Runner runner(reference, variant);
         const std::vector<float> whole = runner.attend(best_kernel_path(), 0, tokens);
-        CHECK(runner.attend(KernelPath::portable, 0, tokens) == whole);
+        for (const KernelPath path : all_kernel_paths)
+            if (kernel_path_supported(path)) CHECK(runner.attend(path, 0, tokens) == whole);
         for (const std::size_t chunk : {1, 7, 130}) {
             for (std::size_t first = 0; first < tokens; first += chunk) {
                 const std::size_t end = std::min(tokens, first + chunk);
@@ -219,28 +221,45 @@ TEST_CASE("The hyperbolic tangent is the true one to float32's accuracy, and NaN
 }
 
 TEST_CASE("Row-wise kernels agree with references, and the paths with each other") {
-    const FloatKernels& kernels = float_kernels(best_kernel_path());
-    for (const std::size_t n : {1, 15, 16, 64, 172, 576}) {
-        const auto x = random_rows(n, 5);
-        const auto w = random_rows(n, 6);
-        std::vector<float> a(n);
-        std::vector<float> b(n);
-        kernels.rms_norm(x.data(), w.data(), n, 1e-5F, a.data());
-        portable_float_kernels().rms_norm(x.data(), w.data(), n, 1e-5F, b.data());
-        CHECK(a == b);
-        double squares = 0.0;
-        for (const float value : x) squares += double{value} * value;
-        const double scale = 1.0 / std::sqrt(squares / static_cast<double>(n) + 1e-5);
-        for (std::size_t i = 0; i < n; ++i) CHECK(a[i] == Approx(x[i] * scale * w[i]).epsilon(1e-5));
+    for (const KernelPath path : all_kernel_paths)
+        for (const std::size_t n : {1, 15, 16, 64, 172, 576}) {
+            if (!kernel_path_supported(path)) continue;
+            const FloatKernels& kernels = float_kernels(path);
+            const auto x = random_rows(n, 5);
+            const auto w = random_rows(n, 6);
+            std::vector<float> a(n);
+            std::vector<float> b(n);
+            kernels.rms_norm(x.data(), w.data(), n, 1e-5F, a.data());
+            portable_float_kernels().rms_norm(x.data(), w.data(), n, 1e-5F, b.data());
+            CHECK(a == b);
+            double squares = 0.0;
+            for (const float value : x) squares += double{value} * value;
+            const double scale = 1.0 / std::sqrt(squares / static_cast<double>(n) + 1e-5);
+            for (std::size_t i = 0; i < n; ++i) CHECK(a[i] == Approx(x[i] * scale * w[i]).epsilon(1e-5));
 
-        a = b = x;
-        kernels.silu_multiply(a.data(), w.data(), n);
-        portable_float_kernels().silu_multiply(b.data(), w.data(), n);
-        CHECK(a == b);
-        for (std::size_t i = 0; i < n; ++i) {
-            CHECK(a[i] == Approx(x[i] / (1.0 + std::exp(-double{x[i]})) * w[i]).epsilon(1e-5).margin(1e-6));
+            const float product = kernels.dot(x.data(), w.data(), n);
+            CHECK(product == portable_float_kernels().dot(x.data(), w.data(), n));
+            a = b = x;
+            kernels.clamped_swiglu(a.data(), w.data(), n, 1.702F, 0.5F);
+            portable_float_kernels().clamped_swiglu(b.data(), w.data(), n, 1.702F, 0.5F);
+            CHECK(a == b);
+            a = b = x;
+            kernels.soft_cap(a.data(), n, 0.7F);
+            portable_float_kernels().soft_cap(b.data(), n, 0.7F);
+            CHECK(a == b);
+            std::vector<Half> c(n), d(n);
+            kernels.store_halves(x.data(), n, 1, c.data());
+            portable_float_kernels().store_halves(x.data(), n, 1, d.data());
+            CHECK(std::memcmp(c.data(), d.data(), n * sizeof(Half)) == 0);
+            a = b = x;
+            kernels.silu_multiply(a.data(), w.data(), n);
+            portable_float_kernels().silu_multiply(b.data(), w.data(), n);
+            CHECK(a == b);
+            for (std::size_t i = 0; i < n; ++i) {
+                CHECK(a[i] ==
+                      Approx(x[i] / (1.0 + std::exp(-double{x[i]})) * w[i]).epsilon(1e-5).margin(1e-6));
+            }
         }
-    }
 }
 
 TEST_CASE("Rotation turns pairs by their angle, side by side or half a head apart") {

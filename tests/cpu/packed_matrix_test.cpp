@@ -14,11 +14,14 @@ using namespace troupe;
 namespace {
 
 std::vector<KernelPath> supported_paths() {
-    std::vector<KernelPath> paths{KernelPath::portable};
-    if (kernel_path_supported(KernelPath::avx512_vnni))
-        paths.push_back(KernelPath::avx512_vnni);
-    else
-        WARN("this CPU has no AVX-512 VNNI: only the portable kernels are tested");
+    std::vector<KernelPath> paths;
+    for (const KernelPath path : all_kernel_paths) {
+        if (kernel_path_supported(path)) {
+            paths.push_back(path);
+        } else {
+            WARN("not tested, since this CPU cannot run it: " << kernel_path_name(path));
+        }
+    }
     return paths;
 }
 

@@ -43,6 +43,13 @@ Result<LocalTroupe> start_local_troupe(const Config& config,
                                        std::function<void(const std::string&)> give_up) {
     std::vector<ModelSource> sources = config.model.models;
     if (sources.empty()) sources.emplace_back();  // the default model
+    const std::string& faulty = config.engine.fault_injection.model;
+    const bool known =
+        std::any_of(sources.begin(), sources.end(), [&](const auto& one) { return one.name == faulty; });
+    if (!faulty.empty() && !known) {
+        return invalid_argument("--fault-injection: there is no --model " + faulty + "=MODEL",
+                                "--fault-injection");
+    }
     const auto pool = std::make_shared<ComputePool>(config.engine.threads);
     LocalTroupe troupe;
     std::vector<ReadyModel> ready;

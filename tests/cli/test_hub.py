@@ -1,8 +1,10 @@
 """--model ORG/NAME[:FILE]: from the Hugging Face cache, or from a hub, which here runs on this machine."""
 
+import concurrent.futures
 import json
 import os
 import pathlib
+import pty
 import subprocess
 
 import pytest
@@ -128,6 +130,24 @@ def test_a_download_goes_on_in_the_next_run(hub, tmp_path, ranges):
     assert not partial.exists()
 
 
+def test_two_programs_that_want_the_same_download_it_once(hub, tmp_path):
+    with concurrent.futures.ThreadPoolExecutor() as pool:
+        outputs = list(pool.map(lambda _: output(hub, tmp_path), range(2)))
+    assert outputs == [expected()] * 2
+    assert hub.paths().count("/store/model.safetensors") == 1
+
+
+def test_a_terminal_shows_progress(hub, tmp_path):
+    ours, theirs = pty.openpty()
+    subprocess.run([TROUPE, "tokenize", "--model", NAME, "x"], check=True, stdout=subprocess.DEVNULL, stderr=theirs,
+                   timeout=60, env={**os.environ, "HF_ENDPOINT": hub.url, "HF_HUB_CACHE": str(tmp_path)})
+    os.close(theirs)
+    shown = os.read(ours, 1 << 16).decode()
+    os.close(ours)
+    assert "downloading model.safetensors" in shown
+    assert "100 %" in shown
+
+
 def test_damage_is_found_and_not_kept(hub, tmp_path):
     hub.damage = True
     told = complaint(hub, tmp_path)
@@ -175,7 +195,6 @@ def test_gguf_files_are_chosen_by_name_or_preference(tmp_path):
 
 
 def test_a_full_disk_says_so(hub, tmp_path):
-    pytest.importorskip("resource")
     limited = ["bash", "-c", f"ulimit -f 500; trap '' XFSZ; exec {TROUPE} tokenize --model {NAME} x"]
     result = subprocess.run(limited, capture_output=True, text=True, timeout=60,
                             env={**os.environ, "HF_ENDPOINT": hub.url, "HF_HUB_CACHE": str(tmp_path)})

@@ -3,11 +3,13 @@
 // says it is the last waits for the end, so that both go out in one event.
 #pragma once
 #include <functional>
+#include <memory>
 #include <mutex>
 #include <optional>
 #include <string>
 
 #include "actors/client_port.hpp"
+#include "net/unread_bytes.hpp"
 
 namespace troupe::net {
 
@@ -21,9 +23,14 @@ struct PendingEvents {
 class EventReader : public GenerationSink {
   public:
     // `wake` is called from actor threads when something waits after nothing did; it must only schedule a
-    // take(). Texts with an index below `first` are set apart: their reader has had them.
-    explicit EventReader(std::function<void()> wake, std::uint64_t first = 0)
-        : wake_(std::move(wake)), first_(first) {}
+    // take(). Texts with an index below `first` are set apart: their reader has had them. What waits is
+    // counted in `unread`, if there is one.
+    explicit EventReader(std::function<void()> wake, std::uint64_t first = 0,
+                         std::shared_ptr<UnreadBytes> unread = {})
+        : wake_(std::move(wake)), first_(first), unread_(std::move(unread)) {}
+    ~EventReader() override {
+        if (unread_) unread_->remove(bytes_);
+    }
 
     void deliver(const GenerationEvent& event) override {
         {
@@ -39,6 +46,7 @@ class EventReader : public GenerationSink {
         const std::lock_guard lock(mutex_);
         waiting_ = false;
         if (end_is_near_) return {};
+        if (unread_) unread_->remove(std::exchange(bytes_, 0));
         return std::exchange(pending_, {});
     }
 
@@ -50,6 +58,8 @@ class EventReader : public GenerationSink {
     }
     void add(const TextEvent& event) {
         end_is_near_ = event.last;
+        bytes_ += event.text.size();
+        if (unread_) unread_->add(event.text.size());
         if (event.index < first_) {
             pending_.skipped += event.text;
         } else if (!pending_.text) {
@@ -63,8 +73,10 @@ class EventReader : public GenerationSink {
 
     const std::function<void()> wake_;
     const std::uint64_t first_;
+    const std::shared_ptr<UnreadBytes> unread_;
     std::mutex mutex_;
     PendingEvents pending_;
+    std::size_t bytes_ = 0;  // of its texts
     bool waiting_ = false;
     bool end_is_near_ = false;  // the last text is here, the end is not
 };

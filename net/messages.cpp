@@ -237,6 +237,15 @@ Status read_messages(std::vector<Message>& messages, const FieldValue& value, Me
     });
 }
 
+Status read_input_items(std::vector<Message>& messages, const FieldValue& value) {
+    if (value.json.is_string()) {
+        messages.push_back({"user", *read_string(value)});
+        return {};
+    }
+    if (!value.json.is_array()) return wrong_value(value, "a string or a list of message items");
+    return read_messages(messages, value, MessageStyle::responses);
+}
+
 void write_messages(JsonWriter& out, const std::vector<Message>& messages) {
     out.begin_array();
     for (const Message& message : messages) {

@@ -43,6 +43,8 @@ struct TemplateOptions {
 // and reasoning, which become the messages that chat has for them.
 enum class MessageStyle : std::uint8_t { chat, responses };
 Status read_messages(std::vector<Message>& messages, const FieldValue& value, MessageStyle style);
+// The input of a response: a string, which is a user's message, or a list of items.
+Status read_input_items(std::vector<Message>& messages, const FieldValue& value);
 // As chat has them: what read_messages reads.
 void write_messages(JsonWriter& out, const std::vector<Message>& messages);
 

@@ -135,12 +135,7 @@ const Schema<ChatRequest>& chat_schema() {
 
 Status read_input(ResponseRequest& request, const FieldValue& value) {
     request.input_given = true;
-    if (value.json.is_string()) {
-        request.input.push_back({"user", *read_string(value)});
-        return {};
-    }
-    if (!value.json.is_array()) return wrong_value(value, "a string or a list of message items");
-    return read_messages(request.input, value, MessageStyle::responses);
+    return read_input_items(request.input, value);
 }
 
 const Schema<ResponseRequest>& response_schema() {
@@ -152,6 +147,7 @@ const Schema<ResponseRequest>& response_schema() {
          {"previous_response_id",
           [](R& r, const V& v) { return assign(r.previous_response_id.emplace(), read_string(v)); }},
          {"background", [](R& r, const V& v) { return assign(r.background, read_bool(v)); }},
+         {"generate", [](R& r, const V& v) { return assign(r.generate, read_bool(v)); }},
          {"user", [](R& r, const V& v) { return read_label(r.user, v); }},
          {"tools",
           [](R& r, const V& v) {
@@ -178,8 +174,7 @@ const Schema<ResponseRequest>& response_schema() {
          {"moderation", {}},
          {"image", {}},
          {"background_options", {}},
-         {"access_programs", {}},
-         {"generate", {"true"}}});
+         {"access_programs", {}}});
     return schema;
 }
 

@@ -46,6 +46,7 @@ struct ResponseRequest : CommonRequest {
     std::optional<std::string> instructions;
     std::optional<std::string> previous_response_id;
     bool background = false;
+    bool generate = true;  // false: the prompt is computed and nothing is generated
     std::optional<std::string> user;
 };
 
@@ -65,8 +66,7 @@ struct DetokenizeRequest {
 Result<CompletionRequest> parse_completion(std::string_view body, UnknownFields& unknown);
 Result<ChatRequest> parse_chat(std::string_view body, UnknownFields& unknown);
 Result<ResponseRequest> parse_response(std::string_view body, UnknownFields& unknown);
-// The same body inside a WebSocket message: "type", "stream_id", "stream" and "generate": true are allowed
-// beside it.
+// The same body inside a WebSocket message: "type", "stream_id" and "event_id" are allowed beside it.
 Result<ResponseRequest> parse_response(const Json& message, UnknownFields& unknown);
 Result<TokenizeRequest> parse_tokenize(std::string_view body, UnknownFields& unknown);
 Result<DetokenizeRequest> parse_detokenize(std::string_view body, UnknownFields& unknown);

@@ -11,25 +11,43 @@
 #include <variant>
 #include <vector>
 
+#include "net/recent_responses.hpp"
 #include "net/response_run.hpp"
+#include "net/steering.hpp"
 
 namespace troupe::net {
 
 inline constexpr std::size_t kMaxLanes = 256;          // of one connection
 inline constexpr std::size_t kMaxWaitingPerLane = 64;  // requests behind the running one
-inline constexpr std::size_t kMaxWaitingBodies = 2;  // of the largest size: what all lanes' waiting ones hold
+inline constexpr std::size_t kMaxSteersPerResponse = 16;
+inline constexpr std::size_t kMaxWaitingBodies = 2;      // of the largest size: what waits in all lanes
+inline constexpr std::size_t kMaxRecent = 256;           // responses that a connection remembers
+inline constexpr std::size_t kMaxUnread = 4U << 20;      // bytes of text that nobody takes
+inline constexpr std::size_t kMaxProduced = 256U << 10;  // bytes of events that are made ahead of the socket
+
+// What a connection does for its lanes; any thread. `wake` schedules a produce() on the strand, `post` runs
+// work there, `backlog` schedules a look at too_slow() after a while.
+struct LaneHooks {
+    Post post;
+    std::function<void()> wake, backlog;
+};
 
 class ResponseLanes : public std::enable_shared_from_this<ResponseLanes> {
   public:
-    // `wake` (any thread) schedules a produce() on the strand; `post` runs work there.
     // `key` is the client's, if the server asks for one.
-    ResponseLanes(Api& api, Post post, std::function<void()> wake, std::string request_id, ApiKeyPtr key);
+    ResponseLanes(Api& api, LaneHooks hooks, std::string request_id, ApiKeyPtr key);
 
     void receive(std::string_view message);
-    // Appends the messages that are due.
+    // Answers a message that cannot be read.
+    void refuse(const Error& error) { reply_error(error, {}); }
+    // Appends some of the messages that are due; to be called again when they have been sent.
     void produce(std::vector<std::string>& out);
+    // The connection has lived its time: what runs goes on, everything else is refused.
+    void retire();
     // The connection is gone: nobody reads these responses any more.
     void close();
+    // Whether its reader leaves more than kMaxUnread lying.
+    bool too_slow() const { return !context_.unread->settled(); }
     std::size_t unsent_replies() const { return replies_.size(); }
     bool idle() const { return lanes_.empty() && replies_.empty(); }
 
@@ -40,8 +58,9 @@ class ResponseLanes : public std::enable_shared_from_this<ResponseLanes> {
     };
     struct Job {
         std::variant<ResponseRequest, Resume> what;
-        std::size_t bytes = 0;  // of its message
-        KeyLeasePtr lease;      // of the client's key, until its run has ended
+        std::size_t bytes = 0;      // of its message
+        KeyLeasePtr lease;          // of the client's key, until its run has ended
+        std::vector<Steer> steers;  // that it commits, if it is the successor of a steered response
     };
     struct Lane {
         std::optional<std::string> stream_id;
@@ -49,6 +68,8 @@ class ResponseLanes : public std::enable_shared_from_this<ResponseLanes> {
         bool starting = false;  // the answer of the port is outstanding
         RunPtr run;
         KeyLeasePtr lease;                            // of the run
+        std::vector<Steer> committing;                // by the run that is about to begin
+        std::vector<Steer> steers;                    // accepted, wait for the end of the run
         std::chrono::steady_clock::time_point began;  // of the run, and what it has sent, for the log
         std::uint64_t bytes = 0;
     };
@@ -56,20 +77,30 @@ class ResponseLanes : public std::enable_shared_from_this<ResponseLanes> {
     void create(const Json& message, std::size_t bytes, const std::optional<std::string>& stream_id);
     void resume(const Json& message, const std::optional<std::string>& stream_id);
     void cancel(const Json& message, const std::optional<std::string>& stream_id);
+    void steer(const Json& message);
     void enqueue(const std::string& key, const std::optional<std::string>& stream_id, Job job);
     void start_next(const std::string& key);
     void on_started(const std::string& key, Result<RunPtr> run);
     void pump(const std::string& key, Lane& lane, std::vector<std::string>& out);
+    void finish(const std::string& key, Lane& lane);
+    Job successor(Lane& lane);
+    void committed(Lane& lane);
+    void fail_steers(std::vector<Steer>& steers, SteerError code, std::string_view why, const Lane& lane);
+    void refuse_waiting(Lane& lane);
+    Lane* lane_of(const std::string& response_id);
+    void reply(std::string message);
     void reply_error(const Error& error, const std::optional<std::string>& stream_id);
     void log(const Lane& lane) const;
 
     const RunContext context_;
     const std::string request_id_;
     std::map<std::string, Lane> lanes_;  // running or waiting; a lane without work is forgotten
-    std::vector<std::string> replies_;   // errors and answers to cancels, which go out first
-    std::size_t waiting_bytes_ = 0;      // of the jobs that wait in all lanes
+    std::string served_;                 // key of the lane whose events were made last
+    std::vector<std::string> replies_;   // errors and answers, which go out first
+    RecentResponses recent_;
+    std::size_t waiting_bytes_ = 0;  // of the jobs and steers that wait in all lanes
     std::uint64_t unnamed_ = 0;
-    bool closed_ = false;
+    bool retired_ = false, closed_ = false;
 };
 
 }  // namespace troupe::net

@@ -42,15 +42,17 @@ const Schema<ResponseRecord>& record_schema() {
          {"max_output_tokens",
           [](R& r, const V& v) { return read_integer_into(r.max_output_tokens, v, 1, kMaxUint32); }},
          {"background", [](R& r, const V& v) { return assign(r.background, read_bool(v)); }},
-         {"store", [](R& r, const V& v) { return assign(r.store, read_bool(v)); }}},
+         {"store", [](R& r, const V& v) { return assign(r.store, read_bool(v)); }},
+         {"generate", [](R& r, const V& v) { return assign(r.generate, read_bool(v)); }}},
         {},
         {}};
     return schema;
 }
 
-Status continue_from(ResponseRecord& record, const GenerationSnapshot& previous, const std::string& id) {
+Status continue_from(ResponseRecord& record, const GenerationSnapshot& previous, const std::string& id,
+                     bool same_connection) {
     auto before = record_from_json(previous.record);
-    if (!before || !before->store) return previous_response_not_found(id);
+    if (!before || (!before->store && !same_connection)) return previous_response_not_found(id);
     const auto refused = [&](const std::string& why) {
         return invalid_argument("Previous response '" + id + "' " + why, "previous_response_id",
                                 "previous_response_not_completed");
@@ -60,6 +62,7 @@ Status continue_from(ResponseRecord& record, const GenerationSnapshot& previous,
     }
     if (previous.status == GenerationStatus::failed) return refused("failed: continue an earlier one");
     record.messages = std::move(before->messages);
+    if (!before->generate) return {};
     auto said = split_reasoning(previous.text, previous.thinking);
     Message answer{"assistant", std::move(said.content)};
     if (!said.reasoning.empty()) answer.reasoning = std::move(said.reasoning);
@@ -87,7 +90,8 @@ std::string to_json(const ResponseRecord& record) {
     optional_field(out, "temperature", record.temperature);
     optional_field(out, "top_p", record.top_p);
     optional_field(out, "max_output_tokens", record.max_output_tokens);
-    return out.field("background", record.background).field("store", record.store).end_object().take();
+    out.field("background", record.background).field("store", record.store);
+    return out.field("generate", record.generate).end_object().take();
 }
 
 Result<ResponseRecord> record_from_json(std::string_view json) {
@@ -101,10 +105,11 @@ Result<ResponseRecord> record_from_json(std::string_view json) {
 }
 
 Result<ResponseRecord> make_record(const ResponseRequest& request, const std::string& model, std::int64_t now,
-                                   const GenerationSnapshot* previous) {
+                                   const GenerationSnapshot* previous, bool same_connection) {
     ResponseRecord record;
     if (previous != nullptr) {
-        if (auto status = continue_from(record, *previous, *request.previous_response_id); !status) {
+        if (auto status = continue_from(record, *previous, *request.previous_response_id, same_connection);
+            !status) {
             return status.error();
         }
     }
@@ -124,6 +129,7 @@ Result<ResponseRecord> make_record(const ResponseRequest& request, const std::st
     record.max_output_tokens = request.sampling.max_tokens;
     record.background = request.background;
     record.store = request.store.value_or(true);
+    record.generate = request.generate;
     return record;
 }
 

@@ -29,6 +29,7 @@ struct ResponseRecord {
     std::optional<std::uint32_t> max_output_tokens;
     bool background = false;
     bool store = true;
+    bool generate = true;  // false: it has no output, and its messages end with its input
 
     bool operator==(const ResponseRecord&) const = default;
 };
@@ -38,9 +39,10 @@ inline constexpr std::string_view kResponseIdPrefix = "resp_";
 std::string to_json(const ResponseRecord& record);
 Result<ResponseRecord> record_from_json(std::string_view json);
 
-// The record of the response that `request` asks for, continuing `previous` if there is one.
+// The record of the response that `request` asks for, continuing `previous` if there is one;
+// one with store: false only on its own connection.
 Result<ResponseRecord> make_record(const ResponseRequest& request, const std::string& model, std::int64_t now,
-                                   const GenerationSnapshot* previous);
+                                   const GenerationSnapshot* previous, bool same_connection = false);
 
 Error response_not_found(const std::string& id, std::string param = "response_id");
 Error previous_response_not_found(const std::string& id);

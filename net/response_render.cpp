@@ -25,7 +25,8 @@ std::string_view status_name(GenerationStatus status) {
 }
 
 // The message exists from its first text on; the ends that send its done events show it even if it is empty.
-bool has_output(const ResponseState& state) {
+bool has_output(const ResponseRecord& record, const ResponseState& state) {
+    if (!record.generate) return false;
     const bool open =
         state.status == GenerationStatus::queued || state.status == GenerationStatus::in_progress;
     return !state.text.empty() || (!open && state.status != GenerationStatus::failed);
@@ -79,7 +80,7 @@ void write_response(JsonWriter& out, const ResponseRecord& record, const Respons
     state.error ? write_error(out, *state.error) : void(out.value(nullptr));
     out.key("incomplete_details");
     if (state.status == GenerationStatus::incomplete) {
-        out.begin_object().field("reason", "max_output_tokens").end_object();
+        out.begin_object().field("reason", state.steered ? "steered" : "max_output_tokens").end_object();
     } else {
         out.value(nullptr);
     }
@@ -88,7 +89,7 @@ void write_response(JsonWriter& out, const ResponseRecord& record, const Respons
     out.key("metadata").begin_object();
     for (const auto& [name, value] : record.metadata) out.field(name, value);
     out.end_object().field("model", record.model).key("output").begin_array();
-    if (has_output(state)) write_item(out, record, item_status(state), state.text);
+    if (has_output(record, state)) write_item(out, record, item_status(state), state.text);
     out.end_array().field("parallel_tool_calls", true);
     nullable(out, "previous_response_id", record.previous_response_id);
     out.field("store", record.store);
@@ -131,6 +132,12 @@ ResponseState state_of(const GenerationSnapshot& snapshot) {
 
 ResponseState state_of(const FinishedEvent& finished, std::string text) {
     return {status_after(finished.reason), std::move(text), finished.usage, finished.reason, finished.error};
+}
+
+void hide_output(ResponseState& state) {
+    state.text.clear();
+    if (state.status == GenerationStatus::incomplete) state.status = GenerationStatus::completed;
+    if (state.usage) state.usage->completion_tokens = 0;
 }
 
 std::string response_object(const ResponseRecord& record, const ResponseState& state) {

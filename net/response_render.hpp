@@ -12,7 +12,8 @@ namespace troupe::net {
 // Sequence numbers of a response's events, a pure function of the index of the text that they carry:
 // created 0, in_progress 1, output_item.added 2, content_part.added 3, text i: 4 + i, and behind n texts
 // output_text.done 4 + n, content_part.done 5 + n, output_item.done 6 + n, completed | incomplete 7 + n.
-// A failed response has no done events: response.failed is 4 + n.
+// A failed response has no done events: response.failed is 4 + n. One with generate: false has no output:
+// whatever ends it is 2.
 inline constexpr std::int64_t kCreatedNumber = 0, kInProgressNumber = 1, kItemNumber = 2, kPartNumber = 3;
 inline constexpr std::int64_t kFirstTextNumber = 4;
 
@@ -22,7 +23,11 @@ struct ResponseState {
     std::optional<Usage> usage;
     std::optional<FinishReason> reason;
     std::optional<Error> error;
+    bool steered = false;  // incomplete because of response.steer
 };
+
+// Of a response with generate: false: its one token counts for nothing.
+void hide_output(ResponseState& state);
 
 ResponseState state_of(const GenerationSnapshot& snapshot);
 ResponseState state_of(const FinishedEvent& finished, std::string text);

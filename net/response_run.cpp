@@ -27,37 +27,72 @@ GenerationRequest generation_of(const ResponseRequest& request, const ResponseRe
     generation.priority = request.priority.value_or(0);
     generation.deadline_ms = request.deadline_ms;
     generation.retention = retention_of(record);
+    if (!record.generate) {  // a step that computes a prompt draws a token, too; nobody is shown it
+        generation.sampling.max_tokens = 1;
+        generation.sampling.min_tokens = 0;
+    }
     generation.record = to_json(record);
     return generation;
 }
 
-Result<RunPtr> submit(const RunContext& context, const ResponseRequest& request, const std::string& model,
-                      const GenerationSnapshot* previous, ReadOptions options) {
-    auto record = make_record(request, model, context.api.clock(), previous);
+Result<RunPtr> submit(const RunContext& context, ResponseRequest request, const std::string& model,
+                      const GenerationSnapshot* previous, ReadOptions options, bool same_connection) {
+    auto record = make_record(request, model, context.api.clock(), previous, same_connection);
     if (!record) return record.error();
     GenerationRequest generation = generation_of(request, *record);
     if (context.key) generation.tenant = context.key->tenant;
-    auto reader = std::make_shared<EventReader>(context.wake);
-    auto run = std::make_shared<ResponseRun>(context.api.port, *std::move(record), reader, std::move(options),
-                                             false);
+    auto reader = std::make_shared<EventReader>(context.wake, 0, context.unread);
+    request.input = {};
+    auto run = std::make_shared<ResponseRun>(context.api.port, *std::move(record), std::move(request), reader,
+                                             std::move(options), false);
     context.api.port.submit(std::move(generation), reader);
     return run;
 }
 
+// The end in mid-stream shows half a character as U+FFFD; a conversation goes on without it.
+void drop_half_character(std::string& text) {
+    constexpr std::string_view replacement = "\xEF\xBF\xBD";
+    if (text.ends_with(replacement)) text.resize(text.size() - replacement.size());
+}
+
+// What a response that was created elsewhere passes on: the settings that its object shows.
+ResponseRequest settings_of(const ResponseRecord& record) {
+    ResponseRequest settings;
+    settings.model = record.model;
+    settings.sampling.temperature = record.temperature;
+    settings.sampling.top_p = record.top_p;
+    settings.sampling.max_tokens = record.max_output_tokens;
+    settings.metadata = record.metadata;
+    settings.instructions = record.instructions;
+    settings.user = record.user;
+    settings.store = record.store;
+    settings.tools = record.tools;
+    settings.options.show_tools = record.show_tools;
+    if (auto tools = parse_json(record.tools)) {
+        // They were valid when the record was made.
+        (void)read_tools(settings.options.tools, {(*tools)->root, "tools"}, MessageStyle::responses);
+    }
+    return settings;
+}
+
 }  // namespace
 
-ResponseRun::ResponseRun(ClientPort& port, ResponseRecord record, std::shared_ptr<EventReader> reader,
-                         ReadOptions options, bool begun)
+ResponseRun::ResponseRun(ClientPort& port, ResponseRecord record, ResponseRequest settings,
+                         std::shared_ptr<EventReader> reader, ReadOptions options, bool begun)
     : port_(port),
       record_(std::move(record)),
+      settings_(std::move(settings)),
       reader_(std::move(reader)),
       options_(std::move(options)),
       render_(record_, options_.lane),
+      last_number_(std::max<std::int64_t>(options_.starting_after, 0)),
       begun_(begun) {}
 
 template <class Render>
-void ResponseRun::emit(std::vector<std::string>& events, std::int64_t number, Render render) const {
-    if (number > options_.starting_after) events.push_back(render(number));
+void ResponseRun::emit(std::vector<std::string>& events, std::int64_t number, Render render) {
+    if (number <= options_.starting_after) return;
+    events.push_back(render(number));
+    last_number_ = number;
 }
 
 void ResponseRun::begin(std::vector<std::string>& events) {
@@ -83,6 +118,7 @@ void ResponseRun::pump(std::vector<std::string>& events) {
         return;
     }
     if (begun_ || anything || pending.finished) begin(events);
+    if (cancelled_ && pending.finished && pending.text) drop_half_character(pending.text->text);
     if (pending.started) splitter_ = ReasoningSplitter(pending.started->thinking);
     const std::string skipped = splitter_.push(pending.skipped).content;
     text_ += skipped;
@@ -91,10 +127,11 @@ void ResponseRun::pump(std::vector<std::string>& events) {
     if (pending.finished && pending.finished->index > 0)
         show(splitter_.finish().content, pending.finished->index - 1, events);
     if (pending.finished) finish(*pending.finished, events);
+    cancel_if_steered();
 }
 
 void ResponseRun::show(const std::string& content, std::uint64_t index, std::vector<std::string>& events) {
-    if (content.empty()) return;
+    if (content.empty() || !record_.generate) return;
     open_item(events);
     text_ += content;
     emit(events, kFirstTextNumber + static_cast<std::int64_t>(index),
@@ -103,8 +140,13 @@ void ResponseRun::show(const std::string& content, std::uint64_t index, std::vec
 
 void ResponseRun::finish(const FinishedEvent& finished, std::vector<std::string>& events) {
     end_ = state_of(finished, std::move(text_));
-    const std::int64_t last = end_number(end_->status, finished.index);
-    if (end_->status != GenerationStatus::failed) {
+    if (cancelled_ && finished.reason == FinishReason::cancelled) {
+        end_->status = GenerationStatus::incomplete;
+        end_->steered = true;
+    }
+    if (!record_.generate) hide_output(*end_);
+    const std::int64_t last = end_number(record_, end_->status, finished.index);
+    if (end_->status != GenerationStatus::failed && record_.generate) {
         open_item(events);
         emit(events, last - 3, [&](auto number) { return render_.text_done(number, end_->text); });
         emit(events, last - 2, [&](auto number) { return render_.part_done(number, end_->text); });
@@ -113,26 +155,47 @@ void ResponseRun::finish(const FinishedEvent& finished, std::vector<std::string>
     emit(events, last, [&](auto number) { return render_.ended(number, *end_); });
 }
 
+GenerationSnapshot ResponseRun::snapshot() const {
+    GenerationSnapshot result;
+    result.id = record_.id;
+    result.record = to_json(record_);
+    result.status = end_->status;
+    result.text = end_->text;
+    return result;
+}
+
+void ResponseRun::steer() {
+    steered_ = true;
+    cancel_if_steered();
+}
+
+void ResponseRun::cancel_if_steered() {
+    if (!steered_ || cancelled_ || ended() || text_.empty()) return;
+    cancelled_ = true;
+    port_.cancel(record_.id, [](const Result<GenerationSnapshot>&) {});
+}
+
 void ResponseRun::detach() {
     if (!ended()) port_.detach(record_.id, reader_);
 }
 
-std::int64_t end_number(GenerationStatus status, std::uint64_t texts) {
+std::int64_t end_number(const ResponseRecord& record, GenerationStatus status, std::uint64_t texts) {
+    if (!record.generate) return kInProgressNumber + 1;
     return kFirstTextNumber + static_cast<std::int64_t>(texts) + (status == GenerationStatus::failed ? 0 : 3);
 }
 
-void create_response(const RunContext& context, ResponseRequest request, ReadOptions options,
-                     RunResult done) {
+void create_response(const RunContext& context, ResponseRequest request, ReadOptions options, RunResult done,
+                     const GenerationSnapshot* known) {
     auto card = serving_model(context.api.port, request.model);
     if (!card) return done(card.error());
-    if (!request.previous_response_id) {
-        return done(submit(context, request, card->id, nullptr, std::move(options)));
+    if (!request.previous_response_id || known != nullptr) {
+        return done(submit(context, std::move(request), card->id, known, std::move(options), true));
     }
     const std::string previous = *request.previous_response_id;
     if (!previous.starts_with(kResponseIdPrefix)) return done(previous_response_not_found(previous));
     auto go_on = [context, request = std::move(request), options = std::move(options), done = std::move(done),
                   model = card->id](const Result<GenerationSnapshot>& snapshot) {
-        if (snapshot) return done(submit(context, request, model, &snapshot.value(), options));
+        if (snapshot) return done(submit(context, request, model, &snapshot.value(), options, false));
         const bool unknown = snapshot.error().code == ErrorCode::not_found;
         done(unknown ? previous_response_not_found(*request.previous_response_id) : snapshot.error());
     };
@@ -147,7 +210,9 @@ Result<KnownResponse> known_response(const std::string& id, const Result<Generat
     if (!snapshot) return response_not_found(id);
     auto record = record_from_json(snapshot->record);
     if (!record) return response_not_found(id);
-    return KnownResponse{*std::move(record), state_of(*snapshot), snapshot->next_index};
+    ResponseState state = state_of(*snapshot);
+    if (!record->generate) hide_output(state);
+    return KnownResponse{*std::move(record), std::move(state), snapshot->next_index};
 }
 
 Result<KnownResponse> stored_response(const std::string& id, const Result<GenerationSnapshot>& snapshot) {
@@ -164,9 +229,11 @@ void resume_response(const RunContext& context, const std::string& id, ReadOptio
         if (!stored) return done(stored.error());
         // All texts are fetched, because the done events repeat the whole text; those that were read are set
         // apart.
-        auto reader = std::make_shared<EventReader>(context.wake, first_wanted_text(options.starting_after));
-        auto run =
-            std::make_shared<ResponseRun>(context.api.port, std::move(stored->record), reader, options, true);
+        auto reader = std::make_shared<EventReader>(context.wake, first_wanted_text(options.starting_after),
+                                                    context.unread);
+        auto settings = settings_of(stored->record);
+        auto run = std::make_shared<ResponseRun>(context.api.port, std::move(stored->record),
+                                                 std::move(settings), reader, options, true);
         context.api.port.attach(id, 0, reader, [post = context.post, id, run, done](Status status) {
             post([id, run, done, status = std::move(status)] {
                 if (status) return done(run);

@@ -26,9 +26,10 @@ struct ReadOptions {
 
 class ResponseRun {
   public:
+    // `settings`: what a successor that nobody asks for in detail inherits, the request without its input.
     // `begun`: it has been admitted already (a resumed one).
-    ResponseRun(ClientPort& port, ResponseRecord record, std::shared_ptr<EventReader> reader,
-                ReadOptions options, bool begun);
+    ResponseRun(ClientPort& port, ResponseRecord record, ResponseRequest settings,
+                std::shared_ptr<EventReader> reader, ReadOptions options, bool begun);
     ResponseRun(const ResponseRun&) = delete;
     ResponseRun& operator=(const ResponseRun&) = delete;
 
@@ -36,6 +37,9 @@ class ResponseRun {
     void pump(std::vector<std::string>& events);
 
     const ResponseRecord& record() const { return record_; }
+    const ResponseRequest& settings() const { return settings_; }
+    // Of the newest event that it has given out, or that its reader had before.
+    std::int64_t last_number() const { return last_number_; }
     const std::optional<std::string>& lane() const { return options_.lane; }
     bool begun() const { return begun_; }
     bool ended() const { return refusal_ || end_; }
@@ -43,6 +47,12 @@ class ResponseRun {
     const std::optional<Error>& refusal() const { return refusal_; }
     // Its end state, once it has ended without refusal.
     const std::optional<ResponseState>& end() const { return end_; }
+
+    // What a conversation can go on from once it has ended.
+    GenerationSnapshot snapshot() const;
+
+    // Ends it, as soon as it has said something, so that its conversation can go on with other input.
+    void steer();
 
     void detach();  // the reader goes away; without effect after the end
 
@@ -52,14 +62,18 @@ class ResponseRun {
     // The text up to that index ends with this content.
     void show(const std::string& content, std::uint64_t index, std::vector<std::string>& events);
     void finish(const FinishedEvent& finished, std::vector<std::string>& events);
+    void cancel_if_steered();
     template <class Render>
-    void emit(std::vector<std::string>& events, std::int64_t number, Render render) const;
+    void emit(std::vector<std::string>& events, std::int64_t number, Render render);
 
     ClientPort& port_;
     const ResponseRecord record_;
+    const ResponseRequest settings_;
     const std::shared_ptr<EventReader> reader_;
     const ReadOptions options_;
     const ResponseEvents render_;
+    std::int64_t last_number_;
+    bool steered_ = false, cancelled_ = false;  // asked to end; the port has been told
     bool begun_, announced_ = false, item_open_ = false;
     ReasoningSplitter splitter_;
     std::string text_;  // without reasoning
@@ -75,12 +89,15 @@ struct RunContext {
     Api& api;
     Post post;
     std::function<void()> wake;
-    ApiKeyPtr key;  // the client's, if the server asks for one
+    ApiKeyPtr key;                             // the client's, if the server asks for one
+    std::shared_ptr<UnreadBytes> unread = {};  // what its readers hold is counted here, if anywhere
 };
 
 // Checks the request, finds the response that it continues, submits. `done` is called on the strand, at once
-// or later; refusals that come after submission show up in pump().
-void create_response(const RunContext& context, ResponseRequest request, ReadOptions options, RunResult done);
+// or later; refusals that come after submission show up in pump(). `previous` is that response if the
+// connection knows it by itself (store: false).
+void create_response(const RunContext& context, ResponseRequest request, ReadOptions options, RunResult done,
+                     const GenerationSnapshot* previous = nullptr);
 
 // Attaches to a running or retained response.
 void resume_response(const RunContext& context, const std::string& id, ReadOptions options, RunResult done);
@@ -96,6 +113,6 @@ Result<KnownResponse> known_response(const std::string& id, const Result<Generat
 Result<KnownResponse> stored_response(const std::string& id, const Result<GenerationSnapshot>& snapshot);
 
 // The number of the event that ends a response of that many texts.
-std::int64_t end_number(GenerationStatus status, std::uint64_t texts);
+std::int64_t end_number(const ResponseRecord& record, GenerationStatus status, std::uint64_t texts);
 
 }  // namespace troupe::net

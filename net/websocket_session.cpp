@@ -1,6 +1,7 @@
 #include "net/websocket_session.hpp"
 
 #include <boost/asio/post.hpp>
+#include <boost/asio/steady_timer.hpp>
 #include <boost/beast/core/flat_buffer.hpp>
 #include <boost/beast/websocket/stream.hpp>
 #include <chrono>
@@ -17,11 +18,23 @@ using boost::beast::error_code;
 
 // A client that sends without reading is not read any further while this many answers wait for it.
 constexpr std::size_t kMaxUnsentReplies = 256;
+constexpr std::size_t kReadBytes = 64U << 10;      // at a time
+constexpr auto kLifetime = std::chrono::hours(1);  // as OpenAI's
+constexpr auto kSlowReaderGrace = std::chrono::seconds(1);
+constexpr std::size_t kKeptBuffer = 16U << 10;  // a larger buffer is given back after its message
+// Of a message that is too large, that many times the largest size is thrown away; then the connection ends.
+constexpr std::uint64_t kMaxThrownAway = 4;
 
 class WebSocketSession final : public Connection, public std::enable_shared_from_this<WebSocketSession> {
   public:
     WebSocketSession(Stream stream, Api& api, Connections::Slot slot)
-        : stream_(std::move(stream)), api_(api), slot_(std::move(slot)) {}
+        : stream_(std::move(stream)),
+          api_(api),
+          slot_(std::move(slot)),
+          arriving_(api.bodies),
+          lifetime_(stream_.get_executor()),
+          patience_(stream_.get_executor()),
+          backlog_(stream_.get_executor()) {}
 
     void start(http::request<http::string_body> upgrade, const HttpRequest& request) {
         slot_.bind(weak_from_this());
@@ -36,12 +49,18 @@ class WebSocketSession final : public Connection, public std::enable_shared_from
         auto wake = [weak, executor] {
             if (const auto self = weak.lock()) asio::post(executor, [self] { self->flush(); });
         };
-        lanes_ = std::make_shared<ResponseLanes>(api_, std::move(post), std::move(wake), request.request_id,
-                                                 request.key);
+        auto backlog = [weak, executor] {
+            if (const auto self = weak.lock()) asio::post(executor, [self] { self->watch_backlog(); });
+        };
+        lanes_ = std::make_shared<ResponseLanes>(
+            api_, LaneHooks{std::move(post), std::move(wake), std::move(backlog)}, request.request_id,
+            request.key);
         stream_.async_accept(upgrade_, [self = shared_from_this()](error_code error) {
             if (error) return self->end();
+            self->upgrade_ = {};
             self->open_ = true;
-            if (self->winding_up_) self->say_goodbye();
+            if (self->winding_up_) return self->say_goodbye();
+            self->limit_lifetime();
             self->read();
             self->flush();
         });
@@ -65,25 +84,95 @@ class WebSocketSession final : public Connection, public std::enable_shared_from
             std::chrono::milliseconds(api_.config.read_timeout_ms), idle, true});
         stream_.set_option(websocket::stream_base::decorator(
             [request_id](websocket::response_type& response) { response.set("X-Request-Id", request_id); }));
-        stream_.read_message_max(api_.config.max_body_bytes);
+        stream_.read_message_max(0);  // received() bounds it, so that a large message costs an error only
         stream_.text(true);
+    }
+
+    void limit_lifetime() {
+        lifetime_.expires_after(kLifetime);
+        lifetime_.async_wait([weak = weak_from_this()](error_code error) {
+            const auto self = weak.lock();
+            if (error || !self || !self->open_) return;
+            self->lanes_->retire();
+            self->winding_up_ = true;
+            self->flush();
+        });
     }
 
     void read() {
         reading_ = true;
-        stream_.async_read(buffer_, [self = shared_from_this()](error_code error, std::size_t) {
-            self->reading_ = false;
-            if (error) return self->end();
-            const auto data = self->buffer_.cdata();
-            self->lanes_->receive({static_cast<const char*>(data.data()), data.size()});
-            self->buffer_.consume(self->buffer_.size());
-            self->flush();
-            self->read_on();
-        });
+        stream_.async_read_some(buffer_, kReadBytes,
+                                [self = shared_from_this()](error_code error, std::size_t n) {
+                                    self->reading_ = false;
+                                    if (error) return self->end();
+                                    self->received(n);
+                                    self->read_on();
+                                });
     }
 
     void read_on() {
         if (open_ && !reading_ && lanes_->unsent_replies() < kMaxUnsentReplies) read();
+    }
+
+    // A piece of a message has come.
+    void received(std::size_t bytes) {
+        message_bytes_ += bytes;
+        if (!refusal_) refusal_ = judge();
+        if (refusal_) {
+            buffer_.consume(buffer_.size());
+            arriving_.release();
+        }
+        if (message_bytes_ > kMaxThrownAway * api_.config.max_body_bytes) {
+            return close_with(websocket::close_code::too_big, "the message is too large");
+        }
+        if (!stream_.is_message_done()) return await_the_rest();
+        if (std::exchange(awaiting_rest_, false)) patience_.cancel();
+        if (refusal_) {
+            lanes_->refuse(*refusal_);
+        } else {
+            const auto data = buffer_.cdata();
+            lanes_->receive({static_cast<const char*>(data.data()), data.size()});
+        }
+        refusal_.reset();
+        message_bytes_ = 0;
+        buffer_.consume(buffer_.size());
+        if (buffer_.capacity() > kKeptBuffer) buffer_ = {};
+        arriving_.release();
+        flush();
+    }
+
+    // Why this message is not read, if it is not.
+    std::optional<Error> judge() {
+        const std::uint64_t largest = api_.config.max_body_bytes;
+        if (!stream_.got_text()) {
+            return invalid_argument("binary messages are not supported: send JSON in a text message", {},
+                                    "invalid_message_type");
+        }
+        if (message_bytes_ > largest) {
+            return Error{ErrorCode::too_large,
+                         "the message has more than " + std::to_string(largest) +
+                             " bytes (--max-body-size); send less at once",
+                         {},
+                         "message_too_large"};
+        }
+        if (!arriving_.grow_to(message_bytes_)) {
+            return Error{ErrorCode::unavailable,
+                         "the requests that are arriving together are too large; try again later",
+                         {},
+                         "too_many_bytes"};
+        }
+        return std::nullopt;
+    }
+
+    void await_the_rest() {
+        if (std::exchange(awaiting_rest_, true)) return;
+        patience_.expires_after(std::chrono::milliseconds(api_.config.read_timeout_ms));
+        patience_.async_wait([weak = weak_from_this()](error_code error) {
+            const auto self = weak.lock();
+            if (error || !self) return;
+            self->close_with(websocket::close_code::policy_error,
+                             "the message did not arrive in time (--read-timeout)");
+        });
     }
 
     void flush() {
@@ -110,15 +199,31 @@ class WebSocketSession final : public Connection, public std::enable_shared_from
                             });
     }
 
-    void say_goodbye() {
+    void watch_backlog() {
+        backlog_.expires_after(kSlowReaderGrace);
+        backlog_.async_wait([weak = weak_from_this()](error_code error) {
+            const auto self = weak.lock();
+            if (error || !self || !self->lanes_->too_slow()) return;
+            self->close_with(websocket::close_code::try_again_later,
+                             "the client reads too slowly; resume its responses on another connection");
+        });
+    }
+
+    void say_goodbye() { close_with(websocket::close_code::going_away, ""); }
+
+    // Behind the message that is being sent, if there is one.
+    void close_with(websocket::close_code code, const char* reason) {
         if (!std::exchange(open_, false)) return;
-        stream_.async_close(websocket::close_code::going_away,
-                            [self = shared_from_this()](error_code) { self->end(); });
+        lanes_->close();
+        stream_.async_close({code, reason}, [self = shared_from_this()](error_code) { self->end(); });
     }
 
     void end() {
         open_ = false;
         lanes_->close();
+        lifetime_.cancel();
+        patience_.cancel();
+        backlog_.cancel();
         stream_.next_layer().close();
     }
 
@@ -127,10 +232,14 @@ class WebSocketSession final : public Connection, public std::enable_shared_from
     Connections::Slot slot_;
     http::request<http::string_body> upgrade_;
     std::shared_ptr<ResponseLanes> lanes_;
-    boost::beast::flat_buffer buffer_;
+    boost::beast::flat_buffer buffer_;  // of the message that is arriving
+    BodyBudget::Share arriving_;
+    std::uint64_t message_bytes_ = 0;  // of it, those thrown away included
+    std::optional<Error> refusal_;     // of it
+    asio::steady_timer lifetime_, patience_, backlog_;
     std::vector<std::string> unsent_;  // messages of one produce()
     std::size_t next_ = 0;             // of them, the one being written
-    bool open_ = false, reading_ = false, writing_ = false, winding_up_ = false;
+    bool open_ = false, reading_ = false, writing_ = false, awaiting_rest_ = false, winding_up_ = false;
 };
 
 }  // namespace

@@ -54,6 +54,20 @@ install_packages() {
     [ -z "$missing" ] || die "these packages are not to be had here:" $missing
 }
 
+# For the tests with a real browser, which say that they are skipped where there is none.
+install_browser() {
+    command -v chromium >/dev/null && return
+    grep -qs '^ID=debian' /etc/os-release || return 0
+    local as_root=
+    if [ "$(id -u)" != 0 ]; then
+        command -v sudo >/dev/null || return 0
+        as_root=sudo
+    fi
+    say "installing chromium"
+    $as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium >&2 ||
+        say "no Chromium is to be had here: the browser tests are skipped"
+}
+
 # A compiler takes up to 1.5 GB on the largest files.
 build_jobs() {
     local cores memory

@@ -26,6 +26,17 @@ def free_port():
         return s.getsockname()[1]
 
 
+def program():
+    return os.environ.get("TROUPE_BIN", str(ROOT / "build/release/troupe"))
+
+
+def serve_knows(flag):
+    """Whether the server that will be started is `troupe serve`, and has that flag."""
+    if not TroupeServer.starts_troupe():
+        return False
+    return flag in subprocess.run([program(), "serve", "--help"], capture_output=True, text=True).stdout
+
+
 class TroupeServer:
     """A running server: `host`, `port`, `url`. Use as a context manager."""
 
@@ -45,7 +56,7 @@ class TroupeServer:
             self.port = free_port()
             command = shlex.split(os.environ.get("TROUPE_SERVER", ""))
             if not command:
-                command = [os.environ.get("TROUPE_BIN", str(ROOT / "build/release/troupe")), "serve"]
+                command = [program(), "serve"]
             self.process = subprocess.Popen([*command, "--port", str(self.port), *arguments])
         self.url = f"http://{self.host}:{self.port}"
 

@@ -135,6 +135,7 @@ GenerationSnapshot FakePort::snapshot(const Generation& one) const {
 }
 
 void FakePort::cancel(const std::string& id, std::function<void(Result<GenerationSnapshot>)> done) {
+    if (on_cancel) on_cancel(*this, id);
     if (!generation(id).request.id.empty()) finish(id, FinishReason::cancelled);
     lookup(id, std::move(done));
 }

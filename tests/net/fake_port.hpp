@@ -22,6 +22,7 @@ class FakePort final : public ClientPort {
 
     // What happens on submit, on the caller's thread; nothing: the test plays.
     std::function<void(FakePort&, const GenerationRequest&)> on_submit;
+    std::function<void(FakePort&, const std::string&)> on_cancel;  // before it ends
     std::function<Result<std::vector<TokenId>>(const Prompt&)> tokenizer;
     std::atomic<ServerState> server_state{ServerState::ready};
     std::vector<ModelCard> more_models;  // served beside "fake", each in its card's state

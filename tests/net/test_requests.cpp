@@ -286,7 +286,7 @@ TEST_CASE("Responses: input, background and their errors") {
         {R"({"input":[{"role":"user","content":[{"type":"input_image"}]}]})", "input[0].content[0].type"},
         {R"({"input":"x","background":true,"store":false})", "background"},
         {R"({"input":"x","truncation":"auto"})", "truncation"},
-        {R"({"input":"x","generate":false})", "generate"},
+        {R"({"input":"x","generate":"no"})", "generate"},
         {R"({"input":"x","tools":[{"type":"web_search"}]})", "tools[0].type"},
         {R"({"input":"x","tools":[{"type":"function"}]})", "tools[0].name"},
         {R"({"input":"x","tool_choice":"required"})", "tool_choice"},
@@ -395,10 +395,20 @@ TEST_CASE("A conversation continues the record and text of the response before i
         REQUIRE_FALSE(next.ok());
         CHECK(next.error().param == "previous_response_id");
     }
-    SECTION("not if it was not to be stored") {
+    SECTION("not if it was not to be stored, but on its own connection") {
         record->store = false;
         snapshot.record = to_json(*record);
+        snapshot.status = GenerationStatus::completed;
         CHECK(make_record(*second, "m", 2, &snapshot).error().tag == "previous_response_not_found");
+        CHECK(make_record(*second, "m", 2, &snapshot, true).ok());
+    }
+    SECTION("without an answer if it was not to generate any") {
+        record->generate = false;
+        snapshot.record = to_json(*record);
+        snapshot.status = GenerationStatus::completed;
+        auto next = make_record(*second, "m", 2, &snapshot);
+        REQUIRE(next.ok());
+        CHECK(next->messages == std::vector<Message>{{"user", "one", {}}, {"user", "two", {}}});
     }
 }
 

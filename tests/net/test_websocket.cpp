@@ -2,41 +2,10 @@
 #include <map>
 #include <thread>
 
-#include "tests/net/fixture.hpp"
-#include "tests/net/ws_client.hpp"
+#include "tests/net/ws_events.hpp"
 
 using namespace troupe;
 using namespace troupe::net;
-
-namespace {
-
-std::string create(const std::string& stream_id, const std::string& input, const std::string& more = {}) {
-    const std::string lane = stream_id.empty() ? "" : R"("stream_id":")" + stream_id + "\",";
-    return R"({"type":"response.create",)" + lane + R"("input":")" + input + "\"" + more + "}";
-}
-
-bool is_end(const std::string& event) {
-    const std::string type = string_at(event, "/type");
-    return type == "response.completed" || type == "response.incomplete" || type == "response.failed" ||
-           type == "error";
-}
-
-std::vector<std::string> read_to_end(WsClient& client) {
-    std::vector<std::string> events;
-    do {
-        events.push_back(client.read());
-        REQUIRE_FALSE(events.back().empty());
-    } while (!is_end(events.back()));
-    return events;
-}
-
-std::string text_of(const std::vector<std::string>& events) {
-    std::string text;
-    for (const std::string& event : events) text += string_at(event, "/delta");
-    return text;
-}
-
-}  // namespace
 
 TEST_CASE("A response over a WebSocket has the events of the stream, with its stream_id") {
     Fixture fixture;
@@ -96,16 +65,18 @@ TEST_CASE("Errors name the stream and keep the socket open") {
              {"{}", "400", "null"},
              {R"({"type":7})", "400", "null"},
              {R"({"type":"session.update"})", "400", "\"unknown_event_type\""},
-             {R"({"type":"response.steer","previous_response_id":"resp_1","input":"x"})", "400",
-              "\"steering_not_supported\""},
-             {create("a", "x", R"(,"generate":false)"), "400", "\"unsupported_parameter\""},
+             {create("a", "x", R"(,"generate":"no")"), "400", "null"},
              {create("a", "x", R"(,"background":true)"), "400", "null"},
              {create("a", "x", R"(,"temperature":"hot")"), "400", "null"},
              {create("a", "x", R"(,"model":"other")"), "404", "\"model_not_found\""},
              {create("a", "x", R"(,"previous_response_id":"resp_no")"), "400",
               "\"previous_response_not_found\""},
              {R"({"type":"response.create"})", "400", "null"},
-             {R"({"type":"response.create","stream_id":7,"input":"x"})", "400", "null"},
+             {R"({"type":"response.create","stream_id":7,"input":"x"})", "400", "\"invalid_stream_id\""},
+             {R"({"type":"response.create","stream_id":"a b","input":"x"})", "400", "\"invalid_stream_id\""},
+             {R"({"type":"response.create","stream_id":"","input":"x"})", "400", "\"invalid_stream_id\""},
+             {R"({"type":"response.create","stream_id":")" + std::string(257, 'a') + R"(","input":"x"})",
+              "400", "\"invalid_stream_id\""},
              {R"({"type":"response.cancel"})", "400", "null"},
              {R"({"type":"response.cancel","response_id":"resp_no"})", "404", "\"response_not_found\""},
              {R"({"type":"response.resume","response_id":"resp_no"})", "404", "\"response_not_found\""},
@@ -125,6 +96,30 @@ TEST_CASE("Errors name the stream and keep the socket open") {
     }
     client.send(create("a", "x"));
     CHECK(text_of(read_to_end(client)) == "x");
+}
+
+TEST_CASE("A binary message is an error, and the next one is read") {
+    Fixture fixture;
+    fixture.port.on_submit = FakePort::script({"x"});
+    WsClient client(fixture.number);
+    client.binary(true);
+    client.send(create("a", "x"));
+    const std::string event = client.read();
+    CHECK(at(event, "/status") == "400");
+    CHECK(string_at(event, "/error/code") == "invalid_message_type");
+    client.binary(false);
+    client.send(create("a", "x"));
+    CHECK(text_of(read_to_end(client)) == "x");
+}
+
+TEST_CASE("A message that does not arrive in time ends its connection alone") {
+    Fixture fixture([](ServerConfig& config) { config.read_timeout_ms = 100; });
+    WsClient client(fixture.number), other(fixture.number);
+    client.send_part("{");
+    CHECK(client.read().empty());
+    CHECK(client.close_code() == boost::beast::websocket::close_code::policy_error);
+    other.send("{");
+    CHECK(string_at(other.read(), "/error/code") == "invalid_json");
 }
 
 TEST_CASE("A refusal by the port is an error event, and the lane goes on") {
@@ -216,9 +211,20 @@ TEST_CASE("The upgrade asks for the key, and other paths have none") {
 
 TEST_CASE("Messages and streams of a WebSocket are bounded") {
     Fixture fixture([](ServerConfig& config) { config.max_body_bytes = 2000; });
-    SECTION("a message that is too large closes the socket with the reason") {
+    SECTION("a message that is too large is an error and disturbs no stream") {
         WsClient client(fixture.number);
+        client.send(create("a", "x"));
+        const std::string id = fixture.port.submitted(0);
         client.send(std::string(3000, ' '));
+        const std::string event = client.read();
+        CHECK(at(event, "/status") == "413");
+        CHECK(string_at(event, "/error/code") == "message_too_large");
+        FakePort::script({"still here"})(fixture.port, fixture.port.generation(id).request);
+        CHECK(text_of(read_to_end(client)) == "still here");
+    }
+    SECTION("a message without an end closes the socket with the reason") {
+        WsClient client(fixture.number);
+        client.send(std::string(100000, ' '));
         CHECK(client.read().empty());
         CHECK(client.close_code() == boost::beast::websocket::close_code::too_big);
     }
@@ -227,7 +233,7 @@ TEST_CASE("Messages and streams of a WebSocket are bounded") {
         for (int i = 0; i < 300; ++i) client.send(create("s" + std::to_string(i), "x"));
         std::string event = client.read();
         CHECK(at(event, "/status") == "429");
-        CHECK(string_at(event, "/error/code") == "too_many_streams");
+        CHECK(string_at(event, "/error/code") == "websocket_stream_limit_reached");
         WsClient other(fixture.number);
         for (int i = 0; i < 70; ++i) other.send(create("s", "x"));
         event = other.read();
@@ -273,6 +279,33 @@ TEST_CASE("A slow WebSocket reader is sent coalesced deltas") {
     CHECK(text_of(events) == expected);
     CHECK(events.size() < kTokens / 2);
     CHECK(at(events.back(), "/sequence_number") == std::to_string(4 + kTokens + 3));
+}
+
+TEST_CASE("A WebSocket whose reader holds up too much is closed, and its responses can be resumed") {
+    Fixture fixture;
+    WsClient client(fixture.number);
+    client.send(create("a", "x"));
+    const std::string id = fixture.port.submitted(0);
+    fixture.port.start(id);
+    std::string expected;
+    for (int i = 0; i < 20; ++i) {  // more than sockets and lanes hold; nobody reads
+        const std::string text(1U << 20, static_cast<char>('a' + i % 26));
+        expected += text;
+        fixture.port.text(id, text);
+    }
+    CHECK(fixture.port.wait_for_detach(id));
+    std::vector<std::string> events;
+    do events.push_back(client.read());
+    while (!events.back().empty());
+    events.pop_back();
+    CHECK(client.close_code() == boost::beast::websocket::close_code::try_again_later);
+    REQUIRE_FALSE(events.empty());
+    WsClient next(fixture.number);
+    next.send(R"({"type":"response.resume","response_id":")" + id + R"(","starting_after":)" +
+              at(events.back(), "/sequence_number") + "}");
+    fixture.port.finish(id, FinishReason::stop);
+    const auto rest = read_to_end(next);
+    CHECK(text_of(events) + text_of(rest) == expected);
 }
 
 TEST_CASE("A WebSocket that does not answer pings is closed") {

@@ -15,6 +15,7 @@ class WsClient {
     explicit WsClient(std::uint16_t port, const std::string& path = "/v1/responses",
                       const std::string& key = {})
         : stream_(io_) {
+        stream_.read_message_max(0);
         stream_.next_layer().connect({boost::asio::ip::address_v4::loopback(), port});
         stream_.set_option(boost::beast::websocket::stream_base::decorator([key](auto& request) {
             if (!key.empty()) request.set("Authorization", "Bearer " + key);
@@ -25,6 +26,13 @@ class WsClient {
     }
 
     void send(const std::string& message) { stream_.write(boost::asio::buffer(message), last_error); }
+
+    // Text frames, unless told otherwise.
+    void binary(bool on) { stream_.binary(on); }
+    // The beginning of a message that never ends.
+    void send_part(const std::string& part) {
+        stream_.write_some(false, boost::asio::buffer(part), last_error);
+    }
 
     // The next message; empty at the end of the connection or of patience.
     std::string read() {

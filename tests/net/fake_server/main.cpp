@@ -1,6 +1,7 @@
 // The server over a fake port that answers every request with counted words, one every few milliseconds: the
 // clients' tests and load generators can be tried without a model. Usage: fake_server [--port N]
-// [--interval-us N]
+// [--interval-us N] [--max-connections N]
+// [--stamps 1]: words are the nanoseconds of the monotonic clock when they were made.
 #include <csignal>
 #include <cstdio>
 #include <cstring>
@@ -40,6 +41,7 @@ int main(int argc, char** argv) {
     };
     ServerConfig config;
     config.port = static_cast<std::uint16_t>(value_of(argc, argv, "--port", 8000));
+    config.max_connections = value_of(argc, argv, "--max-connections", config.max_connections);
     net::Server server(config, port);
     auto started = server.start();
     if (!started) {
@@ -51,6 +53,7 @@ int main(int argc, char** argv) {
     std::signal(SIGTERM, [](int) { stop_requested = 1; });
     std::signal(SIGINT, [](int) { stop_requested = 1; });
     const auto interval = std::chrono::microseconds(value_of(argc, argv, "--interval-us", 5000));
+    const bool stamps = value_of(argc, argv, "--stamps", 0) != 0;
     std::deque<Running> running;
     while (stop_requested == 0) {
         {
@@ -62,7 +65,10 @@ int main(int argc, char** argv) {
             arrived.clear();
         }
         for (Running& one : running) {
-            const std::string word = (one.words == 0 ? "word" : " word") + std::to_string(one.words);
+            const std::string number =
+                stamps ? std::to_string(std::chrono::steady_clock::now().time_since_epoch().count())
+                       : "word" + std::to_string(one.words);
+            const std::string word = (one.words == 0 ? "" : " ") + number;
             const bool last = ++one.words >= one.limit;
             port.text(one.id, word, last);
             if (last) port.finish(one.id, FinishReason::length);

@@ -40,13 +40,17 @@ struct RequestedSampling {
     std::optional<float> xtc_probability, xtc_threshold;
     std::optional<float> repetition_penalty, presence_penalty, frequency_penalty;
     std::optional<std::int32_t> top_k;
-    std::optional<std::uint64_t> seed;        // absent: drawn at admission and kept
-    std::optional<std::uint32_t> max_tokens;  // absent: the rest of the context
-    std::uint32_t min_tokens = 0;             // before these, nothing but the context ends the output
+    std::optional<std::uint64_t> seed;  // absent: drawn at admission and kept
+    // Absent: the rest of the context. 0: only the prompt is looked at.
+    std::optional<std::uint32_t> max_tokens;
+    std::optional<std::int32_t> truncate_prompt_tokens;  // keeps the last ones; -1: as many as fit
+    std::uint32_t min_tokens = 0;  // before these, nothing but the context ends the output
     bool ignore_eos = false;
     std::vector<TokenId> stop_token_ids;
     std::vector<std::string> stop;  // stop strings; the output ends before the first
     std::vector<LogitBias> logit_bias;
+    std::optional<std::uint32_t> logprobs;         // of each token and that many of the likeliest
+    std::optional<std::uint32_t> prompt_logprobs;  // the same for the prompt
     bool include_stop = false;  // the stop string, or the end token's text, stays in the output
     bool skip_special = true;   // special tokens leave no text
     bool operator==(const RequestedSampling&) const = default;
@@ -68,7 +72,11 @@ struct GenerationRequest {
     std::int32_t priority = 0;                 // smaller is more urgent
     std::optional<std::uint32_t> deadline_ms;  // from arrival
     Retention retention = Retention::none;
-    std::string record;  // net's own admission record; opaque here, given back in snapshots
+    std::string record;            // net's own admission record; opaque here, given back in snapshots
+    std::uint32_t choice = 0;      // which of the n choices of one prompt
+    bool describe_prompt = false;  // a PromptEvent comes before the first text
+    // Generations of one prompt carry the same number, not 0, and share its computation.
+    std::uint64_t prompt_group = 0;
     bool operator==(const GenerationRequest&) const = default;
 };
 
@@ -79,14 +87,30 @@ struct Usage {
     bool operator==(const Usage&) const = default;
 };
 
+// A token as text: the bytes that it stands for, perhaps part of a character.
+struct TextLogprob {
+    TokenId id = 0;
+    std::string bytes;
+    float logprob = 0.0F;
+    bool operator==(const TextLogprob&) const = default;
+};
+struct TextLogprobs {
+    TextLogprob token;
+    std::uint32_t rank = 0;    // 1: the likeliest; 0: nothing is known, it is the first token of the prompt
+    std::uint32_t offset = 0;  // characters of visible text before it, of the prompt's or the output's own
+    std::vector<TextLogprob> top;
+    bool operator==(const TextLogprobs&) const = default;
+};
+
 // One entry of a request's event log. Texts are numbered 0, 1, 2, ...: the number is a pure function of the
 // generated tokens (one event per token that completes visible text), so a reader can resume after any of
 // them.
 struct TextEvent {
     std::uint64_t index = 0;
-    std::string text;                     // whole UTF-8 characters
-    std::uint32_t completion_tokens = 0;  // generated up to and including this text
-    bool last = false;                    // the FinishedEvent follows at once: both can go out together
+    std::string text;                         // whole UTF-8 characters
+    std::uint32_t completion_tokens = 0;      // generated up to and including this text
+    bool last = false;                        // the FinishedEvent follows at once: both can go out together
+    std::vector<TextLogprobs> logprobs = {};  // of the tokens that begin before its end
     bool operator==(const TextEvent&) const = default;
 };
 // How a text relates to <think>...</think>.
@@ -100,15 +124,23 @@ struct StartedEvent {  // the prompt is tokenized and queued; no token yet
     Thinking thinking = Thinking::none;
     bool operator==(const StartedEvent&) const = default;
 };
+// The prompt as text, with all its tokens if their log probabilities are wanted. Before the first text.
+struct PromptEvent {
+    std::string text;
+    std::vector<TextLogprobs> logprobs;
+    bool operator==(const PromptEvent&) const = default;
+};
 struct FinishedEvent {
     std::uint64_t index = 0;  // one past the last text
     FinishReason reason = FinishReason::stop;
     Usage usage;
     std::vector<TokenId> ids;    // all generated ids, the end token included
     std::optional<Error> error;  // with reason failed
+    // Of tokens after the last text: an end token, half a character. Those of a stop string are left out.
+    std::vector<TextLogprobs> logprobs = {};
     bool operator==(const FinishedEvent&) const = default;
 };
-using GenerationEvent = std::variant<StartedEvent, TextEvent, FinishedEvent>;
+using GenerationEvent = std::variant<StartedEvent, PromptEvent, TextEvent, FinishedEvent>;
 
 // Receives a generation's events in order. Called from actor threads: must not block and must not call back
 // into the port. Held weakly: an expired sink means that nobody reads.

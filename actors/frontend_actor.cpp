@@ -51,6 +51,7 @@ PreparedRequest Frontend::prepare(const PrepareRequest& request) const {
     }
     auto ids = tokenize(request.prompt);
     if (!ids) return refuse(ids.error());
+    truncate(*ids, request.sampling);
     if (ids->empty())
         return refuse(invalid_argument("The prompt has no tokens; it must have at least one.", field));
     if (auto status = check_ids(request.sampling.stop_token_ids, "stop_token_ids"); !status)
@@ -62,8 +63,8 @@ PreparedRequest Frontend::prepare(const PrepareRequest& request) const {
         return refuse(status.error());
     }
     const auto& wish = request.sampling;
-    prepared.stop.max_tokens =
-        wish.max_tokens.value_or(limits_.tokens() - static_cast<std::uint32_t>(ids->size()));
+    const auto room = limits_.tokens() - static_cast<std::uint32_t>(ids->size());
+    prepared.stop.max_tokens = std::max(wish.max_tokens.value_or(room), 1U);  // of 0 the token is not used
     prepared.stop.ignore_eos = wish.ignore_eos;
     prepared.stop.stop_token_ids = wish.stop_token_ids;
     if (wish.min_tokens > prepared.stop.max_tokens) {
@@ -77,6 +78,15 @@ PreparedRequest Frontend::prepare(const PrepareRequest& request) const {
     prepared.prompt_ids = *std::move(ids);
     prepared.ok = true;
     return prepared;
+}
+
+void Frontend::truncate(std::vector<TokenId>& ids, const RequestedSampling& wish) const {
+    if (!wish.truncate_prompt_tokens) return;
+    const auto output = std::min(std::max(wish.max_tokens.value_or(1), 1U), limits_.tokens() - 1);
+    const auto fit = std::size_t{limits_.tokens() - output};
+    const auto wanted = static_cast<std::size_t>(*wish.truncate_prompt_tokens);
+    const auto kept = *wish.truncate_prompt_tokens < 0 ? fit : wanted;
+    if (ids.size() > kept) ids.erase(ids.begin(), ids.end() - static_cast<std::ptrdiff_t>(kept));
 }
 
 SamplingParams Frontend::resolve(const RequestedSampling& wish) const {
@@ -94,6 +104,8 @@ SamplingParams Frontend::resolve(const RequestedSampling& wish) const {
     sampling.presence_penalty = wish.presence_penalty.value_or(0.0F);
     sampling.frequency_penalty = wish.frequency_penalty.value_or(0.0F);
     sampling.logit_bias = wish.logit_bias;
+    if (wish.logprobs) sampling.logprobs = static_cast<std::int32_t>(*wish.logprobs);
+    if (wish.prompt_logprobs) sampling.prompt_logprobs = static_cast<std::int32_t>(*wish.prompt_logprobs);
     sampling.min_tokens = wish.min_tokens;
     if (wish.min_tokens > 0) {
         sampling.end_tokens = wish.stop_token_ids;

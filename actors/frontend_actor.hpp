@@ -34,6 +34,7 @@ class Frontend {
     Result<std::vector<TokenId>> tokenize(const TextPrompt& prompt) const;
     Result<std::vector<TokenId>> tokenize(const TokenPrompt& prompt) const;
     Result<std::vector<TokenId>> tokenize(const ChatPrompt& prompt) const;
+    void truncate(std::vector<TokenId>& ids, const RequestedSampling& wish) const;
     SamplingParams resolve(const RequestedSampling& wish) const;  // defaults filled in, the seed drawn
     Status check_room(std::size_t prompt, std::optional<std::uint32_t> max_tokens, const char* field) const;
     Status check_length(std::size_t bytes, const char* field) const;

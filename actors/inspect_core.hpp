@@ -28,7 +28,7 @@ typename Inspector::result_type inspect(Inspector& f, SamplingParams& x) {
     auto end_tokens = wire::run(x.end_tokens);
     return f(caf::meta::type_name("SamplingParams"), temperature, top_p, min_p, x.top_k, x.seed, x.choice,
              typical_p, xtc_probability, xtc_threshold, repetition, presence, frequency, x.min_tokens,
-             end_tokens, x.logit_bias);
+             end_tokens, x.logit_bias, x.logprobs, x.prompt_logprobs);
 }
 
 template <class Inspector>
@@ -41,7 +41,7 @@ template <class Inspector>
 typename Inspector::result_type inspect(Inspector& f, SequenceSpec& x) {
     auto tokens = wire::run(x.tokens);
     return f(caf::meta::type_name("SequenceSpec"), x.id, x.tenant, x.arrival, x.priority, x.deadline, tokens,
-             x.num_prompt_tokens, x.sampling, x.stop);
+             x.num_prompt_tokens, x.sampling, x.stop, x.prompt_group);
 }
 
 template <class Inspector>
@@ -76,14 +76,31 @@ typename Inspector::result_type inspect(Inspector& f, StepPlan& x) {
 }
 
 template <class Inspector>
+typename Inspector::result_type inspect(Inspector& f, TokenLogprob& x) {
+    auto logprob = wire::f32(x.logprob);
+    return f(caf::meta::type_name("TokenLogprob"), x.token, logprob);
+}
+
+template <class Inspector>
+typename Inspector::result_type inspect(Inspector& f, PositionLogprobs& x) {
+    return f(caf::meta::type_name("PositionLogprobs"), x.token, x.rank, x.top);
+}
+
+template <class Inspector>
 typename Inspector::result_type inspect(Inspector& f, SampledTokens& x) {
     auto tokens = wire::run(x.tokens);
-    return f(caf::meta::type_name("SampledTokens"), x.id, tokens);
+    return f(caf::meta::type_name("SampledTokens"), x.id, tokens, x.logprobs);
+}
+
+template <class Inspector>
+typename Inspector::result_type inspect(Inspector& f, PromptLogprobs& x) {
+    return f(caf::meta::type_name("PromptLogprobs"), x.id, x.position, x.entries);
 }
 
 template <class Inspector>
 typename Inspector::result_type inspect(Inspector& f, StepResult& x) {
-    return f(caf::meta::type_name("StepResult"), x.epoch, x.step, x.sampled, x.compute_us, x.idle_us);
+    return f(caf::meta::type_name("StepResult"), x.epoch, x.step, x.sampled, x.prompts, x.compute_us,
+             x.idle_us);
 }
 
 template <class Inspector>
@@ -95,10 +112,13 @@ typename Inspector::result_type inspect(Inspector& f, RequestedSampling& x) {
     auto top_k = wire::opt(x.top_k);
     auto seed = wire::opt(x.seed);
     auto max_tokens = wire::opt(x.max_tokens);
+    auto truncate = wire::opt(x.truncate_prompt_tokens);
+    auto logprobs = wire::opt(x.logprobs), prompt_logprobs = wire::opt(x.prompt_logprobs);
     auto ids = wire::run(x.stop_token_ids);
     return f(caf::meta::type_name("RequestedSampling"), temperature, top_p, min_p, typical_p, xtc_probability,
-             xtc_threshold, repetition, presence, frequency, top_k, seed, max_tokens, x.min_tokens,
-             x.ignore_eos, ids, x.stop, x.logit_bias, x.include_stop, x.skip_special);
+             xtc_threshold, repetition, presence, frequency, top_k, seed, max_tokens, truncate, x.min_tokens,
+             x.ignore_eos, ids, x.stop, x.logit_bias, logprobs, prompt_logprobs, x.include_stop,
+             x.skip_special);
 }
 
 // A variant travels as its index and the fields of all its alternatives.
@@ -124,7 +144,7 @@ typename Inspector::result_type inspect(Inspector& f, GenerationRequest& x) {
     auto deadline = wire::opt(x.deadline_ms);
     auto retention = wire::enumerated(x.retention, Retention::background);
     return f(caf::meta::type_name("GenerationRequest"), x.id, x.model, x.prompt, x.sampling, x.tenant,
-             x.priority, deadline, retention, x.record);
+             x.priority, deadline, retention, x.record, x.choice, x.describe_prompt, x.prompt_group);
 }
 
 }  // namespace troupe

@@ -20,6 +20,7 @@
 // | StopSequence                      | request           | scheduler       | yes   | a stop string completed at this position     |
 // | DeadlineDue                       | request           | scheduler       | yes   | its deadline passed                          |
 // | TokensEmitted                     | scheduler         | request         | yes   | the next tokens                              |
+// | PromptLogprobs                    | scheduler         | request         | yes   | of some of its prompt's tokens               |
 // | SequenceEnded                     | scheduler         | request         | yes   | no more tokens, and why                      |
 // | SequencePreempted                 | scheduler         | request         | yes   | a pause: its KV was given up                 |
 // | RequestEnded                      | request           | router          | no    | its place is free, its result is retained    |
@@ -133,7 +134,8 @@ struct TokensEmitted {
     Epoch epoch = 0;
     std::uint32_t position = 0;  // of tokens[0]; the request actor accepts only its own count
     std::vector<TokenId> tokens;
-    bool last = false;  // SequenceEnded follows at once
+    bool last = false;                            // SequenceEnded follows at once
+    std::vector<PositionLogprobs> logprobs = {};  // of each, if wanted
     bool operator==(const TokensEmitted&) const = default;
 };
 struct SequenceEnded {
@@ -273,7 +275,7 @@ template <class I> typename I::result_type inspect(I& f, PreparedRequest& x) { a
 template <class I> typename I::result_type inspect(I& f, CancelSequence& x) { return f(caf::meta::type_name("CancelSequence"), x.id); }
 template <class I> typename I::result_type inspect(I& f, StopSequence& x) { return f(caf::meta::type_name("StopSequence"), x.id, x.epoch, x.position); }
 template <class I> typename I::result_type inspect(I& f, DeadlineDue& x) { return f(caf::meta::type_name("DeadlineDue"), x.id); }
-template <class I> typename I::result_type inspect(I& f, TokensEmitted& x) { auto ids = wire::run(x.tokens); return f(caf::meta::type_name("TokensEmitted"), x.id, x.epoch, x.position, ids, x.last); }
+template <class I> typename I::result_type inspect(I& f, TokensEmitted& x) { auto ids = wire::run(x.tokens); return f(caf::meta::type_name("TokensEmitted"), x.id, x.epoch, x.position, ids, x.last, x.logprobs); }
 template <class I> typename I::result_type inspect(I& f, SequenceEnded& x) { auto reason = wire::enumerated(x.reason, FinishReason::failed); return f(caf::meta::type_name("SequenceEnded"), x.id, reason, x.num_generated, x.error); }
 template <class I> typename I::result_type inspect(I& f, SequencePreempted& x) { return f(caf::meta::type_name("SequencePreempted"), x.id); }
 template <class I> typename I::result_type inspect(I& f, RequestEnded& x) { return f(caf::meta::type_name("RequestEnded"), x.id, x.retained_bytes); }
@@ -298,7 +300,8 @@ template <class I> typename I::result_type inspect(I& f, StartReplica& x) { retu
 template <class... Messages>
 using On = caf::reacts_to<Messages...>;
 
-using TokenReceiver = caf::typed_actor<On<TokensEmitted>, On<SequenceEnded>, On<SequencePreempted>>;
+using TokenReceiver =
+    caf::typed_actor<On<TokensEmitted>, On<PromptLogprobs>, On<SequenceEnded>, On<SequencePreempted>>;
 using WorkerActor = caf::typed_actor<On<StepPlan>>;
 using WorkerOwner = caf::typed_actor<On<WorkerStarted>>;
 using StepReceiver = caf::typed_actor<On<StepResult>>;
@@ -352,6 +355,7 @@ CAF_ADD_TYPE_ID(troupe, (troupe::CancelSequence))
 CAF_ADD_TYPE_ID(troupe, (troupe::StopSequence))
 CAF_ADD_TYPE_ID(troupe, (troupe::DeadlineDue))
 CAF_ADD_TYPE_ID(troupe, (troupe::TokensEmitted))
+CAF_ADD_TYPE_ID(troupe, (troupe::PromptLogprobs))
 CAF_ADD_TYPE_ID(troupe, (troupe::SequenceEnded))
 CAF_ADD_TYPE_ID(troupe, (troupe::SequencePreempted))
 CAF_ADD_TYPE_ID(troupe, (troupe::RequestEnded))

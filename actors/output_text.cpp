@@ -5,15 +5,19 @@
 namespace troupe {
 
 OutputText::OutputText(std::shared_ptr<const Tokenizer> tokenizer, OutputTextOptions options)
-    : detokenizer_(std::move(tokenizer), {.skip_special = options.skip_special, .begins_text = false}),
+    : tokenizer_(tokenizer),
+      detokenizer_(std::move(tokenizer), {.skip_special = options.skip_special, .begins_text = false}),
       options_(std::move(options)),
       stops_(options_.stops, options_.include_stop) {}
 
-bool OutputText::push(TokenId id) {
+bool OutputText::push(TokenId id, const PositionLogprobs* logprobs) {
     ++num_tokens_;
+    if (logprobs != nullptr) logprobs_.push_back({*logprobs, num_bytes_, num_chars_});
     const auto& hidden = options_.hidden;
     if (std::find(hidden.begin(), hidden.end(), id) != hidden.end()) return false;
     const std::string piece = detokenizer_.push(id);
+    num_bytes_ += piece.size();
+    num_chars_ += count_characters(piece);
     if (num_tokens_ <= options_.min_tokens) {
         append(piece);
         return false;
@@ -33,12 +37,28 @@ void OutputText::flush() {
 void OutputText::append(const std::string& piece) {
     if (piece.empty()) return;
     text_ += piece;
-    ends_.push_back({text_.size(), num_tokens_});
+    auto shown = ends_.empty() ? std::size_t{0} : ends_.back().logprobs;
+    while (shown < logprobs_.size() && logprobs_[shown].begin < text_.size()) ++shown;
+    ends_.push_back({text_.size(), num_tokens_, shown});
 }
 
 TextEvent OutputText::event(std::uint64_t index) const {
-    auto begin = index == 0 ? 0 : ends_[index - 1].offset;
-    return {index, text_.substr(begin, ends_[index].offset - begin), ends_[index].tokens};
+    const End before = index == 0 ? End{} : ends_[index - 1];
+    const End& end = ends_[index];
+    return {index, text_.substr(before.offset, end.offset - before.offset), end.tokens, false,
+            logprobs_between(before.logprobs, end.logprobs)};
+}
+
+std::vector<TextLogprobs> OutputText::remaining_logprobs() const {
+    if (stopped_) return {};
+    return logprobs_between(ends_.empty() ? 0 : ends_.back().logprobs, logprobs_.size());
+}
+
+std::vector<TextLogprobs> OutputText::logprobs_between(std::size_t first, std::size_t last) const {
+    std::vector<TextLogprobs> entries;
+    for (std::size_t i = first; i < last; ++i)
+        entries.push_back(as_text(*tokenizer_, logprobs_[i].values, logprobs_[i].offset));
+    return entries;
 }
 
 }  // namespace troupe

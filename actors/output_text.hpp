@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "actors/client_port.hpp"
+#include "actors/logprobs_text.hpp"
 #include "actors/stop_strings.hpp"
 #include "model/tokenizer/tokenizer.hpp"
 
@@ -25,13 +26,16 @@ class OutputText {
   public:
     OutputText(std::shared_ptr<const Tokenizer> tokenizer, OutputTextOptions options);
 
-    // The next generated token. True: it completed a stop string, nothing may follow.
-    bool push(TokenId id);
+    // The next generated token, and its logprobs if they are wanted. True: it completed a stop string,
+    // nothing may follow.
+    bool push(TokenId id, const PositionLogprobs* logprobs = nullptr);
     // The sequence ended at the last token pushed: shows what was held back, unless a stop string ended it.
     void flush();
 
     std::uint64_t num_events() const { return ends_.size(); }
     TextEvent event(std::uint64_t index) const;
+    // Those that no event has, after flush().
+    std::vector<TextLogprobs> remaining_logprobs() const;
     const std::string& text() const { return text_; }
     std::uint32_t num_tokens() const { return num_tokens_; }
 
@@ -40,14 +44,27 @@ class OutputText {
     struct End {
         std::size_t offset = 0;
         std::uint32_t tokens = 0;
+        std::size_t logprobs = 0;  // of them, those in this event and before
     };
     void append(const std::string& piece);
+    std::vector<TextLogprobs> logprobs_between(std::size_t first, std::size_t last) const;
 
+    // Of a token: where its text begins.
+    struct Logprobs {
+        PositionLogprobs values;
+        std::size_t begin = 0;     // bytes
+        std::uint32_t offset = 0;  // characters
+    };
+
+    std::shared_ptr<const Tokenizer> tokenizer_;
     StreamingDetokenizer detokenizer_;
     OutputTextOptions options_;
     StopStrings stops_;
     std::string text_;
     std::vector<End> ends_;
+    std::vector<Logprobs> logprobs_;
+    std::size_t num_bytes_ = 0;    // of text, what is held back included
+    std::uint32_t num_chars_ = 0;  // the same in characters
     std::uint32_t num_tokens_ = 0;
     bool stopped_ = false;
 };

@@ -65,7 +65,9 @@ void RequestState::prepared(const PreparedRequest& message) {
     request_.prompt = {};  // its tokens are what counts from here on
     spec_.tokens = message.prompt_ids;
     spec_.num_prompt_tokens = static_cast<std::uint32_t>(message.prompt_ids.size());
+    spec_.prompt_group = request_.prompt_group;
     spec_.sampling = message.sampling;
+    spec_.sampling.choice = request_.choice;
     spec_.stop = message.stop;
     const auto& wish = request_.sampling;
     OutputTextOptions shown{{}, wish.stop, wish.include_stop, wish.skip_special, wish.min_tokens};
@@ -75,10 +77,32 @@ void RequestState::prepared(const PreparedRequest& message) {
         shown.hidden.insert(shown.hidden.end(), ends.begin(), ends.end());
     }
     output_.emplace(context_->model->tokenizer, std::move(shown));
-    context_->status->metrics.count("prompt_tokens_total", spec_.num_prompt_tokens);
+    if (request_.choice == 0) context_->status->metrics.count("prompt_tokens_total", spec_.num_prompt_tokens);
     thinking_ = message.thinking;
     deliver(StartedEvent{spec_.num_prompt_tokens, thinking_});
+    deliver_prompt();
     submit();
+}
+
+// Once all that is wanted is known of it. After that no scheduler need compute it again.
+void RequestState::deliver_prompt() {
+    if (!request_.describe_prompt) return;
+    bool complete = prompt_logprobs_.size() + 1 == spec_.num_prompt_tokens;
+    if (spec_.sampling.prompt_logprobs >= 0 && !complete) return;
+    spec_.sampling.prompt_logprobs = -1;
+    const std::vector<TokenId> ids(spec_.tokens.begin(), spec_.tokens.begin() + spec_.num_prompt_tokens);
+    deliver(
+        describe_prompt(context_->model->tokenizer, ids, prompt_logprobs_, request_.sampling.skip_special));
+    request_.describe_prompt = false;
+    prompt_logprobs_ = {};
+}
+
+void RequestState::prompt_logprobs(const PromptLogprobs& message) {
+    auto next = prompt_logprobs_.size() + 1;
+    if (finished_ || !request_.describe_prompt || message.position > next) return;
+    auto known = next - message.position;  // from before a recompute
+    for (auto i = known; i < message.entries.size(); ++i) prompt_logprobs_.push_back(message.entries[i]);
+    deliver_prompt();
 }
 
 void RequestState::submit() { self_->send(scheduler_, spec_, caf::actor_cast<TokenReceiver>(self_)); }
@@ -92,6 +116,8 @@ void RequestState::scheduler_up(const SchedulerActor& scheduler) {
 
 void RequestState::tokens(const TokensEmitted& message) {
     if (finished_ || message.position != spec_.tokens.size() - spec_.num_prompt_tokens) return;
+    // The logits after the prompt were computed with it; nobody asked for a token.
+    if (request_.sampling.max_tokens == 0U) return finish(FinishReason::length);
     auto time = now();
     auto& metrics = context_->status->metrics;
     if (first_token_ == 0) {
@@ -102,17 +128,18 @@ void RequestState::tokens(const TokensEmitted& message) {
         metrics.observe("inter_token_latency_seconds", seconds(time - last_token_));
     }
     last_token_ = time;
-    for (auto id : message.tokens) {
-        accept(id, message.epoch);
+    for (std::size_t i = 0; i < message.tokens.size(); ++i) {
+        bool known = i < message.logprobs.size();
+        accept(message.tokens[i], message.epoch, known ? &message.logprobs[i] : nullptr);
         if (finished_) return;
     }
     if (!message.last) deliver_new_events();  // the last text travels with the end
 }
 
-void RequestState::accept(TokenId id, Epoch epoch) {
+void RequestState::accept(TokenId id, Epoch epoch, const PositionLogprobs* logprobs) {
     spec_.tokens.push_back(id);
     context_->status->metrics.count("generation_tokens_total");
-    if (!output_->push(id)) return;
+    if (!output_->push(id, logprobs)) return;
     self_->send(scheduler_, StopSequence{spec_.id, epoch, output_->num_tokens() - 1});
     finish(FinishReason::stop);
 }
@@ -132,6 +159,7 @@ void RequestState::finish(FinishReason reason, std::optional<Error> error) {
         event.index = output_->num_events();
         event.usage = {spec_.num_prompt_tokens, 0, output_->num_tokens()};
         event.ids.assign(spec_.tokens.begin() + spec_.num_prompt_tokens, spec_.tokens.end());
+        event.logprobs = output_->remaining_logprobs();
     }
     status_ = status_after(reason);
     finished_ = std::move(event);
@@ -292,6 +320,7 @@ RequestActor::behavior_type request_actor(RequestActor::stateful_pointer<Request
     state.start(request, sequence, sink, std::move(context), frontend, scheduler, owner);
     return {
         [&state](const TokensEmitted& m) { state.tokens(m); },
+        [&state](const PromptLogprobs& m) { state.prompt_logprobs(m); },
         [&state](const SequenceEnded& m) { state.ended(m); },
         [](const SequencePreempted&) {},  // a pause; nothing to do until tokens come again
         [&state](const SchedulerUp&, const SchedulerActor& scheduler_actor) {

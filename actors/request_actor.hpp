@@ -30,6 +30,7 @@ struct RequestState {
                std::shared_ptr<const RequestContext> context, const FrontendActor& frontend,
                const SchedulerActor& scheduler, const RequestOwner& owner);
     void tokens(const TokensEmitted& message);
+    void prompt_logprobs(const PromptLogprobs& message);
     void ended(const SequenceEnded& message);
     void scheduler_up(const SchedulerActor& scheduler);
     void attach(const AttachReader& message, const SinkHandle& sink, const StatusReply& reply);
@@ -45,7 +46,8 @@ struct RequestState {
   private:
     void prepared(const PreparedRequest& message);
     void submit();
-    void accept(TokenId id, Epoch epoch);
+    void accept(TokenId id, Epoch epoch, const PositionLogprobs* logprobs);
+    void deliver_prompt();
     void finish(FinishReason reason, std::optional<Error> error = std::nullopt);
     void deliver_new_events();
     void deliver(const GenerationEvent& event);
@@ -65,6 +67,7 @@ struct RequestState {
     // What cannot be rebuilt.
     GenerationRequest request_;
     SequenceSpec spec_;  // tokens: prompt and generated; num_prompt_tokens 0: not prepared yet
+    std::vector<PositionLogprobs> prompt_logprobs_;  // of its tokens from the second on, as far as they came
     std::optional<OutputText> output_;
     GenerationStatus status_ = GenerationStatus::queued;
     Thinking thinking_ = Thinking::none;

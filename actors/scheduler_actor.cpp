@@ -78,8 +78,13 @@ void SchedulerShell::carry_out(EmitToken& action) {
         live.emitted = true;
         status_->metrics.observe("request_prefill_time_seconds", seconds(now() - live.started));
     }
-    self_->send(live.receiver, TokensEmitted{action.sequence, action.epoch, action.position,
-                                             std::move(action.tokens), live.ending});
+    self_->send(live.receiver,
+                TokensEmitted{action.sequence, action.epoch, action.position, std::move(action.tokens),
+                              live.ending, std::move(action.logprobs)});
+}
+
+void SchedulerShell::carry_out(EmitPromptLogprobs& action) {
+    self_->send(live_.at(action.prompt.id).receiver, std::move(action.prompt));
 }
 
 void SchedulerShell::carry_out(Finish& action) {

@@ -38,6 +38,7 @@ struct SchedulerShell {
 
     void carry_out(Execute& action);
     void carry_out(EmitToken& action);
+    void carry_out(EmitPromptLogprobs& action);
     void carry_out(Finish& action);
     void carry_out(Reject& action);
     void carry_out(Preempted& action);

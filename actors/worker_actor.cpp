@@ -41,7 +41,7 @@ void WorkerState::execute(const StepPlan& plan, const StepReceiver& scheduler) {
     auto batch = value_or_die(mirror_->begin(plan));
     backend_->copy_blocks(plan.copies);
     backend_->execute(batch, output_);
-    auto result = value_or_die(mirror_->complete(output_.tokens));
+    auto result = value_or_die(mirror_->complete(output_.tokens, output_.logprobs));
     auto end = now_us();
     result.compute_us = end - start;
     result.idle_us = last_end_ == 0 ? 0 : start - last_end_;

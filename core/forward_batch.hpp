@@ -8,11 +8,14 @@
 
 namespace troupe {
 
-// Draw one token from a row of logits. `position` is the index, in its sequence, of the token to be drawn.
+// What to do with a row of logits: draw one token. `position` is the index, in its sequence, of the token to
+// be drawn.
 struct SamplingRow {
     SamplingParams params;
     std::uint32_t position = 0;
     std::uint32_t num_prompt_tokens = 0;
+    // Not no_token: the prompt goes on with this token. Nothing is drawn, its log probabilities are wanted.
+    TokenId given = no_token;
     std::vector<TokenId> history = {};  // [position] the sequence's tokens, if its params have penalties
 
     bool operator==(const SamplingRow&) const = default;

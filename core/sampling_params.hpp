@@ -33,6 +33,8 @@ struct SamplingParams {
     float frequency_penalty = 0.0F;          // and for each time they occur there
     std::uint32_t min_tokens = 0;            // generated before any of end_tokens may come
     std::vector<TokenId> end_tokens = {};    // that would end the sequence; only with min_tokens
+    std::int32_t logprobs = -1;              // of each drawn token and that many of the likeliest; -1: none
+    std::int32_t prompt_logprobs = -1;       // the same for the tokens of the prompt but the first
     std::vector<LogitBias> logit_bias = {};  // added to the logits; no token twice
 
     bool operator==(const SamplingParams&) const = default;

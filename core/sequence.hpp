@@ -19,6 +19,9 @@ struct SequenceSpec {
     std::uint32_t num_prompt_tokens = 0;
     SamplingParams sampling;
     StopParams stop;
+    // Sequences with the same number, not 0, have the same prompt (the n choices of a request): whoever runs
+    // later shares its KV. Only a saving: each lives, ends and recovers by itself.
+    std::uint64_t prompt_group = 0;
 
     bool operator==(const SequenceSpec&) const = default;
 };

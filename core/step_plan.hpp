@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "core/ids.hpp"
+#include "core/logprobs.hpp"
 #include "core/sampling_params.hpp"
 
 namespace troupe {
@@ -67,16 +68,27 @@ struct StepPlan {
 
 struct SampledTokens {
     SequenceId id = 0;
-    std::vector<TokenId> tokens;  // one, or several with speculation; or no_token
+    std::vector<TokenId> tokens;                  // one, or several with speculation; or no_token
+    std::vector<PositionLogprobs> logprobs = {};  // of each, if the sequence's parameters want them
 
     bool operator==(const SampledTokens&) const = default;
+};
+
+// Of the prompt's tokens from `position` (at least 1) on.
+struct PromptLogprobs {
+    SequenceId id = 0;
+    std::uint32_t position = 0;
+    std::vector<PositionLogprobs> entries;
+
+    bool operator==(const PromptLogprobs&) const = default;
 };
 
 struct StepResult {
     Epoch epoch = 0;
     StepId step = 0;
-    std::vector<SampledTokens> sampled;  // one entry per row of kind `sample`, in row order
-    TimeUs compute_us = 0;               // time in the backend, for the cost model
+    std::vector<SampledTokens> sampled;   // one entry per row of kind `sample`, in row order
+    std::vector<PromptLogprobs> prompts;  // at most one per row, of sequences whose parameters want them
+    TimeUs compute_us = 0;                // time in the backend, for the cost model
     TimeUs idle_us = 0;  // worker's wait between the end of the step before and this step's start
 
     bool operator==(const StepResult&) const = default;

@@ -1,9 +1,16 @@
 #include "cpu/backend.hpp"
 
+#include <algorithm>
 #include <cstring>
 #include <stdexcept>
 
 namespace troupe {
+namespace {
+
+// Floats of logits that are held at once: a step may want them of each token of a prompt.
+constexpr std::size_t max_logits = std::size_t{1} << 24;
+
+}  // namespace
 
 CpuBackend::CpuBackend(std::shared_ptr<const CpuModel> model, std::shared_ptr<CpuKvPool> cache,
                        std::shared_ptr<ComputePool> pool)
@@ -11,18 +18,37 @@ CpuBackend::CpuBackend(std::shared_ptr<const CpuModel> model, std::shared_ptr<Cp
       cache_(std::move(cache)),
       pool_(std::move(pool)),
       ops_(*model_, *cache_, *pool_),
-      samplers_(pool_->num_threads()) {}
+      samplers_(pool_->num_threads()),
+      logprobs_makers_(pool_->num_threads()) {}
 
 void CpuBackend::execute(const ForwardBatch& batch, ForwardOutput& output) {
     check(batch);
     const auto turn = pool_->acquire();
     ops_.begin(batch);
-    const CpuOps::Rows logits = Forward(model_->spec(), model_->parameters(), batch, ops_).run();
-    output.tokens.resize(logits.count);
-    output.logits = logits.data;
-    pool_->run(logits.count, [&](std::size_t row, unsigned thread) {
-        output.tokens[row] = samplers_[thread].sample({logits.row(row), logits.columns}, batch.sampling[row]);
-    });
+    const std::size_t wanted = batch.logits_rows.size();
+    output.tokens.resize(wanted);
+    const bool logprobs = std::any_of(batch.sampling.begin(), batch.sampling.end(),
+                                      [](const SamplingRow& row) { return row.params.logprobs >= 0; });
+    output.logprobs.assign(logprobs ? wanted : 0, {});
+    output.logits = nullptr;
+    const std::size_t at_once = std::max<std::size_t>(max_logits / model_->spec().vocab_size, 1);
+    const auto take = [&](std::size_t first, const CpuOps::Rows& logits) {
+        if (logits.count == wanted) output.logits = logits.data;
+        pool_->run(logits.count, [&](std::size_t row, unsigned thread) {
+            draw({logits.row(row), logits.columns}, batch, first + row, thread, output);
+        });
+    };
+    Forward(model_->spec(), model_->parameters(), batch, ops_).run(at_once, take);
+}
+
+void CpuBackend::draw(std::span<const float> logits, const ForwardBatch& batch, std::size_t row,
+                      unsigned thread, ForwardOutput& output) {
+    const SamplingRow& wish = batch.sampling[row];
+    const TokenId token = wish.given != no_token ? wish.given : samplers_[thread].sample(logits, wish);
+    output.tokens[row] = token;
+    if (wish.params.logprobs < 0 || token == no_token) return;
+    output.logprobs[row] =
+        logprobs_makers_[thread].make(logits, token, static_cast<std::uint32_t>(wish.params.logprobs));
 }
 
 void CpuBackend::copy_blocks(std::span<const BlockCopy> copies) {
@@ -50,6 +76,11 @@ void CpuBackend::check(const ForwardBatch& batch) const {
     require(batch.prompt_lens.empty() || batch.prompt_lens.size() == rows,
             "prompt_lens and context_lens differ in length");
     require(batch.sampling.size() == batch.logits_rows.size(), "sampling and logits_rows differ in length");
+    for (const SamplingRow& row : batch.sampling) {
+        require(row.given == no_token ||
+                    (row.given >= 0 && static_cast<std::uint32_t>(row.given) < model_->spec().vocab_size),
+                "a given token is outside of the vocabulary");
+    }
     const std::size_t block_size = cache_->layout().block_size;
     const std::size_t slots = cache_->num_blocks() * block_size;
     for (std::size_t i = 0; i < tokens; ++i) {

@@ -12,6 +12,7 @@
 #include "cpu/cpu_ops.hpp"
 #include "cpu/kv_pool.hpp"
 #include "model/backend.hpp"
+#include "model/logprobs.hpp"
 #include "model/sampling.hpp"
 
 namespace troupe {
@@ -28,13 +29,15 @@ class CpuBackend final : public Backend {
 
   private:
     void check(const ForwardBatch& batch) const;
+    void draw(std::span<const float> logits, const ForwardBatch& batch, std::size_t row, unsigned thread,
+              ForwardOutput& output);
 
     std::shared_ptr<const CpuModel> model_;
     std::shared_ptr<CpuKvPool> cache_;
     std::shared_ptr<ComputePool> pool_;
     CpuOps ops_;
     std::vector<Sampler> samplers_;  // of each thread
-    std::vector<float> logits_;      // [L][vocab]
+    std::vector<LogprobsMaker> logprobs_makers_;
 };
 
 // Bytes of one block of the pool, for apps that size it.

@@ -48,6 +48,9 @@ class CpuOps {
     void activate_multiply(Activation activation, Rows gate, Rows up);
     void moe(const Moe& moe, Rows normed, Rows out);
     Rows keep_rows(Rows rows, std::span<const std::int32_t> kept);
+    static Rows slice(Rows rows, std::size_t first, std::size_t count) {
+        return {rows.row(first), count, rows.columns, rows.stride};
+    }
 
   private:
     template <class Body>

@@ -92,7 +92,15 @@ struct EmitToken {
     Epoch epoch = 0;
     std::uint32_t position = 0;
     std::vector<TokenId> tokens;
+    std::vector<PositionLogprobs> logprobs = {};  // of each, if the sequence's parameters want them
     bool operator==(const EmitToken&) const = default;
+};
+
+// To the request actor: log probabilities of its prompt's tokens. Those of a step come before its EmitToken,
+// and after a recompute they come again, perhaps cut otherwise.
+struct EmitPromptLogprobs {
+    PromptLogprobs prompt;
+    bool operator==(const EmitPromptLogprobs&) const = default;
 };
 
 // The sequence has ended and is forgotten; every accepted submission gets exactly one as its last action,
@@ -119,6 +127,6 @@ struct Preempted {
     bool operator==(const Preempted&) const = default;
 };
 
-using Action = std::variant<Execute, EmitToken, Finish, Reject, Preempted>;
+using Action = std::variant<Execute, EmitToken, EmitPromptLogprobs, Finish, Reject, Preempted>;
 
 }  // namespace troupe

@@ -1,5 +1,6 @@
 #include "engine/input_batch.hpp"
 
+#include <algorithm>
 #include <string>
 #include <utility>
 
@@ -32,7 +33,7 @@ Result<ForwardBatch> InputBatch::begin(const StepPlan& plan) {
     ForwardBatch batch;
     batch.query_start.push_back(0);
     batch.block_table_start.push_back(0);
-    sampling_.clear();
+    logits_rows_.clear();
     for (const PlanRow& row : plan.rows) {
         if (Status appended = append_row(row, batch); !appended) return appended.error();
     }
@@ -104,31 +105,59 @@ Status InputBatch::append_row(const PlanRow& row, ForwardBatch& batch) {
     batch.block_tables.insert(batch.block_tables.end(), sequence.block_table.begin(),
                               sequence.block_table.begin() + static_cast<std::ptrdiff_t>(blocks));
     batch.block_table_start.push_back(static_cast<std::int32_t>(batch.block_tables.size()));
-    if (row.kind == RowKind::sample) {
-        batch.logits_rows.push_back(static_cast<std::int32_t>(batch.input_ids.size() - 1));
-        batch.sampling.push_back(
-            {sequence.sampling, static_cast<std::uint32_t>(end), sequence.num_prompt_tokens, {}});
-        if (sequence.sampling.has_penalties()) batch.sampling.back().history = sequence.tokens;
-        sampling_.push_back(row.id);
+    if (sequence.sampling.prompt_logprobs >= 0) {
+        for (std::size_t position = begin + 1;
+             position < std::min<std::size_t>(end + 1, sequence.num_prompt_tokens); ++position)
+            append_logits_row(sequence, row.id, position, batch);
     }
+    if (row.kind == RowKind::sample) append_logits_row(sequence, row.id, end, batch);
     sequence.num_computed_tokens = static_cast<std::uint32_t>(end);
     return {};
 }
 
-Result<StepResult> InputBatch::complete(std::span<const TokenId> sampled) {
+// Of the row laid out last: the logits for the token at `position`, after all tokens before it.
+void InputBatch::append_logits_row(const MirrorSequence& sequence, SequenceId id, std::size_t position,
+                                   ForwardBatch& batch) {
+    const auto end = static_cast<std::size_t>(batch.context_lens.back());
+    batch.logits_rows.push_back(static_cast<std::int32_t>(batch.input_ids.size() - 1 - (end - position)));
+    const auto index = static_cast<std::uint32_t>(position);
+    const bool given = position < sequence.tokens.size();
+    logits_rows_.push_back({id, index, given});
+    SamplingRow& row = batch.sampling.emplace_back();
+    row.position = index;
+    row.num_prompt_tokens = sequence.num_prompt_tokens;
+    if (given) {
+        row.given = sequence.tokens[position];
+        row.params.logprobs = sequence.sampling.prompt_logprobs;
+        return;
+    }
+    row.params = sequence.sampling;
+    if (row.params.has_penalties()) row.history = sequence.tokens;
+}
+
+Result<StepResult> InputBatch::complete(std::span<const TokenId> tokens,
+                                        std::span<const PositionLogprobs> logprobs) {
     if (!begun_) return internal_error("A step was completed that was not begun.");
-    if (sampled.size() != sampling_.size()) {
-        return internal_error("The backend sampled " + std::to_string(sampled.size()) + " tokens for " +
-                              std::to_string(sampling_.size()) + " rows.");
+    if (tokens.size() != logits_rows_.size() || (!logprobs.empty() && logprobs.size() != tokens.size())) {
+        return internal_error("The backend sampled " + std::to_string(tokens.size()) + " tokens for " +
+                              std::to_string(logits_rows_.size()) + " rows.");
     }
     StepResult result;
     result.epoch = epoch_;
     result.step = step_;
-    result.sampled.reserve(sampled.size());
-    for (std::size_t i = 0; i < sampled.size(); ++i) {
+    for (std::size_t i = 0; i < tokens.size(); ++i) {
+        const LogitsRow& row = logits_rows_[i];
+        if (row.given) {
+            if (result.prompts.empty() || result.prompts.back().id != row.id)
+                result.prompts.push_back({row.id, row.position, {}});
+            if (!logprobs.empty()) result.prompts.back().entries.push_back(logprobs[i]);
+            continue;
+        }
+        MirrorSequence& sequence = sequences_.at(row.id);
         // A step planned ahead may read the token that could not be drawn; its result is dropped.
-        sequences_.at(sampling_[i]).tokens.push_back(sampled[i] == no_token ? 0 : sampled[i]);
-        result.sampled.push_back({sampling_[i], {sampled[i]}});
+        sequence.tokens.push_back(tokens[i] == no_token ? 0 : tokens[i]);
+        SampledTokens& sampled = result.sampled.emplace_back(SampledTokens{row.id, {tokens[i]}, {}});
+        if (sequence.sampling.logprobs >= 0 && !logprobs.empty()) sampled.logprobs = {logprobs[i]};
     }
     begun_ = false;
     return result;

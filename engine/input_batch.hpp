@@ -35,8 +35,10 @@ class InputBatch {
     // begins.
     Result<ForwardBatch> begin(const StepPlan& plan);
 
-    // One sampled token per logits row of the step begun, in that order. The result's times are left 0.
-    Result<StepResult> complete(std::span<const TokenId> sampled);
+    // One token per logits row of the step begun, in that order, and as many logprobs or none at all. The
+    // result's times are left 0.
+    Result<StepResult> complete(std::span<const TokenId> tokens,
+                                std::span<const PositionLogprobs> logprobs = {});
 
     // The sequence, or null.
     const MirrorSequence* find(SequenceId id) const;
@@ -44,16 +46,23 @@ class InputBatch {
 
   private:
     Status apply_delta(const StepPlan& plan);
+    void append_logits_row(const MirrorSequence& sequence, SequenceId id, std::size_t position,
+                           ForwardBatch& batch);
     Status append_row(const PlanRow& row, ForwardBatch& batch);
     Status check_blocks(SequenceId id, const std::vector<BlockId>& blocks) const;
 
     std::uint32_t block_size_;
     std::uint32_t num_blocks_;
     std::map<SequenceId, MirrorSequence> sequences_;
-    std::vector<SequenceId> sampling_;  // of the step begun, in logits row order
-    Epoch epoch_ = 0;                   // of the first plan
-    StepId step_ = 0;                   // last begun
-    bool begun_ = false;                // and not yet completed
+    struct LogitsRow {
+        SequenceId id = 0;
+        std::uint32_t position = 0;  // of the token that the logits are for
+        bool given = false;          // by the prompt: nothing is sampled
+    };
+    std::vector<LogitsRow> logits_rows_;  // of the step begun
+    Epoch epoch_ = 0;                     // of the first plan
+    StepId step_ = 0;                     // last begun
+    bool begun_ = false;                  // and not yet completed
 };
 
 }  // namespace troupe

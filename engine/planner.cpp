@@ -12,6 +12,11 @@ namespace {
 // A sequence that saw this many of its worker's deaths in a row runs alone (design, law 7).
 constexpr std::uint32_t deaths_to_run_alone = 2;
 
+// Tokens of its prompt whose KV it can share with others of its group.
+std::uint32_t shared_tokens(const SequenceSpec& spec) {
+    return spec.prompt_group == 0 ? 0 : spec.num_prompt_tokens - 1;
+}
+
 bool has_work(const PolicySequence& entry) {
     return entry.generated_tokens < entry.max_tokens &&
            entry.prompt_tokens + entry.generated_tokens > entry.computed_tokens;
@@ -41,20 +46,43 @@ std::optional<StepPlan> Planner::next_plan(TimeUs now, std::vector<Action>& acti
     }
 }
 
+// Who runs with a prompt that others want, too.
+void Planner::find_groups() {
+    groups_.clear();
+    for (Sequence* sequence : state_.by_arrival) {
+        if (sequence->spec.prompt_group == 0 || sequence->status != SequenceStatus::running) continue;
+        PromptGroup& group = groups_[sequence->spec.prompt_group];
+        group.coming = true;
+        const std::uint32_t covered = sequence->num_computed_tokens + sequence->num_scheduled_tokens;
+        if (covered >= shared_tokens(sequence->spec)) group.source = sequence;
+    }
+}
+
 // The policy sees every sequence that a decision may name. Preempted ones whose last tokens are still to come
 // from steps in flight are left out until they have come: the worker has to be given all tokens when they run
-// again.
+// again. So are those whose prompt another of their group is computing: its KV will be theirs.
 void Planner::build_view(TimeUs now) {
     const SchedulerOptions& options = state_.options;
     entries_.clear();
     candidates_.clear();
+    prefixes_.clear();
+    find_groups();
     std::uint32_t num_running = 0;
     for (Sequence* sequence : state_.by_arrival) {
         const bool running = sequence->status == SequenceStatus::running;
         if (!running && sequence->num_pending_samples > 0) continue;
         if (running) ++num_running;
         const SequenceSpec& spec = sequence->spec;
+        Prefix prefix;
+        if (!running && shared_tokens(spec) > 0) {
+            PromptGroup& group = groups_[spec.prompt_group];
+            if (group.source != nullptr) prefix = {group.source, shared_tokens(spec)};
+            const bool suspected = sequence->num_worker_deaths >= deaths_to_run_alone;  // waits for nobody
+            if (group.source == nullptr && group.coming && !suspected) continue;
+            group.coming = true;
+        }
         candidates_.push_back(sequence);
+        prefixes_.push_back(prefix);
         entries_.push_back({.id = spec.id,
                             .tenant = spec.tenant,
                             .arrival_us = spec.arrival,
@@ -63,8 +91,9 @@ void Planner::build_view(TimeUs now) {
                             .priority = spec.priority,
                             .state = static_cast<std::uint32_t>(sequence->status),
                             .prompt_tokens = spec.num_prompt_tokens,
-                            .computed_tokens = sequence->num_computed_tokens + sequence->num_scheduled_tokens,
-                            .cached_prefix_tokens = 0,
+                            .computed_tokens = sequence->num_computed_tokens +
+                                               sequence->num_scheduled_tokens + prefix.num_tokens,
+                            .cached_prefix_tokens = prefix.num_tokens,
                             .generated_tokens = num_generated(*sequence) + sequence->num_pending_samples,
                             .max_tokens = state_.max_len(spec) - spec.num_prompt_tokens,
                             .blocks_held = running ? static_cast<std::uint32_t>(
@@ -184,7 +213,7 @@ StepPlan Planner::plan_rows(const Decision& decision) {
     bool short_of_blocks = false;
     for (const PolicyRow& row : decision.rows) {
         Sequence& sequence = *candidates_[row.sequence];
-        if (!append_row(sequence, row.num_tokens, short_of_blocks, plan)) continue;
+        if (!append_row(row.sequence, row.num_tokens, short_of_blocks, plan)) continue;
         step.rows.push_back({sequence.spec.id, row.num_tokens, plan.rows.back().kind, RowFate::live});
         step.num_tokens += row.num_tokens;
         step.context_tokens += sequence.num_computed_tokens + sequence.num_scheduled_tokens;
@@ -199,19 +228,28 @@ StepPlan Planner::plan_rows(const Decision& decision) {
 }
 
 // Blocks that must be free for the row to be carried out now.
-std::uint32_t Planner::blocks_wanted(const Sequence& sequence, std::uint32_t num_tokens) const {
+std::uint32_t Planner::blocks_wanted(const Sequence& sequence, const Prefix& prefix,
+                                     std::uint32_t num_tokens) const {
     const KvCacheManager& kv = state_.kv;
     if (sequence.status == SequenceStatus::running) return kv.blocks_needed(sequence.block_table, num_tokens);
-    if (sequence.status == SequenceStatus::waiting) return kv.blocks_for(num_tokens);
+    // A shared block that is partly full is copied.
+    const std::uint32_t shared = prefix.num_tokens / state_.options.block_size;
+    if (sequence.status == SequenceStatus::waiting)
+        return kv.blocks_for(std::uint64_t{prefix.num_tokens} + num_tokens) - shared;
     // Preempted: its whole recompute plus one block, or it would soon be preempted again.
-    return std::min(kv.blocks_for(sequence.spec.tokens.size()) + 1, state_.max_blocks(sequence.spec));
+    return std::min(kv.blocks_for(sequence.spec.tokens.size()) + 1, state_.max_blocks(sequence.spec)) -
+           shared;
 }
 
 // Reserves the row's blocks and adds it to the plan; false if they are not to be had now. Once a row was
 // short of blocks, no later one gets any: they are kept for it.
-bool Planner::append_row(Sequence& sequence, std::uint32_t num_tokens, bool& short_of_blocks,
+bool Planner::append_row(std::uint32_t candidate, std::uint32_t num_tokens, bool& short_of_blocks,
                          StepPlan& plan) {
-    const std::uint32_t wanted = blocks_wanted(sequence, num_tokens);
+    Sequence& sequence = *candidates_[candidate];
+    const Prefix& prefix = prefixes_[candidate];
+    // Its source is a victim of this very decision.
+    if (prefix.source != nullptr && prefix.source->status != SequenceStatus::running) return false;
+    const std::uint32_t wanted = blocks_wanted(sequence, prefix, num_tokens);
     if (wanted > 0 && (short_of_blocks || wanted > state_.kv.num_free())) {
         short_of_blocks = true;
         return false;
@@ -219,14 +257,18 @@ bool Planner::append_row(Sequence& sequence, std::uint32_t num_tokens, bool& sho
     KvCacheManager& kv = state_.kv;
     const SequenceSpec& spec = sequence.spec;
     const bool running = sequence.status == SequenceStatus::running;
-    if (!running) sequence.block_table = kv.create();
+    if (!running) {
+        sequence.block_table =
+            prefix.source == nullptr ? kv.create() : kv.fork(prefix.source->block_table, prefix.num_tokens);
+        sequence.num_computed_tokens = prefix.num_tokens;
+    }
     auto reservation = kv.extend(sequence.block_table, num_tokens, plan.step);
     if (!reservation) throw std::logic_error("scheduler: blocks that were free are not");
     if (!running) {
         plan.added.push_back({.id = spec.id,
                               .tokens = spec.tokens,
                               .num_prompt_tokens = spec.num_prompt_tokens,
-                              .num_computed_tokens = 0,
+                              .num_computed_tokens = prefix.num_tokens,
                               .sampling = spec.sampling,
                               .block_table = kv.block_table(sequence.block_table)});
         sequence.status = SequenceStatus::running;

@@ -1,6 +1,7 @@
 // Makes the next StepPlan: shows the policy a view, checks its decision, carries it out. Part of the
 // Scheduler machine.
 #pragma once
+#include <map>
 #include <optional>
 #include <vector>
 
@@ -25,14 +26,28 @@ class Planner {
     Decision reject(const std::string& reason);
     bool stalled() const;
 
+    // How far its group is with a prompt that several sequences share.
+    struct PromptGroup {
+        Sequence* source = nullptr;  // runs, and will have KV of the prompt by the end of the steps in flight
+        bool coming = false;         // somebody runs, or is to run first, and will be the source
+    };
+    // The KV that a sequence that does not run yet takes over when it does: of its prompt but for the last
+    // token, which it computes itself to draw what comes next.
+    struct Prefix {
+        Sequence* source = nullptr;
+        std::uint32_t num_tokens = 0;
+    };
+    void find_groups();
+
     Sequence* suspect() const;
     bool in_flight_alone(const Sequence& suspect) const;
     Decision decide_alone(const Sequence& suspect) const;
 
     void preempt_victims(const Decision& decision, TimeUs now, std::vector<Action>& actions);
     StepPlan plan_rows(const Decision& decision);
-    std::uint32_t blocks_wanted(const Sequence& sequence, std::uint32_t num_tokens) const;
-    bool append_row(Sequence& sequence, std::uint32_t num_tokens, bool& short_of_blocks, StepPlan& plan);
+    std::uint32_t blocks_wanted(const Sequence& sequence, const Prefix& prefix,
+                                std::uint32_t num_tokens) const;
+    bool append_row(std::uint32_t candidate, std::uint32_t num_tokens, bool& short_of_blocks, StepPlan& plan);
 
     SchedulerState& state_;
     PolicyPort& policy_;
@@ -40,6 +55,8 @@ class Planner {
     PolicyView view_{};
     std::vector<PolicySequence> entries_;
     std::vector<Sequence*> candidates_;
+    std::vector<Prefix> prefixes_;                 // of each candidate
+    std::map<std::uint64_t, PromptGroup> groups_;  // of the view
 };
 
 }  // namespace troupe

@@ -170,6 +170,9 @@ void Scheduler::on(const RequestArrived& event, std::vector<Action>& actions) {
         return;
     }
     Sequence& sequence = state_->insert(event.spec);
+    // Shared KV comes without the logits of its tokens.
+    const bool needs_logits = sequence.spec.sampling.prompt_logprobs >= 0;
+    if (needs_logits || !state_->has_prompt_of_group(sequence.spec)) sequence.spec.prompt_group = 0;
     policy_.on_event(policy_event(POLICY_EVENT_ARRIVED, event.now, id));
     // Submitted again after its last token, the Finish of which was lost.
     if (auto reason = end_of(*state_, sequence)) {
@@ -215,6 +218,12 @@ void Scheduler::on(const StepCompleted& event, std::vector<Action>& actions) {
     ++state.totals.num_steps;
     policy_.on_event(policy_event(POLICY_EVENT_STEP_COMPLETED, event.now, 0, result.compute_us));
 
+    for (const PromptLogprobs& prompt : result.prompts) {
+        const bool wanted = std::any_of(step.rows.begin(), step.rows.end(), [&](const InFlightRow& row) {
+            return row.id == prompt.id && row.fate != RowFate::dropped;
+        });
+        if (wanted && state.find(prompt.id) != nullptr) actions.emplace_back(EmitPromptLogprobs{prompt});
+    }
     auto sampled = result.sampled.begin();
     for (const InFlightRow& row : step.rows) {
         const SampledTokens* tokens = row.kind == RowKind::sample ? &*sampled++ : nullptr;
@@ -230,7 +239,8 @@ void Scheduler::on(const StepCompleted& event, std::vector<Action>& actions) {
                    actions, no_finite_logits());
             continue;
         }
-        actions.emplace_back(EmitToken{row.id, state.epoch, num_generated(*sequence), tokens->tokens});
+        actions.emplace_back(
+            EmitToken{row.id, state.epoch, num_generated(*sequence), tokens->tokens, tokens->logprobs});
         sequence->spec.tokens.push_back(tokens->tokens.front());
         --sequence->num_pending_samples;
         sequence->num_worker_deaths = 0;

@@ -1,6 +1,7 @@
 // Scheduler::check_invariants: what must hold between any two events.
 #include <algorithm>
 #include <map>
+#include <set>
 #include <stdexcept>
 #include <string>
 
@@ -65,15 +66,16 @@ void Scheduler::check_invariants() const {
         }
     }
     std::uint32_t running = 0;
-    std::uint64_t blocks = 0;
+    std::set<BlockId> blocks;  // some may be shared
     for (const Sequence* sequence : state.by_arrival) {
         check_sequence(state, *sequence, expected[sequence->spec.id]);
         if (sequence->status != SequenceStatus::running) continue;
         ++running;
-        blocks += state.kv.block_table(sequence->block_table).size();
+        const auto& table = state.kv.block_table(sequence->block_table);
+        blocks.insert(table.begin(), table.end());
     }
     require(running <= state.options.max_num_seqs, "no more sequences run than allowed");
-    require(blocks + state.kv.num_free() + state.kv.num_retired() == state.kv.num_blocks(),
+    require(blocks.size() + state.kv.num_free() + state.kv.num_retired() == state.kv.num_blocks(),
             "every block is accounted for");
 }
 

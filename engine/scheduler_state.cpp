@@ -49,6 +49,18 @@ void SchedulerState::mark_rows(SequenceId id, RowFate fate) {
     }
 }
 
+bool SchedulerState::has_prompt_of_group(const SequenceSpec& spec) const {
+    if (spec.prompt_group == 0) return true;
+    const auto other = std::find_if(by_arrival.begin(), by_arrival.end(), [&](const Sequence* sequence) {
+        return sequence->spec.prompt_group == spec.prompt_group && sequence->spec.id != spec.id;
+    });
+    if (other == by_arrival.end()) return true;
+    const SequenceSpec& theirs = (*other)->spec;
+    return theirs.tenant == spec.tenant && theirs.num_prompt_tokens == spec.num_prompt_tokens &&
+           std::equal(theirs.tokens.begin(), theirs.tokens.begin() + theirs.num_prompt_tokens,
+                      spec.tokens.begin());
+}
+
 std::uint32_t SchedulerState::max_len(const SequenceSpec& spec) const {
     const std::uint64_t wanted = std::uint64_t{spec.num_prompt_tokens} + spec.stop.max_tokens;
     return static_cast<std::uint32_t>(std::min<std::uint64_t>(wanted, options.max_model_len));

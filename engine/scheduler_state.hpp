@@ -48,6 +48,9 @@ struct SchedulerState {
     void preempt(Sequence& sequence);
     void mark_rows(SequenceId id, RowFate fate);
 
+    // Whether its prompt is that of the others in its group: a wrong number must not give wrong tokens.
+    bool has_prompt_of_group(const SequenceSpec& spec) const;
+
     // It can end there at the latest, prompt and generated together.
     std::uint32_t max_len(const SequenceSpec& spec) const;
     // Blocks it can hold at most: its last token needs no KV.

@@ -17,9 +17,12 @@ KvCacheManager::TableHandle KvCacheManager::create() {
     return handle;
 }
 
-KvCacheManager::TableHandle KvCacheManager::fork(TableHandle parent) {
+KvCacheManager::TableHandle KvCacheManager::fork(TableHandle parent, std::uint64_t num_tokens) {
     const TableHandle child = create();
-    tables_[child] = tables_[parent];
+    const std::vector<BlockId>& blocks = tables_[parent].blocks;
+    tables_[child].blocks.assign(blocks.begin(), blocks.begin() + blocks_for(num_tokens));
+    tables_[child].num_tokens = num_tokens;
+    tables_[child].last_use = tables_[parent].last_use;  // steps in flight may still write there
     for (BlockId block : tables_[child].blocks) pool_.share(block);
     return child;
 }

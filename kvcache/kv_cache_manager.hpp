@@ -6,7 +6,7 @@
 //
 //   event                       the block's reference
 //   extend                      pool -> table
-//   fork                        one more for the child's table, for every block of the parent
+//   fork                        one more for the child's table, for every shared block
 //   extend into a shared block  copy-on-write: the table's reference goes to a new block, the old one loses
 //   one release                     table -> pool, which gives it out again only after the last step that
 //   uses it
@@ -43,9 +43,9 @@ class KvCacheManager {
     // A new, empty table.
     TableHandle create();
 
-    // A table that shares all of the parent's blocks. Whichever of the two first extends into a last block
-    // that is partly full gets a copy of it.
-    TableHandle fork(TableHandle parent);
+    // A table that shares the parent's blocks of its first num_tokens tokens, which the parent must have.
+    // Whichever of the two first extends into a shared block that is not full of its own tokens gets a copy.
+    TableHandle fork(TableHandle parent, std::uint64_t num_tokens);
 
     // Its blocks come free once no other table has them and no step in flight uses them. The handle may be
     // reused.

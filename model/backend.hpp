@@ -8,14 +8,17 @@
 #include <vector>
 
 #include "core/forward_batch.hpp"
+#include "core/logprobs.hpp"
 #include "core/status.hpp"
 #include "core/step_plan.hpp"
 
 namespace troupe {
 
 struct ForwardOutput {
-    std::vector<TokenId> tokens;    // [L] drawn for each of the batch's logits rows; see no_token
-    const float* logits = nullptr;  // [L][vocab_size], valid until the next execute()
+    std::vector<TokenId> tokens;  // [L] drawn for each of the batch's logits rows, or given; see no_token
+    std::vector<PositionLogprobs> logprobs;  // [L] empty for rows that want none; [0] if no row wants any
+    // [L][vocab_size], valid until the next execute(); null if they are too many to be held at once.
+    const float* logits = nullptr;
 };
 
 class Backend {

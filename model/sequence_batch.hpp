@@ -31,7 +31,7 @@ inline ForwardBatch sequence_batch(std::span<const TokenId> ids, std::size_t fir
     batch.prompt_lens = {static_cast<std::int32_t>(prompt == 0 ? ids.size() : prompt)};
     batch.block_table_start = {0, blocks};
     batch.logits_rows = {static_cast<std::int32_t>(ids.size() - first) - 1};
-    batch.sampling = {{params, static_cast<std::uint32_t>(ids.size()), 0, {}}};
+    batch.sampling = {{params, static_cast<std::uint32_t>(ids.size())}};
     return batch;
 }
 

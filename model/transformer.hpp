@@ -1,6 +1,7 @@
 // The forward pass of a decoder, written once against what a backend can do (the Ops concept). All T tokens
 // of a step go through each operation together; the batch is ragged (core/forward_batch.hpp).
 #pragma once
+#include <algorithm>
 #include <concepts>
 #include <cstddef>
 #include <cstdint>
@@ -81,6 +82,8 @@ concept Ops = requires(O& ops, typename O::Rows rows, const typename O::Embeddin
     ops.moe(moe, rows, rows);
     // Keeps the rows named, ascending, in place
     { ops.keep_rows(rows, std::span<const std::int32_t>()) } -> std::same_as<typename O::Rows>;
+    // n rows from the n-th on, the same memory
+    { ops.slice(rows, n, n) } -> std::same_as<typename O::Rows>;
 };
 
 // One step's pass through the model. The hidden state is what the layers add to; `delta` is what attention or
@@ -97,14 +100,15 @@ class Forward {
     Forward(const ModelSpec& spec, const Parameters& model, const ForwardBatch& batch, O& ops)
         : spec_(spec), model_(model), batch_(batch), ops_(ops) {}
 
-    // The logits [L][vocab] of the batch's logits_rows.
-    Rows run() {
+    // Hands over the logits of the batch's logits_rows in pieces, in order: take(first, logits) gets those
+    // [n][vocab] of rows [first, first + n), n <= max_rows, valid during the call.
+    template <class Take>
+    void run(std::size_t max_rows, Take take) {
         const std::size_t tokens = batch_.input_ids.size();
         const std::size_t wanted = batch_.logits_rows.size();
         hidden_ = ops_.rows(Slot::hidden, tokens, spec_.hidden_size);
         attended_ = ops_.rows(Slot::attended, tokens, q_columns());
         take_rows(tokens);
-        const Rows logits = ops_.rows(Slot::logits, wanted, spec_.vocab_size);
 
         ops_.embed(model_.embedding, batch_.input_ids, hidden_);
         if (spec_.embedding_multiplier != 1.0F) ops_.scale(hidden_, spec_.embedding_multiplier);
@@ -118,7 +122,7 @@ class Forward {
             const bool last = index + 1 == model_.layers.size();
             attention(index, layer, last && wanted == 0);
             if (last) {  // from here on only the rows that give logits matter
-                if (wanted == 0) return logits;
+                if (wanted == 0) return;
                 hidden_ = ops_.keep_rows(hidden_, batch_.logits_rows);
                 attended_ = ops_.keep_rows(attended_, batch_.logits_rows);
                 take_rows(wanted);
@@ -130,10 +134,8 @@ class Forward {
             if (spec_.norms != NormPlacement::pre) ops_.rms_norm(delta_, layer.ffn_post_norm, delta_);
         }
         ops_.add_rms_norm(hidden_, delta_, spec_.residual_multiplier, model_.final_norm, normed_);
-        ops_.linear(normed_, {{&model_.lm_head, logits}});
-        if (spec_.logits_multiplier != 1.0F) ops_.scale(logits, spec_.logits_multiplier);
-        if (spec_.logits_softcap != 0.0F) ops_.soft_cap(logits, spec_.logits_softcap);
-        return logits;
+        for (std::size_t first = 0; first < wanted; first += max_rows)
+            take(first, logits(first, std::min(max_rows, wanted - first)));
     }
 
   private:
@@ -145,6 +147,14 @@ class Forward {
         delta_ = ops_.rows(Slot::delta, count, spec_.hidden_size);
         gate_ = ops_.rows(Slot::gate, count, spec_.intermediate_size);
         up_ = ops_.rows(Slot::up, count, spec_.intermediate_size);
+    }
+
+    Rows logits(std::size_t first, std::size_t count) {
+        const Rows made = ops_.rows(Slot::logits, count, spec_.vocab_size);
+        ops_.linear(ops_.slice(normed_, first, count), {{&model_.lm_head, made}});
+        if (spec_.logits_multiplier != 1.0F) ops_.scale(made, spec_.logits_multiplier);
+        if (spec_.logits_softcap != 0.0F) ops_.soft_cap(made, spec_.logits_softcap);
+        return made;
     }
 
     // What attention and feed-forward read.

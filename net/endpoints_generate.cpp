@@ -1,10 +1,15 @@
-// POST /v1/completions and /v1/chat/completions: each prompt is one generation, one choice.
+// POST /v1/completions and /v1/chat/completions: n generations of each prompt, each one choice.
+#include <algorithm>
+#include <functional>
+
 #include "net/answer_reader.hpp"
 #include "net/api.hpp"
 #include "net/event_reader.hpp"
+#include "net/logprobs_render.hpp"
 #include "net/random_id.hpp"
 #include "net/requests.hpp"
 #include "net/text_render.hpp"
+#include "net/utf8.hpp"
 
 namespace troupe::net {
 namespace {
@@ -12,7 +17,11 @@ namespace {
 struct Choice {
     std::string id;  // of the generation
     std::shared_ptr<EventReader> reader;
-    TextChoice answer;  // text: gathered for a whole answer only
+    TextChoice answer;                   // text: gathered for a whole answer only
+    std::vector<TextLogprobs> logprobs;  // not yet sent, or gathered
+    std::optional<std::string> given;    // the prompt's text, if the client sent that, to echo
+    std::uint32_t offset = 0;            // characters of the echoed prompt
+    Usage usage;                         // so far
     AnswerReader parts_of{};
     std::size_t calls = 0;  // of tools, so far
     bool begun = false;     // its role chunk is out
@@ -28,23 +37,42 @@ class TextCall final : public Producer {
           answer_(std::move(answer)),
           chat_(answer_.style() == TextStyle::chat),
           stream_(request.stream),
+          n_(request.n),
           include_usage_(request.include_usage),
+          continuous_usage_(request.include_usage && request.continuous_usage),
+          echo_(request.echo),
+          logprobs_(request.sampling.logprobs),
+          prompt_logprobs_(request.sampling.prompt_logprobs),
+          tokens_as_ids_(request.tokens_as_ids),
           tools_(std::move(tools)) {}
 
-    void submit(const CommonRequest& request, const std::string& model, std::vector<Prompt> prompts) {
-        for (std::size_t index = 0; index < prompts.size(); ++index) {
+    // Choice p * n + i is the i-th of prompt p.
+    void submit(const CommonRequest& request, const std::string& model, const std::vector<Prompt>& prompts) {
+        for (std::size_t index = 0; index < prompts.size() * n_; ++index) {
             const std::string id = index == 0 ? answer_.id() : answer_.id() + "-" + std::to_string(index);
-            choices_.push_back({id, std::make_shared<EventReader>(exchange_->wake()), {}});
+            Choice& choice = choices_.emplace_back();
+            choice.id = id;
+            choice.reader = std::make_shared<EventReader>(exchange_->wake());
         }
-        for (std::size_t index = 0; index < prompts.size(); ++index) {
+        for (std::size_t index = 0; index < choices_.size(); ++index) {
             GenerationRequest generation;
             generation.id = choices_[index].id;
             generation.model = model;
             if (const ApiKeyPtr& key = exchange_->request().key) generation.tenant = key->tenant;
-            generation.prompt = std::move(prompts[index]);
+            generation.prompt = prompts[index / n_];
             generation.sampling = request.sampling;
+            if (echo_ && logprobs_) {
+                auto& prompt = generation.sampling.prompt_logprobs;
+                prompt = std::max(prompt.value_or(0), *request.sampling.logprobs);
+            }
+            generation.describe_prompt = echo_ || prompt_logprobs_;
+            if (const auto* text = std::get_if<TextPrompt>(&generation.prompt); echo_ && text != nullptr)
+                choices_[index].given = text->text;
             generation.priority = request.priority.value_or(0);
             generation.deadline_ms = request.deadline_ms;
+            generation.choice = static_cast<std::uint32_t>(index % n_);
+            if (n_ > 1)
+                generation.prompt_group = std::hash<std::string>()(choices_[index - index % n_].id) | 1;
             api_.port.submit(std::move(generation), choices_[index].reader);
         }
     }
@@ -66,18 +94,29 @@ class TextCall final : public Producer {
         if (choice.ended) return;
         PendingEvents events = choice.reader->take();
         std::optional<FinishReason> reason;
+        std::string text;
+        if (events.started) {
+            choice.usage.prompt_tokens = events.started->prompt_tokens;
+            if (chat_) choice.parts_of = AnswerReader(events.started->thinking, tools_);
+        }
+        if (events.prompt) take_prompt(choice, *events.prompt, text);
+        if (events.text) {
+            text += events.text->text;
+            choice.usage.completion_tokens = events.text->completion_tokens;
+            take_logprobs(choice, events.text->logprobs);
+        }
         if (events.finished) {
             choice.ended = true;
             ++ended_;
-            count(events.finished->usage);
+            choice.usage = events.finished->usage;
+            count(index, events.finished->usage);
             if (auto error = error_of(*events.finished)) return fail(*error);
             reason = choice.answer.reason = events.finished->reason;
+            take_logprobs(choice, events.finished->logprobs);
         }
-        if (events.started && chat_) choice.parts_of = AnswerReader(events.started->thinking, tools_);
-        if (!events.text && !reason) return;
-        show(index,
-             choice.parts_of.read(events.text ? std::string_view(events.text->text) : "", reason.has_value()),
-             reason);
+        if (text.empty() && !events.text && !reason) return;
+        if (chat_) return show(index, choice.parts_of.read(text, reason.has_value()), reason);
+        show(index, {.content = std::move(text)}, reason);
     }
 
     void show(std::size_t index, const AnswerParts& parts, std::optional<FinishReason> reason) {
@@ -93,15 +132,51 @@ class TextCall final : public Producer {
         if (parts.empty() && !reason) return;  // held back
         if (!choice.begun && chat_) exchange_->send_event(answer_.role_chunk(index));
         choice.begun = true;
-        if (!parts.reasoning.empty()) exchange_->send_event(answer_.reasoning_chunk(index, parts.reasoning));
+        // The log probabilities of all parts go with the first.
+        ChunkExtras extras{logprobs_json(choice), std::nullopt};
+        if (continuous_usage_) extras.usage = choice.usage;
+        choice.logprobs.clear();
+        const auto send = [&](const std::string& chunk) {
+            exchange_->send_event(chunk);
+            extras.logprobs = "null";
+        };
+        if (!parts.reasoning.empty()) send(answer_.reasoning_chunk(index, parts.reasoning, extras));
         if (!parts.calls.empty()) {
             if (!parts.content.empty())
-                exchange_->send_event(answer_.text_chunk(index, parts.content, std::nullopt));
-            exchange_->send_event(answer_.calls_chunk(index, first_call, parts.calls));
-            if (reason) exchange_->send_event(answer_.text_chunk(index, "", reason, true));
+                send(answer_.text_chunk(index, parts.content, std::nullopt, false, extras));
+            send(answer_.calls_chunk(index, first_call, parts.calls, extras));
+            if (reason) send(answer_.text_chunk(index, "", reason, true, extras));
         } else if (!parts.content.empty() || reason) {
-            exchange_->send_event(answer_.text_chunk(index, parts.content, reason, choice.calls > 0));
+            send(answer_.text_chunk(index, parts.content, reason, choice.calls > 0, extras));
         }
+    }
+
+    void take_prompt(Choice& choice, const PromptEvent& prompt, std::string& text) {
+        if (prompt_logprobs_)
+            choice.answer.prompt_logprobs = prompt_logprobs(with_top(prompt.logprobs, *prompt_logprobs_));
+        if (!echo_) return;
+        text = choice.given ? *choice.given : prompt.text;
+        if (logprobs_) take_logprobs(choice, with_top(prompt.logprobs, *logprobs_));
+        choice.offset = static_cast<std::uint32_t>(utf8_characters(text));
+    }
+
+    void take_logprobs(Choice& choice, const std::vector<TextLogprobs>& entries) const {
+        if (!logprobs_) return;
+        for (const TextLogprobs& entry : entries) {
+            choice.logprobs.push_back(entry);
+            choice.logprobs.back().offset += choice.offset;
+        }
+    }
+
+    std::string logprobs_json(const Choice& choice) const {
+        if (!logprobs_) return "null";
+        return chat_ ? chat_logprobs(choice.logprobs) : completion_logprobs(choice.logprobs, tokens_as_ids_);
+    }
+
+    // Both kinds of the prompt's come from one list, as long as the longer one needs it.
+    static std::vector<TextLogprobs> with_top(std::vector<TextLogprobs> entries, std::size_t count) {
+        for (TextLogprobs& entry : entries) entry.top.resize(std::min(entry.top.size(), count));
+        return entries;
     }
 
     static std::optional<Error> error_of(const FinishedEvent& finished) {
@@ -113,7 +188,9 @@ class TextCall final : public Producer {
         return std::nullopt;
     }
 
-    void count(const Usage& usage) {
+    // A prompt counts once, whatever the number of its choices.
+    void count(std::size_t index, Usage usage) {
+        if (index % n_ != 0) usage.prompt_tokens = usage.cached_tokens = 0;
         exchange_->count_tokens(usage);
         usage_.prompt_tokens += usage.prompt_tokens;
         usage_.cached_tokens += usage.cached_tokens;
@@ -132,7 +209,10 @@ class TextCall final : public Producer {
             return exchange_->finish_events();
         }
         std::vector<TextChoice> answers;
-        for (Choice& choice : choices_) answers.push_back(std::move(choice.answer));
+        for (Choice& choice : choices_) {
+            choice.answer.logprobs = logprobs_json(choice);
+            answers.push_back(std::move(choice.answer));
+        }
         HttpReply reply;
         reply.body = answer_.whole(answers, usage_);
         exchange_->reply(std::move(reply));
@@ -141,7 +221,11 @@ class TextCall final : public Producer {
     Api& api_;
     const std::shared_ptr<Exchange> exchange_;
     const TextAnswer answer_;
-    const bool chat_, stream_, include_usage_;
+    const bool chat_, stream_;
+    const std::size_t n_;
+    const bool include_usage_, continuous_usage_, echo_;
+    const std::optional<std::uint32_t> logprobs_, prompt_logprobs_;
+    const bool tokens_as_ids_;
     const std::vector<std::string> tools_;  // names of those that the model was shown
     std::vector<Choice> choices_;
     std::size_t ended_ = 0;
@@ -150,14 +234,14 @@ class TextCall final : public Producer {
 };
 
 void start(Api& api, const std::shared_ptr<Exchange>& exchange, const CommonRequest& request, TextStyle style,
-           std::vector<Prompt> prompts, std::vector<std::string> tools = {}) {
+           const std::vector<Prompt>& prompts, std::vector<std::string> tools = {}) {
     auto card = serving_model(api.port, request.model);
     if (!card) return exchange->fail(card.error());
     const std::string id = random_id(style == TextStyle::chat ? "chatcmpl-" : "cmpl-");
     TextAnswer answer(style, id, api.clock(), card->id, request.include_usage);
     auto call = std::make_shared<TextCall>(api, exchange, std::move(answer), request, std::move(tools));
     exchange->serve(call, request.stream ? Delivery::events : Delivery::whole);
-    call->submit(request, card->id, std::move(prompts));
+    call->submit(request, card->id, prompts);
 }
 
 }  // namespace
@@ -165,8 +249,7 @@ void start(Api& api, const std::shared_ptr<Exchange>& exchange, const CommonRequ
 void post_completions(Api& api, const std::shared_ptr<Exchange>& exchange) {
     auto request = parse_completion(exchange->request().body, api.unknown);
     if (!request) return exchange->fail(request.error());
-    auto prompts = std::move(request->prompts);
-    start(api, exchange, *request, TextStyle::completion, std::move(prompts));
+    start(api, exchange, *request, TextStyle::completion, request->prompts);
 }
 
 void post_chat_completions(Api& api, const std::shared_ptr<Exchange>& exchange) {

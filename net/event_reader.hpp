@@ -15,6 +15,7 @@ namespace troupe::net {
 
 struct PendingEvents {
     std::optional<StartedEvent> started;
+    std::optional<PromptEvent> prompt;
     std::string skipped;            // texts before the first wanted one
     std::optional<TextEvent> text;  // all waiting texts in one: index and counts are the last one's
     std::optional<FinishedEvent> finished;
@@ -52,6 +53,7 @@ class EventReader : public GenerationSink {
 
   private:
     void add(const StartedEvent& event) { pending_.started = event; }
+    void add(const PromptEvent& event) { pending_.prompt = event; }
     void add(const FinishedEvent& event) {
         pending_.finished = event;
         end_is_near_ = false;
@@ -66,6 +68,8 @@ class EventReader : public GenerationSink {
             pending_.text = event;
         } else {
             pending_.text->text += event.text;
+            pending_.text->logprobs.insert(pending_.text->logprobs.end(), event.logprobs.begin(),
+                                           event.logprobs.end());
             pending_.text->index = event.index;
             pending_.text->completion_tokens = event.completion_tokens;
         }

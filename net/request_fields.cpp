@@ -130,6 +130,8 @@ Status read_stream_options(CommonRequest& request, const FieldValue& value) {
     return for_each_member(value, [&](std::string_view name, const FieldValue& member) -> Status {
         if (name == "include_usage" && !member.json.is_null())
             return assign(request.include_usage, read_bool(member));
+        if (name == "continuous_usage_stats" && !member.json.is_null())
+            return assign(request.continuous_usage, read_bool(member));
         return {};
     });
 }
@@ -137,6 +139,9 @@ Status read_stream_options(CommonRequest& request, const FieldValue& value) {
 Status check_common(const CommonRequest& request) {
     if (request.stream_options && !request.stream) {
         return invalid_argument("stream_options is only allowed when stream is true", "stream_options");
+    }
+    if (request.stream && request.sampling.prompt_logprobs) {
+        return invalid_argument("prompt_logprobs is not available when stream is true", "prompt_logprobs");
     }
     return {};
 }

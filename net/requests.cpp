@@ -1,25 +1,37 @@
 #include "net/requests.hpp"
 
+#include <limits>
+
 #include "net/request_fields.hpp"
 
 namespace troupe::net {
 namespace {
 
-constexpr std::size_t kMaxPrompts = 128;
+constexpr std::size_t kMaxPrompts = 128;  // prompts, choices of a prompt, and all choices together
 constexpr std::uint32_t kDefaultCompletionTokens = 16;  // OpenAI's
+constexpr std::int64_t kMaxLogprobs = 20;               // OpenAI's for chat, vLLM's for all
 
 // Known fields of OpenAI's and vLLM's APIs that wait for later versions, at the values that ask for nothing.
 std::vector<NeutralField> sampling_neutral() {
     return {
-        {"n", {"1"}},
         {"length_penalty", {"1"}},
         {"use_beam_search", {"false"}},
         {"dry_multiplier", {"0"}},
         {"top_n_sigma", {"-1", "0"}},
         {"mirostat", {"0"}},
-        {"prompt_logprobs", {}},
-        {"truncate_prompt_tokens", {}},
+        {"no_repeat_ngram_size", {"0"}},
+        {"early_stopping", {"false"}},
+        {"bad_words", {"[]"}},
+        {"allowed_token_ids", {}},
+        {"logits_processors", {"[]"}},
         {"response_format", {R"({"type":"text"})"}},
+        {"structured_outputs", {}},
+        {"guided_json", {}},
+        {"guided_regex", {}},
+        {"guided_choice", {}},
+        {"guided_grammar", {}},
+        {"grammar", {}},
+        {"json_schema", {}},
     };
 }
 
@@ -69,14 +81,38 @@ Status read_prompts(std::vector<Prompt>& prompts, const FieldValue& value) {
     });
 }
 
+template <class Request>
+Status read_prompt_logprobs(Request& request, const FieldValue& value) {
+    return read_integer_into(request.sampling.prompt_logprobs, value, 0, kMaxLogprobs);
+}
+
+template <class Request>
+Status read_truncation(Request& request, const FieldValue& value) {
+    const auto number = read_integer(value, -1, std::numeric_limits<std::int32_t>::max());
+    if (!number || *number == 0)
+        return wrong_value(value, "a number of tokens, at least 1, or -1 for as many as fit");
+    request.sampling.truncate_prompt_tokens = static_cast<std::int32_t>(*number);
+    return {};
+}
+
 const Schema<CompletionRequest>& completion_schema() {
     using R = CompletionRequest;
     using V = FieldValue;
     static const Schema<R> schema = schema_of<R>(
         {{"prompt", [](R& r, const V& v) { return read_prompts(r.prompts, v); }},
          {"max_tokens",
-          [](R& r, const V& v) { return read_integer_into(r.sampling.max_tokens, v, 1, kMaxUint32); }}},
-        {{"best_of", {"1"}}, {"echo", {"false"}}, {"suffix", {"\"\""}}, {"logprobs", {}}});
+          [](R& r, const V& v) { return read_integer_into(r.sampling.max_tokens, v, 0, kMaxUint32); }},
+         {"logprobs",
+          [](R& r, const V& v) { return read_integer_into(r.sampling.logprobs, v, 0, kMaxLogprobs); }},
+         {"add_special_tokens", [](R& r, const V& v) { return assign(r.add_special_tokens, read_bool(v)); }},
+         {"echo", [](R& r, const V& v) { return assign(r.echo, read_bool(v)); }},
+         {"prompt_logprobs", read_prompt_logprobs<R>},
+         {"truncate_prompt_tokens", read_truncation<R>},
+         {"return_tokens_as_token_ids",
+          [](R& r, const V& v) { return assign(r.tokens_as_ids, read_bool(v)); }},
+         {"n", [](R& r, const V& v) { return read_integer_into(r.n, v, 1, kMaxPrompts); }},
+         {"best_of", [](R& r, const V& v) { return read_integer_into(r.best_of, v, 1, kMaxPrompts); }}},
+        {{"suffix", {"\"\""}}});
     return schema;
 }
 
@@ -113,12 +149,18 @@ const Schema<ChatRequest>& chat_schema() {
             {{"messages", [](R& r, const V& v) { return read_messages(r.messages, v, MessageStyle::chat); }},
              {"max_tokens",
               [](R& r, const V& v) { return read_integer_into(r.sampling.max_tokens, v, 1, kMaxUint32); }},
+             {"n", [](R& r, const V& v) { return read_integer_into(r.n, v, 1, kMaxPrompts); }},
+             {"logprobs", [](R& r, const V& v) { return assign(r.logprobs, read_bool(v)); }},
+             {"top_logprobs",
+              [](R& r, const V& v) { return read_integer_into(r.top_logprobs, v, 0, kMaxLogprobs); }},
+             {"prompt_logprobs", read_prompt_logprobs<R>},
+             {"truncate_prompt_tokens", read_truncation<R>},
              {"max_completion_tokens",
               [](R& r, const V& v) {
                   return read_integer_into(r.max_completion_tokens, v, 1, kMaxUint32);
               }}}),
-        {{"logprobs", {"false"}},
-         {"top_logprobs", {"0"}},
+        {{"echo", {"false"}},
+         {"return_tokens_as_token_ids", {"false"}},
          {"parallel_tool_calls", {"true", "false"}},
          {"functions", {"[]"}},
          {"function_call", {"\"none\"", "\"auto\""}},
@@ -160,7 +202,10 @@ const Schema<ResponseRequest>& response_schema() {
          {"reasoning", [](R& r, const V& v) { return read_reasoning(r.options, v); }},
          {"max_output_tokens",
           [](R& r, const V& v) { return read_integer_into(r.sampling.max_tokens, v, 1, kMaxUint32); }}},
-        {{"include", {"[]"}},
+        {{"n", {"1"}},
+         {"prompt_logprobs", {}},
+         {"truncate_prompt_tokens", {}},
+         {"include", {"[]"}},
          {"parallel_tool_calls", {"true", "false"}},
          {"max_tool_calls", {}},
          {"text",
@@ -212,6 +257,23 @@ std::vector<std::string> names_of(const Schema<Request>& schema) {
     return names;
 }
 
+Status check_choices(const CompletionRequest& request) {
+    if (request.prompts.size() * request.n > kMaxPrompts) {
+        return invalid_argument("n is " + std::to_string(request.n) + " for " +
+                                    std::to_string(request.prompts.size()) +
+                                    " prompts, but a request may have at most " +
+                                    std::to_string(kMaxPrompts) + " choices; send several requests",
+                                "n");
+    }
+    const auto best_of = request.best_of.value_or(1);
+    if (best_of != 1 && best_of != request.n) {
+        return invalid_argument(
+            "best_of is not supported: leave it out or set it to n (got " + std::to_string(best_of) + ")",
+            "best_of", "unsupported_parameter");
+    }
+    return {};
+}
+
 template <class Request>
 Result<Request> parse(std::string_view body, const Schema<Request>& schema, std::string_view endpoint,
                       UnknownFields& unknown) {
@@ -250,7 +312,16 @@ Result<CompletionRequest> parse_completion(std::string_view body, UnknownFields&
             "prompt");
     }
     if (auto status = check_common(*request); !status) return status.error();
-    if (!request->sampling.max_tokens) request->sampling.max_tokens = kDefaultCompletionTokens;
+    if (auto status = check_choices(*request); !status) return status.error();
+    for (Prompt& prompt : request->prompts) {
+        if (auto* text = std::get_if<TextPrompt>(&prompt)) text->add_special = request->add_special_tokens;
+    }
+    RequestedSampling& sampling = request->sampling;
+    if (!sampling.max_tokens) sampling.max_tokens = kDefaultCompletionTokens;
+    if (sampling.max_tokens == 0U && !request->echo && !sampling.prompt_logprobs) {
+        return invalid_argument("max_tokens must be at least 1; 0 is allowed with echo or prompt_logprobs",
+                                "max_tokens");
+    }
     return request;
 }
 
@@ -263,6 +334,10 @@ Result<ChatRequest> parse_chat(std::string_view body, UnknownFields& unknown) {
     if (auto status = check_common(*request); !status) return status.error();
     if (auto status = check_template_options(request->options, request->messages); !status)
         return status.error();
+    if (request->top_logprobs.value_or(0) > 0 && !request->logprobs) {
+        return invalid_argument("top_logprobs is only allowed when logprobs is true", "top_logprobs");
+    }
+    if (request->logprobs) request->sampling.logprobs = request->top_logprobs.value_or(0);
     if (request->max_completion_tokens) request->sampling.max_tokens = request->max_completion_tokens;
     return request;
 }

@@ -20,9 +20,16 @@ struct CommonRequest {
     bool stream = false;
     bool stream_options = false;  // given
     bool include_usage = false;
+    bool continuous_usage = false;              // in every chunk, too
+    bool echo = false;                          // completions: the prompt's text comes first
+    bool tokens_as_ids = false;                 // in logprobs
+    bool logprobs = false;                      // chat
+    std::optional<std::uint32_t> top_logprobs;  // chat
     RequestedSampling sampling;
     std::optional<std::uint32_t>
-        max_completion_tokens;  // chat: the newer name of max_tokens, counts before it
+        max_completion_tokens;             // chat: the newer name of max_tokens, counts before it
+    std::uint32_t n = 1;                   // choices of each prompt (completions and chat)
+    std::optional<std::uint32_t> best_of;  // completions: like n, or 1
     std::optional<std::int32_t> priority;
     std::optional<std::uint32_t> deadline_ms;
     std::map<std::string, std::string> metadata;
@@ -30,7 +37,8 @@ struct CommonRequest {
 };
 
 struct CompletionRequest : CommonRequest {
-    std::vector<Prompt> prompts;  // one generation each
+    std::vector<Prompt> prompts;  // n generations each
+    bool add_special_tokens = true;
 };
 
 struct ChatRequest : CommonRequest {

@@ -48,8 +48,13 @@ TextAnswer::TextAnswer(TextStyle style, std::string id, std::int64_t created, co
     whole_head_ = head(chat ? "chat.completion" : "text_completion", id_, created, model);
 }
 
-std::string TextAnswer::chunk(std::string_view choices) const {
+std::string TextAnswer::chunk(std::string_view choices, const std::optional<Usage>& usage) const {
     std::string out;
+    if (usage) {
+        JsonWriter totals;
+        write_usage(totals, *usage);
+        return out.append(chunk_head_).append(choices).append(R"(,"usage":)").append(totals.text()) + "}";
+    }
     out.reserve(chunk_head_.size() + choices.size() + chunk_tail_.size());
     return out.append(chunk_head_).append(choices).append(chunk_tail_);
 }
@@ -64,7 +69,8 @@ std::string TextAnswer::role_chunk(std::size_t index) const {
 }
 
 std::string TextAnswer::text_chunk(std::size_t index, std::string_view text,
-                                   std::optional<FinishReason> reason, bool called) const {
+                                   std::optional<FinishReason> reason, bool called,
+                                   const ChunkExtras& extras) const {
     JsonWriter out;
     out.begin_array().begin_object().field("index", index);
     if (style_ == TextStyle::chat) {
@@ -74,13 +80,13 @@ std::string TextAnswer::text_chunk(std::size_t index, std::string_view text,
     } else {
         out.field("text", text);
     }
-    out.field("logprobs", nullptr);
+    out.key("logprobs").raw(extras.logprobs);
     write_reason(out, reason, called);
-    return chunk(out.end_object().end_array().text());
+    return chunk(out.end_object().end_array().text(), extras.usage);
 }
 
-std::string TextAnswer::calls_chunk(std::size_t index, std::size_t first,
-                                    const std::vector<ToolCall>& calls) const {
+std::string TextAnswer::calls_chunk(std::size_t index, std::size_t first, const std::vector<ToolCall>& calls,
+                                    const ChunkExtras& extras) const {
     JsonWriter out;
     out.begin_array().begin_object().field("index", index);
     out.key("delta").begin_object().key("tool_calls").begin_array();
@@ -89,18 +95,19 @@ std::string TextAnswer::calls_chunk(std::size_t index, std::size_t first,
         write_call(out, call);
         out.end_object();
     }
-    out.end_array().end_object().field("logprobs", nullptr);
+    out.end_array().end_object().key("logprobs").raw(extras.logprobs);
     write_reason(out, std::nullopt);
-    return chunk(out.end_object().end_array().text());
+    return chunk(out.end_object().end_array().text(), extras.usage);
 }
 
-std::string TextAnswer::reasoning_chunk(std::size_t index, std::string_view reasoning) const {
+std::string TextAnswer::reasoning_chunk(std::size_t index, std::string_view reasoning,
+                                        const ChunkExtras& extras) const {
     JsonWriter out;
     out.begin_array().begin_object().field("index", index);
     out.key("delta").begin_object().field("reasoning_content", reasoning).end_object();
-    out.field("logprobs", nullptr);
+    out.key("logprobs").raw(extras.logprobs);
     write_reason(out, std::nullopt);
-    return chunk(out.end_object().end_array().text());
+    return chunk(out.end_object().end_array().text(), extras.usage);
 }
 
 std::string TextAnswer::usage_chunk(const Usage& usage) const {
@@ -131,13 +138,19 @@ std::string TextAnswer::whole(const std::vector<TextChoice>& choices, const Usag
         } else {
             list.field("text", choices[index].text);
         }
-        list.field("logprobs", nullptr);
+        list.key("logprobs").raw(choices[index].logprobs);
         write_reason(list, choices[index].reason, !choices[index].calls.empty());
+        if (style_ == TextStyle::completion && !choices[index].prompt_logprobs.empty())
+            list.key("prompt_logprobs").raw(choices[index].prompt_logprobs);
         list.end_object();
     }
     JsonWriter totals;
     write_usage(totals, usage);
-    return whole_head_ + list.end_array().take() + R"(,"usage":)" + totals.take() + "}";
+    std::string out = whole_head_ + list.end_array().take() + R"(,"usage":)" + totals.take();
+    // Where vLLM has it: a chat has one prompt.
+    if (style_ == TextStyle::chat && !choices.front().prompt_logprobs.empty())
+        out += R"(,"prompt_logprobs":)" + choices.front().prompt_logprobs;
+    return out + "}";
 }
 
 }  // namespace troupe::net

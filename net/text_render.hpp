@@ -18,6 +18,14 @@ struct TextChoice {
     std::string reasoning;        // chat: what was thought before it
     std::vector<ToolCall> calls;  // chat: what was called after it
     FinishReason reason = FinishReason::stop;
+    std::string logprobs = "null";  // JSON
+    std::string prompt_logprobs;    // JSON; empty: not asked for
+};
+
+// What a chunk carries besides its piece of the answer.
+struct ChunkExtras {
+    std::string logprobs = "null";              // JSON
+    std::optional<Usage> usage = std::nullopt;  // of this choice so far, if chunks are to have it
 };
 
 // One id, created and model throughout an answer.
@@ -33,15 +41,17 @@ class TextAnswer {
     std::string role_chunk(std::size_t index) const;  // chat: the first chunk of a choice
     // Text may be empty when a reason is given. `called`: tools, which is a reason of its own.
     std::string text_chunk(std::size_t index, std::string_view text, std::optional<FinishReason> reason,
-                           bool called = false) const;
+                           bool called = false, const ChunkExtras& extras = {}) const;
     // `first`: the number of the first of these calls.
-    std::string calls_chunk(std::size_t index, std::size_t first, const std::vector<ToolCall>& calls) const;
-    std::string reasoning_chunk(std::size_t index, std::string_view reasoning) const;
+    std::string calls_chunk(std::size_t index, std::size_t first, const std::vector<ToolCall>& calls,
+                            const ChunkExtras& extras = {}) const;
+    std::string reasoning_chunk(std::size_t index, std::string_view reasoning,
+                                const ChunkExtras& extras = {}) const;
     std::string usage_chunk(const Usage& usage) const;
     std::string whole(const std::vector<TextChoice>& choices, const Usage& usage) const;
 
   private:
-    std::string chunk(std::string_view choices) const;
+    std::string chunk(std::string_view choices, const std::optional<Usage>& usage = std::nullopt) const;
 
     const TextStyle style_;
     const std::string id_;

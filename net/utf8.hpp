@@ -27,6 +27,13 @@ inline std::size_t utf8_sequence_length(std::string_view text) {
     return overlong || surrogate || beyond ? 0 : length;
 }
 
+// Characters of well-formed text.
+inline std::size_t utf8_characters(std::string_view text) {
+    std::size_t count = 0;
+    for (const char c : text) count += (static_cast<unsigned char>(c) & 0xC0U) != 0x80 ? 1 : 0;
+    return count;
+}
+
 // At most `limit` bytes of `text`, cut between characters, with "..." if anything is missing.
 inline std::string shortened(std::string_view text, std::size_t limit) {
     if (text.size() <= limit) return std::string(text);

@@ -88,13 +88,15 @@ class Fcfs {
              ++i) {
             const PolicySequence& sequence = view_.sequences[i];
             if (sequence.state == POLICY_RUNNING || remaining(sequence) == 0) continue;
-            const std::uint32_t whole = blocks_for(known(sequence));
+            const std::uint32_t shared = sequence.cached_prefix_tokens / view_.block_size;
+            const std::uint32_t whole = blocks_for(known(sequence)) - shared;
             const std::uint32_t at_most =
-                blocks_for(std::uint64_t{sequence.prompt_tokens} + sequence.max_tokens - 1);
+                blocks_for(std::uint64_t{sequence.prompt_tokens} + sequence.max_tokens - 1) - shared;
             if (std::min(whole + 1, at_most) + committed_ > free_blocks_) break;
             const std::uint32_t granted = std::min(remaining(sequence), tokens_);
-            add_row(i, granted, blocks_for(granted));
-            committed_ += whole - blocks_for(granted);
+            const std::uint32_t blocks = blocks_for(sequence.computed_tokens + granted) - shared;
+            add_row(i, granted, blocks);
+            committed_ += whole - blocks;
             ++running_;
         }
     }

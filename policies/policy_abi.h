@@ -39,7 +39,8 @@ typedef struct PolicySequence {
     uint32_t state;        /* PolicySequenceState */
     uint32_t prompt_tokens;
     uint32_t computed_tokens;      /* with KV, steps in flight included */
-    uint32_t cached_prefix_tokens; /* of computed_tokens: those taken from the prefix cache */
+    uint32_t cached_prefix_tokens; /* of computed_tokens, if it is not running: KV that others have, and that
+                                      it will share; its full blocks need no free ones */
     uint32_t generated_tokens;     /* those that steps in flight will sample included */
     uint32_t
         max_tokens; /* it ends at the latest with that many generated tokens (the context's end included) */

@@ -40,12 +40,16 @@ class FakeBackend final : public Backend {
             pool_->slots[static_cast<std::size_t>(batch.slot_mapping[t])] = batch.input_ids[t];
         }
         output.tokens.clear();
+        output.logprobs.clear();
         for (std::size_t l = 0; l < batch.logits_rows.size(); ++l) {
             auto context = context_of(batch, batch.logits_rows[l]);
             const auto& row = batch.sampling[l];
             if (row.params.has_penalties() && row.history != context)
                 throw std::logic_error("the tokens that penalties look at are not the sequence's");
-            output.tokens.push_back(next_token(context, row));
+            output.tokens.push_back(row.given != no_token ? row.given : next_token(context, row));
+            output.logprobs.push_back(row.params.logprobs < 0
+                                          ? PositionLogprobs{}
+                                          : logprobs_of(context, output.tokens.back(), row.params.logprobs));
         }
     }
     void copy_blocks(std::span<const BlockCopy> copies) override {
@@ -55,6 +59,14 @@ class FakeBackend final : public Backend {
         }
     }
     const std::string& numerics() const override { return numerics_; }
+
+    // Made of the tokens before, so that a wrong position shows.
+    static PositionLogprobs logprobs_of(const std::vector<TokenId>& before, TokenId token, std::int32_t top) {
+        PositionLogprobs made{{token, -1.0F - static_cast<float>(before.size())}, 1, {}};
+        for (std::int32_t i = 0; i < top; ++i)
+            made.top.push_back({before.back(), -static_cast<float>(i) - static_cast<float>(token) / 1024.0F});
+        return made;
+    }
 
     // What an undisturbed run generates after `tokens`.
     static std::vector<TokenId> expected(std::vector<TokenId> tokens, const SamplingParams& params,
@@ -70,7 +82,7 @@ class FakeBackend final : public Backend {
   private:
     // Ids 100 .. 355: ordinary tokens of the test vocabulary, none of them special.
     static TokenId next_token(const std::vector<TokenId>& tokens, const SamplingRow& row) {
-        std::uint64_t hash = row.params.seed * 31 + row.position;
+        std::uint64_t hash = row.params.seed * 31 + row.position + row.params.choice * 1009ULL;
         for (auto token : tokens) hash = (hash ^ static_cast<std::uint64_t>(token)) * 0x100000001B3ULL;
         return static_cast<TokenId>(100 + (hash >> 20) % 256);
     }

@@ -53,8 +53,9 @@ TEST_CASE("messages survive the wire") {
     const StopParams stop{7, true, {1, -1, 2147483647}};
 
     check(GenerationRequest{});
-    GenerationRequest request{"id", "m",  ChatPrompt{"{\"messages\":[]}"}, {},  9,
-                              -5,   250U, Retention::background,           "{}"};
+    GenerationRequest request{"id", "m",  ChatPrompt{"{\"messages\":[]}"}, {},   9,
+                              -5,   250U, Retention::background,           "{}", 3,
+                              true, ~0ULL};
     request.sampling.temperature = std::numeric_limits<float>::infinity();
     request.sampling.top_p = std::numeric_limits<float>::denorm_min();
     request.sampling.min_p = -0.0F;
@@ -70,6 +71,9 @@ TEST_CASE("messages survive the wire") {
     request.sampling.min_tokens = 3;
     request.sampling.logit_bias = {{1, 100.0F}, {2, -100.0F}};
     request.sampling.include_stop = true;
+    request.sampling.logprobs = 0;
+    request.sampling.prompt_logprobs = 20;
+    request.sampling.truncate_prompt_tokens = -1;
     request.sampling.skip_special = false;
     check(request);
     request.prompt = TokenPrompt{{1, 2, 3}};
@@ -86,11 +90,15 @@ TEST_CASE("messages survive the wire") {
     check(Drain{});
     check(PrepareRequest{TextPrompt{"x"}, request.sampling});
     check(PreparedRequest{false, error, {}, sampling(), stop, Thinking::inside});
-    check(SequenceSpec{1, 2, -3, 4, 5, {6, 7}, 1, sampling(), stop});
+    check(SequenceSpec{1, 2, -3, 4, 5, {6, 7}, 1, sampling(), stop, ~0ULL});
     check(CancelSequence{~0ULL});
     check(StopSequence{1, 2, 3});
     check(DeadlineDue{4});
-    check(TokensEmitted{1, 2, 3, {4, 5}, true});
+    const float impossible = -std::numeric_limits<float>::infinity();
+    const PositionLogprobs position{{5, impossible}, 7, {{1, -0.25F}, {2, -1e-30F}}};
+    check(TokensEmitted{1, 2, 3, {4, 5}, true, {position, {}}});
+    check(PromptLogprobs{1, 2, {position, position}});
+    check(PromptLogprobs{});
     check(TokensEmitted{});
     check(SequenceEnded{1, FinishReason::failed, 2, error});
     check(SequencePreempted{1});
@@ -104,7 +112,7 @@ TEST_CASE("messages survive the wire") {
                    {{10, {11}, 1}, {12, {}, 0}},
                    {{13, 14}},
                    {{5, 2, RowKind::sample}, {10, 512, RowKind::chunk}}});
-    check(StepResult{1, 2, {{3, {4}}, {5, {}}}, -6, 7});
+    check(StepResult{1, 2, {{3, {4}}, {5, {}, {position}}}, {{5, 6, {position}}}, -6, 7});
     check(CreatePool{1});
     check(PoolReady{2});
     check(WorkerStarted{1, "cpu/f32"});

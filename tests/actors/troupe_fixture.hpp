@@ -20,15 +20,21 @@ struct Reader final : GenerationSink {
             ++next;
             text_tokens = text_event->completion_tokens;
             text += text_event->text;
+            logprobs.insert(logprobs.end(), text_event->logprobs.begin(), text_event->logprobs.end());
             CHECK_FALSE(last);
             last = text_event->last;
         } else if (const auto* end = std::get_if<FinishedEvent>(&event)) {
             finished = *end;
+            logprobs.insert(logprobs.end(), end->logprobs.begin(), end->logprobs.end());
             if (text_tokens != 0 && text_tokens == end->usage.completion_tokens &&
                 end->ids.size() == text_tokens && end->reason != FinishReason::cancelled &&
                 end->reason != FinishReason::failed) {
                 CHECK(last);
             }
+        } else if (const auto* described = std::get_if<PromptEvent>(&event)) {
+            CHECK_FALSE(prompt);
+            CHECK(next == 0);  // it comes before the first text
+            prompt = *described;
         } else {
             started = true;
         }
@@ -37,6 +43,8 @@ struct Reader final : GenerationSink {
     std::uint32_t text_tokens = 0;
     std::uint64_t next = 0;
     std::string text;
+    std::optional<PromptEvent> prompt;
+    std::vector<TextLogprobs> logprobs;  // of all events together
     std::optional<FinishedEvent> finished;
 };
 
@@ -118,9 +126,11 @@ struct TroupeFixture {
     }
 
     // The tokens of an undisturbed run of request(id, prompt, count).
-    static std::vector<TokenId> expected(const std::vector<TokenId>& prompt, std::size_t count) {
+    static std::vector<TokenId> expected(const std::vector<TokenId>& prompt, std::size_t count,
+                                         std::uint32_t choice = 0) {
         SamplingParams params;
         params.seed = 7;
+        params.choice = choice;
         return FakeBackend::expected(prompt, params, count);
     }
 

@@ -129,6 +129,8 @@ def test_render_errors_name_the_line(tmp_path):
     (["generate"], "prompt"),
     (["generate", "x", "--model", "/nonexistent"], "/nonexistent"),
     (["generate", "x", "--temperature", "hot"], "--temperature"),
+    (["generate", "x", "--logit-bias", "foo"], "--logit-bias"),
+    (["generate", "x", "--repetition-penalty", "0"], "--repetition-penalty"),
     (["generate", "--model", STORIES[0], "--ids", "1,99999"], "0 to 511"),
     (["logits", "--model", STORIES[0], "--ids", "1,99999"], "0 to 511"),
     (["serve", "--max-num-seqs", "0"], "--max-num-seqs"),

@@ -140,7 +140,78 @@ class TestCompletions(ClientTest):
         self.assertEqual(texts, [c.text for c in both.choices])
 
 
+    @unittest.skipUnless(TroupeServer.starts_troupe(), "needs `troupe serve`")
+    def test_choices_are_repeatable_and_their_own(self):
+        def choices():
+            answer = self.client.completions.create(model=self.model, prompt=PROMPT, max_tokens=TOKENS, temperature=0.9,
+                                                    seed=5, n=3, extra_body=FULL_LENGTH)
+            return answer, [c.text for c in answer.choices]
+
+        answer, texts = choices()
+        self.assertEqual([c.index for c in answer.choices], [0, 1, 2])
+        self.assertEqual(len(set(texts)), 3)
+        self.assertEqual(answer.usage.completion_tokens, 3 * TOKENS)
+        self.assertLess(answer.usage.prompt_tokens, 20)  # counted once
+        self.assertEqual(choices()[1], texts)
+        first = self.client.completions.create(model=self.model, prompt=PROMPT, max_tokens=TOKENS, temperature=0.9,
+                                               seed=5, extra_body=FULL_LENGTH)
+        self.assertEqual(first.choices[0].text, texts[0])
+        streamed = ["", "", ""]
+        for chunk in self.client.completions.create(model=self.model, prompt=PROMPT, max_tokens=TOKENS, temperature=0.9,
+                                                    seed=5, n=3, stream=True, extra_body=FULL_LENGTH):
+            streamed[chunk.choices[0].index] += chunk.choices[0].text
+        self.assertEqual(streamed, texts)
+
+    @unittest.skipUnless(TroupeServer.starts_troupe(), "needs `troupe serve`")
+    def test_logprobs_and_echo(self):
+        whole = self.complete(logprobs=3).choices[0]
+        self.assertEqual("".join(whole.logprobs.tokens), whole.text)
+        self.assertEqual(len(whole.logprobs.tokens), TOKENS)
+        for token, offset, logprob, top in zip(whole.logprobs.tokens, whole.logprobs.text_offset,
+                                               whole.logprobs.token_logprobs, whole.logprobs.top_logprobs):
+            self.assertEqual(whole.text[offset:offset + len(token)], token)
+            self.assertEqual(logprob, max(top.values()))  # it was greedy
+            self.assertEqual(len(top), 3)
+        streamed = [c.choices[0].logprobs for c in self.complete(logprobs=3, stream=True)]
+        self.assertEqual([t for l in streamed for t in l.tokens], whole.logprobs.tokens)
+        self.assertEqual([p for l in streamed for p in l.token_logprobs], whole.logprobs.token_logprobs)
+
+        # What was generated, scored as a prompt, has the same log probabilities, bit for bit.
+        scored = self.client.completions.create(model=self.model, prompt=PROMPT + whole.text, max_tokens=0, echo=True,
+                                                logprobs=1).choices[0]
+        self.assertEqual(scored.text, PROMPT + whole.text)
+        self.assertIsNone(scored.logprobs.token_logprobs[0])
+        if scored.logprobs.tokens[-TOKENS:] == whole.logprobs.tokens:  # the text gave the same tokens
+            self.assertEqual(scored.logprobs.token_logprobs[-TOKENS:], whole.logprobs.token_logprobs)
+        self.assertEqual("".join(scored.logprobs.tokens), scored.text)
+
+    @unittest.skipUnless(TroupeServer.starts_troupe(), "needs `troupe serve`")
+    def test_penalties_and_bias(self):
+        plain = self.complete(logprobs=0).choices[0]
+        self.assertNotEqual(self.complete(frequency_penalty=2, presence_penalty=2).choices[0].text, plain.text)
+        forced = self.complete(logit_bias={"30": 100}, logprobs=0).choices[0]
+        self.assertEqual(len(set(forced.logprobs.tokens)), 1)
+        banned = self.complete(logit_bias={"30": 100, "31": 100, "32": -100}, frequency_penalty=2, logprobs=0)
+        self.assertEqual(len(set(banned.choices[0].logprobs.tokens)), 2)  # they take turns
+        with self.assertRaises(openai.BadRequestError) as caught:
+            self.complete(logit_bias={"30": 101})
+        self.assertEqual(caught.exception.param, "logit_bias.30")
+
+
 class TestChat(ClientTest):
+    def test_n_and_logprobs(self):
+        if not TroupeServer.starts_troupe():
+            self.skipTest("needs `troupe serve`")
+        answer = self.chat(n=2, logprobs=True, top_logprobs=2)
+        self.assertEqual([c.message.content for c in answer.choices], [answer.choices[0].message.content] * 2)
+        for choice in answer.choices:
+            entries = choice.logprobs.content
+            self.assertEqual(len(entries), TOKENS)
+            self.assertEqual(b"".join(bytes(e.bytes) for e in entries).decode(), choice.message.content)
+            for entry in entries:
+                self.assertEqual(entry.logprob, entry.top_logprobs[0].logprob)
+                self.assertGreaterEqual(entry.top_logprobs[0].logprob, entry.top_logprobs[1].logprob)
+
     def test_whole_and_streamed_are_equal(self):
         whole = self.chat()
         self.assertEqual(whole.choices[0].message.role, "assistant")

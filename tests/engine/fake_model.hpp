@@ -59,6 +59,10 @@ class FakeModel {
                 pool_[static_cast<std::size_t>(batch.slot_mapping[t])] =
                     kv_of(before, batch.input_ids[t], position);
             }
+            while (sampled.size() < batch.logits_rows.size() &&
+                   batch.logits_rows[sampled.size()] < batch.query_start[row + 1] &&
+                   batch.sampling[sampled.size()].given != no_token)
+                sampled.push_back(batch.sampling[sampled.size()].given);
             const bool samples = sampled.size() < batch.logits_rows.size() &&
                                  batch.logits_rows[sampled.size()] == batch.query_start[row + 1] - 1;
             if (!samples) continue;
@@ -106,7 +110,7 @@ inline Reference run_alone(const SequenceSpec& spec, const std::vector<TokenId>&
     };
     for (std::uint32_t i = 0; i < spec.num_prompt_tokens; ++i) take(spec.tokens[i]);
     while (reference.generated.size() < spec.stop.max_tokens && position < max_model_len) {
-        SamplingRow row{spec.sampling, static_cast<std::uint32_t>(position), spec.num_prompt_tokens, {}};
+        SamplingRow row{spec.sampling, static_cast<std::uint32_t>(position), spec.num_prompt_tokens};
         if (spec.sampling.has_penalties()) {
             row.history.assign(spec.tokens.begin(), spec.tokens.begin() + spec.num_prompt_tokens);
             row.history.insert(row.history.end(), reference.generated.begin(), reference.generated.end());

@@ -88,7 +88,7 @@ TEST_CASE("forked sequences share their prompt and generate as if each were alon
                 child.spec.id = 1 + choice;
                 child.spec.num_prompt_tokens = prompt + 1;
                 child.spec.sampling.seed = choice;
-                child.table = world.kv.fork(parent.table);
+                child.table = world.kv.fork(parent.table, prompt);
                 alone.push_back(run_alone(child.spec, {}, 1000));
             }
             CHECK(400 - world.kv.num_free() == used);

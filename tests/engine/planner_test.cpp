@@ -51,7 +51,7 @@ struct Bench {
     // The step in flight ends, and the next one is what `next` says.
     std::vector<PlanRow> step(Decision next) {
         policy.answer = [next = std::move(next)](const PolicyView&) { return next; };
-        StepResult result{1, plan.step, {}, 50, 0};
+        StepResult result{1, plan.step, {}, {}, 50, 0};
         for (const PlanRow& row : plan.rows) {
             if (row.kind == RowKind::sample) result.sampled.push_back({row.id, {5}});
         }

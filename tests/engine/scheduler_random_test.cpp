@@ -105,6 +105,7 @@ struct Totals {
     std::uint64_t preemptions = 0;
     std::uint64_t rejected_decisions = 0;
     std::uint64_t recovered_sequences = 0;
+    std::uint64_t shared_tokens = 0;
 };
 
 template <class Policy>
@@ -124,6 +125,7 @@ Totals run_all(const Disturbance& disturbance, std::uint32_t seeds, int operatio
                 totals.timed_out += simulation.num_timed_out();
                 totals.preemptions += simulation.stats().num_preemptions;
                 totals.rejected_decisions += simulation.stats().num_rejected_decisions;
+                totals.shared_tokens += simulation.num_shared_tokens();
                 totals.recovered_sequences += simulation.stats().num_recovered_sequences;
             }
         }
@@ -153,6 +155,7 @@ TEST_CASE("random load: every sequence ends with the tokens of a run alone") {
     CHECK(totals.completed > 1000);
     CHECK(totals.preemptions > 100);
     CHECK(totals.rejected_decisions == 0);
+    CHECK(totals.shared_tokens > 1000);
 }
 
 TEST_CASE("random load with cancels, stops, deadlines, lost workers, late results and restarts") {
@@ -160,6 +163,7 @@ TEST_CASE("random load with cancels, stops, deadlines, lost workers, late result
     CHECK(totals.completed > 1000);
     CHECK(totals.recovered_sequences > 100);
     CHECK(totals.timed_out > 100);
+    CHECK(totals.shared_tokens > 1000);
     CHECK(totals.rejected_decisions == 0);
 }
 
@@ -173,6 +177,7 @@ TEST_CASE("a hostile policy changes no token and stops no run") {
     CHECK(totals.completed > 500);
     CHECK(totals.rejected_decisions > 100);
     CHECK(totals.preemptions > 100);
+    CHECK(totals.shared_tokens > 1000);
 }
 
 TEST_CASE("a policy that runs in circles stops no run") {

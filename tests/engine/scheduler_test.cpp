@@ -328,7 +328,7 @@ TEST_CASE("a sequence whose logits were not finite fails alone") {
     bench.complete(5);
     bench.complete(5);
     auto result_of = [](const StepPlan& plan) {
-        StepResult result{.epoch = plan.epoch, .step = plan.step, .sampled = {}};
+        StepResult result{.epoch = plan.epoch, .step = plan.step, .sampled = {}, .prompts = {}};
         for (const PlanRow& row : plan.rows) result.sampled.push_back({row.id, {row.id == 7 ? no_token : 6}});
         return result;
     };

@@ -79,8 +79,10 @@ void Simulation::arrive() {
     spec.num_prompt_tokens = 1 + upto(world_.max_prompt);
     for (std::uint32_t i = 0; i < spec.num_prompt_tokens; ++i)
         spec.tokens.push_back(static_cast<TokenId>(upto(2)));
+    join_group(spec);
     spec.sampling.seed = upto(3);
     if (upto(3) == 0) spec.sampling.presence_penalty = 1.0F;
+    if (upto(4) == 0) spec.sampling.prompt_logprobs = 1;
     spec.stop.max_tokens = 1 + upto(world_.max_tokens);
     spec.stop.ignore_eos = upto(2) == 0;
     if (upto(4) == 0) spec.stop.stop_token_ids = {static_cast<TokenId>(upto(vocabulary))};
@@ -89,6 +91,23 @@ void Simulation::arrive() {
     const SequenceSpec submitted = spec;
     requests_[spec.id] = std::move(request);
     handle(RequestArrived{now_, submitted});
+}
+
+// A group of its own, none, or that of a sequence before it: mostly with its prompt, sometimes wrongly.
+void Simulation::join_group(SequenceSpec& spec) {
+    const auto dice = upto(4);
+    if (dice == 0) return;
+    spec.prompt_group = spec.id;
+    if (dice == 1 || requests_.empty()) return;
+    const SequenceSpec& other =
+        std::next(requests_.rbegin(),
+                  upto(std::min<std::uint32_t>(3, static_cast<std::uint32_t>(requests_.size()))))
+            ->second.spec;
+    spec.prompt_group = other.prompt_group;
+    if (upto(16) == 0) return;
+    spec.num_prompt_tokens = other.num_prompt_tokens;
+    spec.tokens = other.tokens;
+    spec.arrival = other.arrival;
 }
 
 // A stop string somewhere in what was received so far; a second, lower one may still come.
@@ -237,7 +256,9 @@ void Simulation::check_blocks(const StepPlan& plan) {
     };
     for (SequenceId id : plan.removed) tables_.erase(id);
     for (const AddedSequence& added : plan.added) {
-        check_new(added.block_table);
+        const auto shared = added.num_computed_tokens / world_.options.block_size;
+        check_new({added.block_table.begin() + shared, added.block_table.end()});
+        shared_tokens_ += added.num_computed_tokens;
         tables_[added.id] = added.block_table;
     }
     for (const GrownSequence& grown : plan.grown) {
@@ -276,6 +297,15 @@ void Simulation::take(const EmitToken& action) {
     expect(request.received.back() == request.reference.generated[request.received.size() - 1],
            "tokens are those of a run alone");
     request.deaths = 0;
+}
+
+// Of a backend that knows none: whose they are and where they begin is what is checked.
+void Simulation::take(const EmitPromptLogprobs& action) {
+    const Request& request = requests_.at(action.prompt.id);
+    expect(!request.finished, "no logprobs after the end");
+    expect(request.spec.sampling.prompt_logprobs >= 0, "nobody asked for logprobs");
+    expect(action.prompt.position >= 1 && action.prompt.position < request.spec.num_prompt_tokens,
+           "they are of the prompt");
 }
 
 void Simulation::take(const Finish& action) {

@@ -51,6 +51,7 @@ class Simulation {
     }  // ended by themselves, with the tokens of a run alone
     std::size_t num_crashed() const { return crashed_; }  // ended by law 7
     std::size_t num_timed_out() const { return timed_out_; }
+    std::uint64_t num_shared_tokens() const { return shared_tokens_; }  // taken over from others of a group
 
   private:
     struct Request {
@@ -73,6 +74,7 @@ class Simulation {
 
     void operate();
     void arrive();
+    void join_group(SequenceSpec& spec);
     void send_stop();
     void reach_deadline();
     void resubmit();
@@ -84,6 +86,7 @@ class Simulation {
     void handle(Event event);
     void take(const Execute& action);
     void take(const EmitToken& action);
+    void take(const EmitPromptLogprobs& action);
     void take(const Finish& action);
     void take(const Reject& action);
     void take(const Preempted& action);
@@ -112,6 +115,7 @@ class Simulation {
     std::size_t completed_ = 0;
     std::size_t crashed_ = 0;
     std::size_t timed_out_ = 0;
+    std::uint64_t shared_tokens_ = 0;
 };
 
 }  // namespace troupe::test

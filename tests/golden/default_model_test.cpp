@@ -1,19 +1,10 @@
 // The default model against its float32 reference in ../shared, and how far the fast mode is from it.
-#include <cstdlib>
-
 #include "test_paths.hpp"
 #include "tests/golden/golden.hpp"
 
 namespace troupe {
 namespace {
 
-std::filesystem::path model_path() {
-    const char* cache = std::getenv("XDG_CACHE_HOME");
-    const char* home = std::getenv("HOME");
-    const std::filesystem::path base =
-        cache && *cache ? std::filesystem::path(cache) : std::filesystem::path(home ? home : "") / ".cache";
-    return base / "troupe/models/SmolLM2-135M-Instruct.Q4_1.gguf";
-}
 const std::filesystem::path answers =
     std::filesystem::path(TROUPE_SHARED) / "models/smollm2-135m/expected.json";
 
@@ -38,8 +29,8 @@ double divergence(std::span<const float> reference, std::span<const float> other
 }  // namespace
 
 TEST_CASE("The default model in f32 agrees with its reference") {
-    if (!golden::present(model_path()) || !golden::present(answers)) return;
-    golden::Runner runner(model_path(), Compute::f32);
+    if (!golden::present(golden::default_model()) || !golden::present(answers)) return;
+    golden::Runner runner(golden::default_model(), Compute::f32);
     simdjson::dom::parser parser;
     const simdjson::dom::element cases = parser.load(answers.string());
     for (const simdjson::dom::element prompt : cases.get_array()) {
@@ -57,9 +48,9 @@ TEST_CASE("The default model in f32 agrees with its reference") {
 }
 
 TEST_CASE("The default model in the fast mode stays near its reference") {
-    if (!golden::present(model_path()) || !golden::present(answers)) return;
-    golden::Runner exact(model_path(), Compute::f32);
-    golden::Runner fast(model_path(), Compute::automatic);
+    if (!golden::present(golden::default_model()) || !golden::present(answers)) return;
+    golden::Runner exact(golden::default_model(), Compute::f32);
+    golden::Runner fast(golden::default_model(), Compute::automatic);
     simdjson::dom::parser parser;
     const simdjson::dom::element cases = parser.load(answers.string());
     const std::size_t vocab = exact.model.spec.vocab_size;

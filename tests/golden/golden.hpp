@@ -2,6 +2,7 @@
 #pragma once
 #include <algorithm>
 #include <cmath>
+#include <cstdlib>
 #include <filesystem>
 #include <iostream>
 #include <memory>
@@ -23,6 +24,15 @@ inline bool present(const std::filesystem::path& path) {
     if (std::filesystem::exists(path, error)) return true;
     std::cout << "skipped: " << path.string() << " is not here\n";
     return false;
+}
+
+// Where scripts/fetch-model puts it.
+inline std::filesystem::path default_model() {
+    const char* cache = std::getenv("XDG_CACHE_HOME");
+    const char* home = std::getenv("HOME");
+    const std::filesystem::path base =
+        cache && *cache ? std::filesystem::path(cache) : std::filesystem::path(home ? home : "") / ".cache";
+    return base / "troupe/models/SmolLM2-135M-Instruct.Q4_1.gguf";
 }
 
 // A model with a KV pool of its own, for one sequence at a time.

@@ -49,6 +49,11 @@ void FakePort::text(const std::string& id, const std::string& text, bool last) {
     deliver(one, TextEvent{count - 1, text, count, last});
 }
 
+void FakePort::play(const std::string& id, const GenerationEvent& event) {
+    const std::lock_guard lock(mutex_);
+    deliver(generations_[id], event);
+}
+
 void FakePort::finish(const std::string& id, FinishReason reason, std::optional<Error> error) {
     const std::lock_guard lock(mutex_);
     Generation& one = generations_[id];

@@ -37,6 +37,7 @@ class FakePort final : public ClientPort {
     void start(const std::string& id, std::uint32_t prompt_tokens = 3, Thinking thinking = Thinking::none);
     void text(const std::string& id, const std::string& text, bool last = false);
     void finish(const std::string& id, FinishReason reason, std::optional<Error> error = {});
+    void play(const std::string& id, const GenerationEvent& event);  // as it is, and not remembered
 
     Generation generation(const std::string& id) const;  // a copy
     bool is_finished(const std::string& id) const { return generation(id).finished.has_value(); }

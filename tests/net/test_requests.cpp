@@ -46,8 +46,14 @@ TEST_CASE("A wrong value is refused with its field, what it is and what is allow
         {R"("deadline_ms":0)", "deadline_ms", "deadline_ms must be an integer between 1"},
         {R"("priority":3000000000)", "priority", "priority must be an integer between -2147483648"},
         {R"("temperature":1,"temperature":1)", "temperature", "temperature is given twice"},
-        {R"("n":2)", "n", "n is not supported yet: leave it out or set it to 1 (got 2)"},
-        {R"("logprobs":true)", "logprobs", "logprobs is not supported yet"},
+        {R"("n":0)", "n", "n must be an integer between 1 and 128, got 0"},
+        {R"("n":129)", "n", "n must be an integer between 1 and 128, got 129"},
+        {R"("logprobs":5)", "logprobs", "logprobs must be true or false, got 5"},
+        {R"("logprobs":true,"top_logprobs":21)", "top_logprobs", "between 0 and 20, got 21"},
+        {R"("top_logprobs":2)", "top_logprobs", "top_logprobs is only allowed when logprobs is true"},
+        {R"("prompt_logprobs":-1)", "prompt_logprobs", "between 0 and 20, got -1"},
+        {R"("truncate_prompt_tokens":0)", "truncate_prompt_tokens", "must be a number of tokens, at least 1"},
+        {R"("echo":true)", "echo", "echo is not supported yet"},
         {R"("presence_penalty":2.5)", "presence_penalty",
          "presence_penalty must be a number between -2 and 2, got 2.5"},
         {R"("frequency_penalty":-3)", "frequency_penalty", "between -2 and 2, got -3"},
@@ -55,6 +61,9 @@ TEST_CASE("A wrong value is refused with its field, what it is and what is allow
         {R"("typical_p":0)", "typical_p", "typical_p must be a number above 0 and up to 1, got 0"},
         {R"("xtc_probability":1.5)", "xtc_probability", "between 0 and 1, got 1.5"},
         {R"("min_tokens":-1)", "min_tokens", "min_tokens must be an integer between 0"},
+        {R"("guided_json":{"type":"object"})", "guided_json",
+         "guided_json is not supported yet: leave it out"},
+        {R"("bad_words":["x"])", "bad_words", "bad_words is not supported yet"},
         {R"("dry_multiplier":0.8)", "dry_multiplier", "dry_multiplier is not supported yet"},
         {R"("logit_bias":[])", "logit_bias", "logit_bias must be an object of at most 1024 members"},
         {R"("logit_bias":{"x":1})", "logit_bias", "holds \"x\", which is no token id"},
@@ -135,6 +144,23 @@ TEST_CASE("Sampling fields arrive") {
     CHECK(request->include_usage);
 }
 
+TEST_CASE("n and best_of: as many choices as one request may have") {
+    const auto completion = [](const std::string& fields) {
+        return parse_completion("{" + fields + "}", unknown);
+    };
+    CHECK(completion(R"("prompt":"a")")->n == 1);
+    CHECK(completion(R"("prompt":"a","n":128,"best_of":128)")->n == 128);
+    CHECK(completion(R"("prompt":["a","b"],"n":64,"best_of":1)").ok());
+    const auto many = completion(R"("prompt":["a","b"],"n":65)");
+    REQUIRE_FALSE(many.ok());
+    CHECK(many.error().param == "n");
+    CHECK(has(many.error().message, "n is 65 for 2 prompts, but a request may have at most 128 choices"));
+    const auto best = completion(R"("prompt":"a","n":2,"best_of":3)");
+    REQUIRE_FALSE(best.ok());
+    CHECK(best.error().param == "best_of");
+    CHECK(best.error().tag == "unsupported_parameter");
+}
+
 TEST_CASE("Prompts come in four shapes") {
     const auto prompts = [](const std::string& json) {
         return parse_completion(R"({"prompt":)" + json + "}", unknown);
@@ -144,6 +170,8 @@ TEST_CASE("Prompts come in four shapes") {
     CHECK(prompts("[1,2]")->prompts == std::vector<Prompt>{TokenPrompt{{1, 2}}});
     CHECK(prompts("[[1],[2,3]]")->prompts == std::vector<Prompt>{TokenPrompt{{1}}, TokenPrompt{{2, 3}}});
     CHECK(prompts(R"("a")")->sampling.max_tokens == 16);
+    CHECK(prompts(R"("a","add_special_tokens":false)")->prompts ==
+          std::vector<Prompt>{TextPrompt{"a", false}});
     for (const char* bad :
          {"null", "7", "[]", "[[]]", "{}", "[1,\"a\"]", "[true]", "[-1]", "[1.5]", "[99999999999]"}) {
         CAPTURE(bad);

@@ -51,6 +51,44 @@ TEST_CASE("A chat, whole: absent max_tokens means the rest of the context") {
           R"({"messages":[{"role":"user","content":"hi"}],"add_generation_prompt":true})");
 }
 
+TEST_CASE("n choices of each prompt: indices, draws, and a prompt that counts once") {
+    Fixture fixture;
+    fixture.port.on_submit = [](FakePort& port, const GenerationRequest& request) {
+        port.start(request.id);
+        port.text(request.id, request.id.substr(request.id.find_last_of('-')));
+        port.finish(request.id, request.choice == 1 ? FinishReason::length : FinishReason::stop);
+    };
+    const Answer answer =
+        fixture.post("/v1/completions", R"({"model":"fake","prompt":["a","b"],"n":3,"seed":9})");
+    REQUIRE(answer.status == 200);
+    std::vector<GenerationRequest> requests;
+    for (std::size_t i = 0; i < 6; ++i) {
+        requests.push_back(fixture.port.generation(fixture.port.submitted(i)).request);
+        const std::string choice = "/choices/" + std::to_string(i);
+        CHECK(at(answer.body, choice + "/index") == std::to_string(i));
+        if (i > 0) CHECK(at(answer.body, choice + "/text") == "\"-" + std::to_string(i) + "\"");
+        CHECK(at(answer.body, choice + "/finish_reason") == (i % 3 == 1 ? R"("length")" : R"("stop")"));
+        CHECK(requests[i].prompt == Prompt{TextPrompt{i < 3 ? "a" : "b"}});
+        CHECK(requests[i].choice == i % 3);
+        CHECK(requests[i].sampling.seed == 9);
+        CHECK(requests[i].prompt_group == requests[i - i % 3].prompt_group);
+    }
+    CHECK(requests[0].prompt_group != 0);
+    CHECK(requests[0].prompt_group != requests[3].prompt_group);
+    CHECK(at(answer.body, "/usage/prompt_tokens") == "6");
+    CHECK(at(answer.body, "/usage/completion_tokens") == "6");
+}
+
+TEST_CASE("A client that leaves ends all its choices") {
+    Fixture fixture;
+    {
+        TestClient client = fixture.client();
+        client.send(http_request("POST", "/v1/chat/completions", kChat + R"(,"stream":true,"n":3})"));
+        for (std::size_t i = 0; i < 3; ++i) REQUIRE_FALSE(fixture.port.submitted(i).empty());
+    }
+    for (std::size_t i = 0; i < 3; ++i) CHECK(fixture.port.wait_for_detach(fixture.port.submitted(i)));
+}
+
 TEST_CASE("A chat stream: role with the first token, then contents, reason, usage, [DONE]") {
     Fixture fixture;
     TestClient client = fixture.client();

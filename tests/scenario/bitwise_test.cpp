@@ -10,6 +10,7 @@
 
 #include "engine/input_batch.hpp"
 #include "engine/scheduler.hpp"
+#include "model/logprobs.hpp"
 #include "model/sampling.hpp"
 #include "policies/fcfs.hpp"
 #include "tests/catch.hpp"
@@ -62,32 +63,50 @@ std::vector<Load> make_load() {
             made.spec.sampling.end_tokens = end_tokens;
             made.spec.sampling.logit_bias = {{5, 2.0F}, {6, -100.0F}};
         }
+        if (id % 3 == 0) {
+            made.spec.sampling.logprobs = 1;
+            made.spec.sampling.prompt_logprobs = 2;
+        }
         made.spec.stop = {shape.max_tokens, shape.ignore_eos, {}};
     }
+    load[1].spec.prompt_group = 1;  // and more choices of its prompt
+    for (std::uint32_t choice = 1; choice < 4; ++choice) {
+        Load made = load[1];
+        made.spec.id = load.size() + 1;
+        made.spec.sampling.choice = choice;
+        made.spec.sampling.temperature = 0.9F;
+        load.push_back(std::move(made));
+    }
+    std::stable_sort(load.begin(), load.end(),
+                     [](const Load& a, const Load& b) { return a.arrival_step < b.arrival_step; });
     return load;
 }
 
 // What a sequence generates alone: prompt in one step, then token by token.
 struct Reference {
     std::uint32_t first_position = 0;
-    std::vector<TokenId> tokens;  // generated
-    std::vector<Logits> logits;   // from which each was drawn
+    std::vector<TokenId> tokens;                // generated
+    std::vector<Logits> logits;                 // from which each was drawn
+    std::vector<PositionLogprobs> prompt = {};  // of its tokens from the second on, if wanted
 };
 
 Reference run_alone(const RandomModel& model, Compute compute, const SequenceSpec& spec) {
     TestRunner runner(model, {.compute = compute});
-    Reference made{spec.num_prompt_tokens, {}, {}};
+    Reference made{spec.num_prompt_tokens, {}, {}, {}};
     std::vector<TokenId> ids = spec.tokens;
     ids.resize(ids.size() + spec.stop.max_tokens);  // room for what comes
     TestSequence sequence = runner.sequence(ids);
     Sampler sampler;
     std::size_t new_tokens = spec.num_prompt_tokens;
     while (made.tokens.size() < spec.stop.max_tokens) {
-        made.logits.push_back(runner.step({{&sequence, new_tokens}}).back());
+        auto rows = runner.step({{&sequence, new_tokens}});
+        for (std::size_t i = 0; spec.sampling.prompt_logprobs >= 0 && i + 1 < new_tokens; ++i)
+            made.prompt.push_back(LogprobsMaker().make(rows[i], ids[i + 1], 2));
+        made.logits.push_back(std::move(rows.back()));
         const auto position = static_cast<std::uint32_t>(sequence.computed);
         const std::vector<TokenId> history(sequence.ids.begin(), sequence.ids.begin() + position);
-        const TokenId token =
-            sampler.sample(made.logits.back(), {spec.sampling, position, spec.num_prompt_tokens, history});
+        const TokenId token = sampler.sample(
+            made.logits.back(), {spec.sampling, position, spec.num_prompt_tokens, no_token, history});
         made.tokens.push_back(token);
         sequence.ids[position] = token;
         new_tokens = 1;
@@ -143,6 +162,8 @@ class Scenario {
     SchedulerStats stats() const { return scheduler_.stats(); }
     int rows_ahead() const { return rows_ahead_; }
     int chunks() const { return chunks_; }
+    int prompt_logprobs() const { return prompt_logprobs_; }
+    std::uint32_t shared_tokens() const { return shared_tokens_; }
     std::size_t num_finished() const { return num_finished_; }
 
   private:
@@ -174,7 +195,7 @@ class Scenario {
         backend_->copy_blocks(plan.copies);
         ForwardOutput output;
         backend_->execute(*batch, output);
-        auto result = mirror_->complete(output.tokens);
+        auto result = mirror_->complete(output.tokens, output.logprobs);
         REQUIRE(result.ok());
         compare(*batch, *result, output.logits);
         for (const StepResult& unheard : unheard_) {
@@ -182,6 +203,7 @@ class Scenario {
                 for (const PlanRow& row : plan.rows) rows_ahead_ += row.id == sampled.id ? 1 : 0;
             }
         }
+        for (const AddedSequence& added : plan.added) shared_tokens_ += added.num_computed_tokens;
         for (const PlanRow& row : plan.rows) chunks_ += row.kind == RowKind::chunk ? 1 : 0;
         const auto& deaths = around_.worker_dies_in;
         const bool dies = std::find(deaths.begin(), deaths.end(), ++executed_) != deaths.end();
@@ -197,13 +219,26 @@ class Scenario {
 
     void compare(const ForwardBatch& batch, const StepResult& result, const float* logits) {
         const std::size_t vocab = model_->spec().vocab_size;
-        for (std::size_t i = 0; i < result.sampled.size(); ++i) {
-            const SequenceId id = result.sampled[i].id;
-            const Reference& alone = references_.at(id);
+        auto sampled = result.sampled.begin();
+        for (std::size_t i = 0; i < batch.sampling.size(); ++i) {
+            if (batch.sampling[i].given != no_token) continue;
+            const SampledTokens& row = *sampled++;
+            const Reference& alone = references_.at(row.id);
             const std::size_t nth = batch.sampling[i].position - alone.first_position;
             if (nth >= alone.logits.size()) continue;  // ahead of an end that the scheduler had not heard of
-            INFO("sequence " << id << ", generated token " << nth);
+            INFO("sequence " << row.id << ", generated token " << nth);
             REQUIRE(same_bits({logits + i * vocab, logits + (i + 1) * vocab}, alone.logits[nth]));
+            if (batch.sampling[i].params.logprobs < 0) continue;
+            REQUIRE(row.logprobs.at(0) == LogprobsMaker().make(alone.logits[nth], row.tokens.at(0), 1));
+        }
+    }
+
+    void compare(const PromptLogprobs& prompt) {
+        const auto& alone = references_.at(prompt.id).prompt;
+        for (std::size_t i = 0; i < prompt.entries.size(); ++i) {
+            INFO("sequence " << prompt.id << ", prompt token " << prompt.position + i);
+            REQUIRE(prompt.entries[i] == alone.at(prompt.position - 1 + i));
+            ++prompt_logprobs_;
         }
     }
 
@@ -215,6 +250,8 @@ class Scenario {
             } else if (const auto* emitted = std::get_if<EmitToken>(&action)) {
                 auto& tokens = received_.at(emitted->sequence);
                 tokens.insert(tokens.end(), emitted->tokens.begin(), emitted->tokens.end());
+            } else if (const auto* scored = std::get_if<EmitPromptLogprobs>(&action)) {
+                compare(scored->prompt);
             } else if (const auto* ended = std::get_if<Finish>(&action)) {
                 REQUIRE(ended->reason != FinishReason::failed);
                 REQUIRE(received_.at(ended->sequence) == references_.at(ended->sequence).tokens);
@@ -242,8 +279,10 @@ class Scenario {
     Epoch epoch_ = 0;
     TimeUs now_ = 0;
     int executed_ = 0;
-    int rows_ahead_ = 0;  // executed before the scheduler heard of the token that they read
-    int chunks_ = 0;      // rows that did not reach their sequence's last token
+    int rows_ahead_ = 0;               // executed before the scheduler heard of the token that they read
+    int chunks_ = 0;                   // rows that did not reach their sequence's last token
+    int prompt_logprobs_ = 0;          // that came
+    std::uint32_t shared_tokens_ = 0;  // whose KV was taken over from another sequence
     std::size_t num_finished_ = 0;
 };
 
@@ -269,6 +308,8 @@ void equals_alone(const Circumstances& around, F happened) {
                 scenario.run(load, seed);
                 CHECK(scenario.num_finished() == load.size());
                 CHECK(scenario.stats().free_blocks == around.num_blocks);
+                CHECK(scenario.prompt_logprobs() > 50);
+                CHECK(scenario.shared_tokens() > 0);
                 CHECK(happened(scenario));
             }
         }

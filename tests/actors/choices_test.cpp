@@ -1,0 +1,84 @@
+// n choices of one prompt: a request actor each, which share the prompt's computation and nothing else.
+#include <algorithm>
+
+#include "tests/actors/troupe_fixture.hpp"
+
+using namespace troupe;
+using namespace std::chrono_literals;
+
+namespace {
+
+const std::vector<TokenId> prompt{101, 102, 103, 104, 105, 106, 107, 108, 109, 110};
+
+std::vector<std::shared_ptr<Reader>> submit_choices(TroupeFixture& troupe, const std::string& id,
+                                                    std::uint32_t n, std::uint32_t max_tokens) {
+    std::vector<std::shared_ptr<Reader>> readers;
+    for (std::uint32_t i = 0; i < n; ++i) {
+        auto request = TroupeFixture::request(id + "-" + std::to_string(i), prompt, max_tokens);
+        request.choice = i;
+        request.prompt_group = 5;
+        request.sampling.presence_penalty = 0.5F;  // the fake model checks what it sees of the sequence
+        readers.push_back(troupe.submit(std::move(request)));
+    }
+    return readers;
+}
+
+}  // namespace
+
+TEST_CASE("n choices compute their prompt once, and each draws for itself") {
+    std::size_t computed = 0;
+    TroupeFixture troupe;
+    troupe.options.backend =
+        fake_backend(64, [&](const ForwardBatch& batch) { computed += batch.input_ids.size(); });
+    troupe.start();
+    const auto readers = submit_choices(troupe, "c", 4, 8);
+    troupe.simulation.run();
+    for (std::uint32_t i = 0; i < 4; ++i) {
+        REQUIRE(readers[i]->finished);
+        CHECK(readers[i]->finished->ids == TroupeFixture::expected(prompt, 8, i));
+        CHECK(readers[i]->finished->usage.prompt_tokens == prompt.size());
+    }
+    CHECK(readers[0]->finished->ids != readers[1]->finished->ids);
+    CHECK(computed == prompt.size() + 7 + 3 * 8);
+    CHECK(troupe.counter("prompt_tokens_total") == prompt.size());
+    CHECK(troupe.gauge("kv_cache_usage_perc") == 0);
+}
+
+TEST_CASE("choices that are cancelled or lose their reader free what is theirs, the others go on") {
+    TroupeFixture troupe;
+    troupe.start();
+    auto readers = submit_choices(troupe, "c", 4, 40);
+    while (readers[3]->next < 3) REQUIRE(troupe.simulation.step());
+    caf::anon_send(troupe.router_actor, CancelRequest{"c-0"}, SnapshotReply{});
+    readers[2].reset();  // noticed with its next token
+    troupe.simulation.run();
+    CHECK(readers[0]->finished->reason == FinishReason::cancelled);
+    CHECK(readers[1]->finished->ids == TroupeFixture::expected(prompt, 40, 1));
+    CHECK(readers[3]->finished->ids == TroupeFixture::expected(prompt, 40, 3));
+    CHECK(troupe.gauge("kv_cache_usage_perc") == 0);
+    CHECK(troupe.gauge("num_requests_running") == 0);
+}
+
+TEST_CASE("any schedule, repeated deaths, few blocks: choices keep their tokens") {
+    for (std::uint64_t seed = 1; seed <= 60; ++seed) {
+        TroupeFixture troupe(seed);
+        troupe.options.fault = {3 + seed % 5, 9 + seed % 4};
+        troupe.options.supervision.restart_budget = 1000;
+        troupe.options.scheduler.num_blocks = 12;
+        troupe.options.scheduler.max_model_len = 40;
+        troupe.options.scheduler.max_steps_in_flight = 1 + seed % 2;
+        troupe.options.backend = fake_backend(12);
+        troupe.start();
+        const auto first = submit_choices(troupe, "a", 3, 12);
+        const auto second = submit_choices(troupe, "b", 3, 9);
+        troupe.simulation.advance(std::chrono::minutes(10));
+        CAPTURE(seed);
+        for (std::uint32_t i = 0; i < 3; ++i) {
+            REQUIRE(first[i]->finished);
+            CHECK(first[i]->finished->ids == TroupeFixture::expected(prompt, 12, i));
+            REQUIRE(second[i]->finished);
+            CHECK(second[i]->finished->ids == TroupeFixture::expected(prompt, 9, i));
+        }
+        CHECK(troupe.gauge("kv_cache_usage_perc") == 0);
+    }
+}

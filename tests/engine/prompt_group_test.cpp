@@ -1,0 +1,170 @@
+// Sequences of one prompt: who computes it, who shares it, and what happens when those who have it end or
+// lose it. That tokens stay those of a run alone is tested in scheduler_random_test.cpp.
+#include "engine/scheduler.hpp"
+#include "policies/fcfs.hpp"
+#include "tests/catch.hpp"
+
+namespace troupe {
+namespace {
+
+SequenceSpec choice(SequenceId id, std::uint32_t prompt, std::uint32_t max_tokens = 10) {
+    SequenceSpec spec;
+    spec.id = id;
+    spec.arrival = 1;
+    for (std::uint32_t i = 0; i < prompt; ++i) spec.tokens.push_back(static_cast<TokenId>(i));
+    spec.num_prompt_tokens = prompt;
+    spec.sampling.choice = static_cast<std::uint32_t>(id);
+    spec.stop.max_tokens = max_tokens;
+    spec.prompt_group = 77;
+    return spec;
+}
+
+struct Bench {
+    explicit Bench(std::uint32_t steps_in_flight = 2, std::uint32_t num_blocks = 32)
+        : scheduler({.max_num_batched_tokens = 8,
+                     .max_num_seqs = 8,
+                     .max_model_len = 64,
+                     .block_size = 4,
+                     .num_blocks = num_blocks,
+                     .max_steps_in_flight = steps_in_flight,
+                     .end_token_ids = {},
+                     .first_step = 1},
+                    policy) {}
+
+    void send(const Event& event) {
+        for (const Action& action : scheduler.handle(event)) {
+            if (const auto* execute = std::get_if<Execute>(&action)) plans.push_back(execute->plan);
+        }
+        scheduler.check_invariants();
+    }
+    void ready() { send(WorkerReady{++now, ++epoch}); }
+    void lose() {
+        answered = plans.size();
+        send(WorkerLost{++now, epoch});
+    }
+    void complete() {
+        const StepPlan& plan = plans.at(answered++);
+        StepResult result;
+        result.epoch = plan.epoch;
+        result.step = plan.step;
+        for (const PlanRow& row : plan.rows) {
+            if (row.kind == RowKind::sample) result.sampled.push_back({row.id, {5}});
+        }
+        send(StepCompleted{++now, result});
+    }
+    void complete_all() {
+        while (answered < plans.size()) complete();
+    }
+    std::uint32_t tokens_of(SequenceId id) const {  // of its rows in all plans
+        std::uint32_t tokens = 0;
+        for (const StepPlan& plan : plans) {
+            for (const PlanRow& row : plan.rows) tokens += row.id == id ? row.num_new_tokens : 0;
+        }
+        return tokens;
+    }
+    const AddedSequence* added(SequenceId id) const {  // the last time
+        const AddedSequence* found = nullptr;
+        for (const StepPlan& plan : plans) {
+            for (const AddedSequence& one : plan.added) found = one.id == id ? &one : found;
+        }
+        return found;
+    }
+
+    TablePolicyPort policy{fcfs_policy()};
+    Scheduler scheduler;
+    std::vector<StepPlan> plans;
+    std::size_t answered = 0;
+    TimeUs now = 10;
+    Epoch epoch = 0;
+};
+
+TEST_CASE("the choices of a request compute its prompt once and share its blocks") {
+    const auto steps = GENERATE(1U, 2U);
+    Bench bench(steps);
+    bench.ready();
+    for (const SequenceId id : {1U, 2U, 3U}) bench.send(RequestArrived{++bench.now, choice(id, 22, 4)});
+    while (bench.added(3) == nullptr) bench.complete();
+    const std::vector<BlockId> blocks = bench.scheduler.block_table(1);
+    for (const SequenceId id : {2U, 3U}) {
+        const AddedSequence& added = *bench.added(id);
+        CHECK(added.num_computed_tokens == 21);
+        CHECK(std::equal(added.block_table.begin(), added.block_table.begin() + 5, blocks.begin()));
+        CHECK(added.block_table[5] != blocks[5]);
+    }
+    CHECK(bench.plans.back().copies.size() == 2);  // the last block, 21 tokens into the prompt
+    bench.complete_all();
+    CHECK(bench.tokens_of(1) == 25);
+    CHECK(bench.tokens_of(2) == 4);
+    CHECK(bench.tokens_of(3) == 4);
+    CHECK(bench.scheduler.stats().free_blocks == 32);
+}
+
+TEST_CASE("a choice goes on when the one that computed the prompt ends, is cancelled or lost") {
+    Bench bench;
+    bench.ready();
+    for (const SequenceId id : {1U, 2U, 3U}) bench.send(RequestArrived{++bench.now, choice(id, 22, 20)});
+    SECTION("before it was ready: the next one computes it") {
+        bench.send(RequestCancelled{++bench.now, 1});
+        bench.complete_all();
+        CHECK(bench.tokens_of(2) == 22 + 19);
+        CHECK(bench.tokens_of(3) == 20);
+    }
+    SECTION("afterwards: they keep what they share") {
+        while (bench.added(3) == nullptr) bench.complete();
+        bench.send(RequestCancelled{++bench.now, 1});
+        bench.complete_all();
+        CHECK(bench.tokens_of(2) == 20);
+        CHECK(bench.tokens_of(3) == 20);
+    }
+    SECTION("with the worker: one computes it again, and all share it again") {
+        while (bench.added(3) == nullptr) bench.complete();
+        bench.complete();
+        const std::uint32_t before = bench.tokens_of(3);
+        bench.lose();
+        bench.ready();
+        bench.complete_all();
+        CHECK(bench.added(3)->num_computed_tokens == 21);
+        CHECK(bench.tokens_of(3) - before <= 20);
+    }
+    CHECK(bench.scheduler.stats().free_blocks == 32);
+    CHECK(bench.scheduler.stats().num_running == 0);
+}
+
+TEST_CASE("a prompt of one token, or another prompt under the same number, is not shared") {
+    Bench bench;
+    bench.ready();
+    bench.send(RequestArrived{++bench.now, choice(1, 1, 4)});
+    bench.send(RequestArrived{++bench.now, choice(2, 1, 4)});
+    SequenceSpec other = choice(3, 9, 4);
+    bench.send(RequestArrived{++bench.now, other});
+    bench.complete_all();
+    CHECK(bench.added(2)->num_computed_tokens == 0);
+    CHECK(bench.added(3)->num_computed_tokens == 0);
+    CHECK(bench.tokens_of(3) == 12);
+}
+
+TEST_CASE("a choice that needs its prompt's logits computes it itself") {
+    Bench bench;
+    bench.ready();
+    for (const SequenceId id : {1U, 2U}) {
+        SequenceSpec spec = choice(id, 22, 4);
+        spec.sampling.prompt_logprobs = 0;
+        bench.send(RequestArrived{++bench.now, spec});
+    }
+    bench.complete_all();
+    CHECK(bench.tokens_of(1) == 25);
+    CHECK(bench.tokens_of(2) == 25);
+}
+
+TEST_CASE("choices whose prompt fills most of the pool run at the same time") {
+    Bench bench(2, 12);  // six for the prompt, and one and a bit for each of three
+    bench.ready();
+    for (const SequenceId id : {1U, 2U, 3U}) bench.send(RequestArrived{++bench.now, choice(id, 23, 4)});
+    while (bench.added(3) == nullptr) bench.complete();
+    CHECK(bench.scheduler.stats().num_running == 3);
+    bench.complete_all();
+    CHECK(bench.scheduler.stats().num_preemptions == 0);
+}
+
+}  // namespace
+}  // namespace troupe

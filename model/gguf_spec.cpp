@@ -114,11 +114,9 @@ class SpecReader {
         require(spec_.max_position, "context_length");
         require(spec_.num_heads, "attention.head_count");
         require(spec_.rms_norm_eps, "attention.layer_norm_rms_epsilon");
-        if (has("feed_forward_length") || !has("expert_feed_forward_length")) {
-            require(spec_.intermediate_size, "feed_forward_length");
-        } else {
-            read(spec_.intermediate_size, "expert_feed_forward_length");
-        }
+        if (!has("expert_feed_forward_length")) require(spec_.intermediate_size, "feed_forward_length");
+        read(spec_.intermediate_size, "feed_forward_length");  // of layers without experts, if there are any
+        if (spec_.intermediate_size == 0) read(spec_.intermediate_size, "expert_feed_forward_length");
         spec_.num_kv_heads = spec_.num_heads;
         read(spec_.num_kv_heads, "attention.head_count_kv");
         read_head_dim();

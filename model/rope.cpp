@@ -97,11 +97,13 @@ void RopeTable::grow(std::size_t positions) {
 }
 
 RopeAngles::RopeAngles(const RopeSpec& rope, std::size_t head_dim)
-    : rope_(rope), head_dim_(head_dim), table_(rope, head_dim) {}
+    : rope_(rope),
+      head_dim_(head_dim),
+      table_(rope, head_dim),
+      long_table_(rope, head_dim, std::size_t{rope.original_max_position} + 1) {}
 
 void RopeAngles::begin(const ForwardBatch& batch) {
     tokens_.resize(batch.positions.size());
-    if (rope_.type == RopeType::dynamic) stretched_.clear();
     const auto last = *std::max_element(batch.positions.begin(), batch.positions.end());
     table_.grow(static_cast<std::size_t>(last) + 1);
     for (std::size_t token = 0; token < tokens_.size(); ++token) {
@@ -109,28 +111,45 @@ void RopeAngles::begin(const ForwardBatch& batch) {
         tokens_[token] = {table_.cosines(position), table_.sines(position)};
     }
     if (rope_.type != RopeType::dynamic && rope_.type != RopeType::longrope) return;
+    if (rope_.type == RopeType::longrope) {
+        long_table_.grow(static_cast<std::size_t>(last) + 1);
+    } else {
+        stretched_.resize(tokens_.size() * rotated());
+    }
     for (std::size_t row = 0; row < batch.context_lens.size(); ++row) begin_row(batch, row);
 }
 
 void RopeAngles::begin_row(const ForwardBatch& batch, std::size_t row) {
     const auto prompt = static_cast<std::size_t>(batch.prompt_lens.empty() ? batch.context_lens[row]
                                                                            : batch.prompt_lens[row]);
+    std::vector<double> frequencies;
+    std::size_t length_before = 0;  // that they are of
     for (auto token = static_cast<std::size_t>(batch.query_start[row]);
          token < static_cast<std::size_t>(batch.query_start[row + 1]); ++token) {
         const auto position = static_cast<std::size_t>(batch.positions[token]);
-        const std::size_t length = rope_.type == RopeType::longrope ? prompt : std::max(prompt, position + 1);
+        if (rope_.type == RopeType::longrope) {
+            if (prompt > rope_.original_max_position)
+                tokens_[token] = {long_table_.cosines(position), long_table_.sines(position)};
+            continue;
+        }
+        const std::size_t length = std::max(prompt, position + 1);
         if (length <= rope_.original_max_position) continue;
-        const RopeTable& table = stretched(length);
-        tokens_[token] = {table.cosines(position), table.sines(position)};
+        if (length != length_before) frequencies = rope_frequencies(rope_, head_dim_, length);
+        length_before = length;
+        tokens_[token] = stretched(token, position, frequencies);
     }
 }
 
-// Growing a table moves its rows, so each is grown at once to all that this step may ask of it.
-RopeTable& RopeAngles::stretched(std::size_t length) {
-    const std::size_t key = rope_.type == RopeType::longrope ? 0 : length;
-    RopeTable& table = stretched_.try_emplace(key, rope_, head_dim_, length).first->second;
-    table.grow(table_.size());
-    return table;
+RopeAngles::Pairs RopeAngles::stretched(std::size_t token, std::size_t position,
+                                        const std::vector<double>& frequencies) {
+    float* cosines = &stretched_[token * rotated()];
+    float* sines = cosines + frequencies.size();
+    for (std::size_t i = 0; i < frequencies.size(); ++i) {
+        const double angle = static_cast<double>(position) * frequencies[i];
+        cosines[i] = static_cast<float>(std::cos(angle));
+        sines[i] = static_cast<float>(std::sin(angle));
+    }
+    return {cosines, sines};
 }
 
 }  // namespace troupe

@@ -1,7 +1,6 @@
 // Rotary position embedding: the angles. Computed in double, once per position, outside of the forward pass.
 #pragma once
 #include <cstddef>
-#include <map>
 #include <vector>
 
 #include "core/forward_batch.hpp"
@@ -55,12 +54,14 @@ class RopeAngles {
 
   private:
     void begin_row(const ForwardBatch& batch, std::size_t row);
-    RopeTable& stretched(std::size_t length);
+    // Of one position, at frequencies that hold for this token only.
+    Pairs stretched(std::size_t token, std::size_t position, const std::vector<double>& frequencies);
 
-    const RopeSpec rope_;
+    RopeSpec rope_;
     std::size_t head_dim_;
     RopeTable table_;
-    std::map<std::size_t, RopeTable> stretched_;  // by length: longrope's one, dynamic's of this step
+    RopeTable long_table_;          // longrope's of long prompts; otherwise never grown
+    std::vector<float> stretched_;  // dynamic's, of this step's tokens: [T][cosines, sines]
     std::vector<Pairs> tokens_;
 };
 

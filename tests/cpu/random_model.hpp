@@ -102,6 +102,7 @@ struct TestSequence {
     std::vector<TokenId> ids;
     std::vector<BlockId> blocks;
     std::size_t computed = 0;
+    std::size_t prompt = 0;  // tokens of it that are the prompt; 0: all
 };
 
 struct TestRunner {
@@ -152,7 +153,8 @@ struct TestRunner {
             }
             batch.query_start.push_back(static_cast<std::int32_t>(batch.input_ids.size()));
             batch.context_lens.push_back(static_cast<std::int32_t>(sequence->computed));
-            batch.prompt_lens.push_back(static_cast<std::int32_t>(sequence->ids.size()));
+            batch.prompt_lens.push_back(
+                static_cast<std::int32_t>(sequence->prompt == 0 ? sequence->ids.size() : sequence->prompt));
             batch.block_tables.insert(batch.block_tables.end(), sequence->blocks.begin(),
                                       sequence->blocks.end());
             batch.block_table_start.push_back(static_cast<std::int32_t>(batch.block_tables.size()));

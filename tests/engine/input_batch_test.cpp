@@ -34,6 +34,7 @@ TEST_CASE("a mixed step is laid out flat, and sampled tokens become the next ste
     CHECK(batch->slot_mapping == std::vector<std::int32_t>{8, 9, 2, 6, 7});
     CHECK(batch->query_start == std::vector<std::int32_t>{0, 3, 5});
     CHECK(batch->context_lens == std::vector<std::int32_t>{3, 2});
+    CHECK(batch->prompt_lens == std::vector<std::int32_t>{3, 4});
     CHECK(batch->block_table_start == std::vector<std::int32_t>{0, 2, 3});
     CHECK(batch->block_tables == std::vector<BlockId>{4, 1, 3});
     CHECK(batch->logits_rows == std::vector<std::int32_t>{2});
@@ -54,6 +55,7 @@ TEST_CASE("a mixed step is laid out flat, and sampled tokens become the next ste
     CHECK(batch->input_ids == std::vector<TokenId>{13, 22, 23});
     CHECK(batch->slot_mapping == std::vector<std::int32_t>{3, 0, 1});
     CHECK(batch->context_lens == std::vector<std::int32_t>{4, 4});
+    CHECK(batch->prompt_lens == std::vector<std::int32_t>{3, 4});  // as they were added
     CHECK(batch->logits_rows == std::vector<std::int32_t>{0, 2});
 }
 

@@ -41,7 +41,8 @@ def connect(address):
 
 def ask(s):
     body = json.dumps(REQUEST).encode()
-    s.sendall(bytes([0x81, 0x80 | 126]) + len(body).to_bytes(2, "big") + bytes(4) + body)
+    assert len(body) < 126  # one byte holds the length
+    s.sendall(bytes([0x81, 0x80 | len(body)]) + bytes(4) + body)
 
 
 def stream(sockets):

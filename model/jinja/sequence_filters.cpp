@@ -287,18 +287,19 @@ Value sum(Runtime& runtime, const Value& self, const Bound& arguments) {
 // --- cutting ---
 
 Value batch(Runtime& runtime, const Value& self, const Bound& arguments) {
-    const int64_t size = arguments.integer(0, 1);
+    const Value size = arguments.at(0);  // anything, which a length may never equal
     std::vector<Value> batches, current;
     const Cursor next = iterate(runtime, self);
     for (Value item; next(item);) {
-        if (static_cast<int64_t>(current.size()) == size)
+        if (equals(static_cast<int64_t>(current.size()), size))
             batches.push_back(Value::list(std::exchange(current, {})));
         current.push_back(item);
     }
     if (!current.empty()) {
-        if (arguments.given(1) && static_cast<int64_t>(current.size()) < size) {
-            runtime.charge_product(static_cast<size_t>(size), sizeof(Value));
-            current.resize(static_cast<size_t>(size), arguments.at(1));
+        if (arguments.given(1) && less(static_cast<int64_t>(current.size()), size)) {
+            const auto wanted = static_cast<size_t>(arguments.integer(0, 1));
+            runtime.charge_product(wanted, sizeof(Value));
+            current.resize(wanted, arguments.at(1));
         }
         batches.push_back(Value::list(std::move(current)));
     }

@@ -163,6 +163,7 @@ Value round(Runtime&, const Value& self, const Bound& arguments) {
         if (rest * 2 > unit || (rest * 2 == unit && quotient % 2 != 0)) quotient += i < 0 ? -1 : 1;
         return quotient * unit;
     }
+    if (integral && precision >= 0 && precision <= 308) return float_of(self, "round");
     const double scale = std::pow(10.0, static_cast<double>(precision));
     if (scale == 0) fail("float division by zero");
     if (std::isinf(scale)) fail("int too large to convert to float");

@@ -22,13 +22,16 @@ class Connection {
                port_,
                [] { return std::int64_t{1700000000}; },
                [](const RequestLog&) {},
-               [] { return 1U; },
+               [] { return std::uint64_t{1}; },
+               [] { return Status(); },
                {},
-               BodyBudget(1 << 20)} {
+               BodyBudget(1 << 20),
+               {},
+               {}} {
         port_.on_submit = FakePort::script({"Hello", ", ", "<think>world"});
         const Post post = [this](std::function<void()> work) { work_.push_back(std::move(work)); };
         const auto wake = [this] { work_.push_back([this] { produce(); }); };
-        lanes_ = std::make_shared<ResponseLanes>(api_, post, wake, "req_1");
+        lanes_ = std::make_shared<ResponseLanes>(api_, post, wake, "req_1", ApiKeyPtr());
     }
     ~Connection() { lanes_->close(); }
 

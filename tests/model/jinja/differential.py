@@ -33,13 +33,14 @@ def stop(*_):
 
 def case_of(name, source):
     """What Python makes of it, or None when that cannot be compared."""
-    signal.setitimer(signal.ITIMER_REAL, 1)
     try:
-        case = run_case(name, source, copy.deepcopy(VARIABLES), own_source=True)
+        signal.setitimer(signal.ITIMER_VIRTUAL, 1)
+        try:
+            case = run_case(name, source, copy.deepcopy(VARIABLES), own_source=True)
+        finally:
+            signal.setitimer(signal.ITIMER_VIRTUAL, 0)
     except TooSlow:
         return None
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
     output = case["output"] or ""
     try:
         output.encode()
@@ -56,7 +57,7 @@ def main():
     parser.add_argument("--count", type=int, default=2000)
     options = parser.parse_args()
     resource.setrlimit(resource.RLIMIT_AS, (1 << 30, resource.RLIM_INFINITY))
-    signal.signal(signal.SIGALRM, stop)
+    signal.signal(signal.SIGVTALRM, stop)
     generator = Generator(options.seed)
     compared = errors = failed = 0
     for first in range(0, options.count, BATCH):

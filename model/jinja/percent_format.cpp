@@ -118,7 +118,7 @@ class PercentFormatter {
             case 'u': {
                 format.conversion = 'd';
                 const double truncated = argument.is_float() ? std::trunc(argument.as_float()) : 0;
-                if (!(std::abs(truncated) < 0x1p63)) fail("%d format: the number is too large");
+                if (!(std::abs(truncated) < 0x1p63)) fail("%d format: an integer does not fit into 64 bits");
                 const int64_t value =
                     argument.is_float() ? static_cast<int64_t>(truncated) : integer_of(argument, "%d format");
                 negative = value < 0;

@@ -76,10 +76,10 @@ METHODS = {
                       "isnumeric()", "istitle()", "isprintable()", "isascii()", "startswith('l', 2)", "startswith({s}, {i}, {i})"],
     ("str", "int"): ["find('o')", "rfind('o')", "count('l')", "index('l')", "find('o', {i})", "rfind('l', {i}, {i})", "count({s})", "rindex({s})", "find({s}, -4)", "__len__()"],
     ("list", "int"): ["index(1)", "count(3)", "count({a})", "index({a}, 1)"], ("list", "list"): ["copy()"],
-    ("list", "other"): ["append(1)", "pop()", "extend([1])", "insert(0, 1)", "zz", "sort()", "reverse()", "0", "1.name", "__class__", "length"],
+    ("list", "other"): ["append(1)", "pop()", "extend([1])", "insert(0, 1)", "zz", "sort()", "reverse()", "0", "1.name", "length"],
     ("dict", "list"): ["items()|list", "keys()|list", "values()|list", "items()|list|length"],
     ("dict", "other"): ["get('b')", "get('zz')", "get('zz', {a})", "get({a})", "b", "a.x", "zz", "zz.y", "name", "pop('b')", "update({})", "setdefault('q', 1)", "copy()", "a.x[0]", "c.upper()",
-                       "__class__"],
+                       ],
     ("float", "bool"): ["is_integer()"], 
     ("other", "other"): ["zz", "zz.y", "v", "index0", "first", "last", "length", "previtem", "nextitem", "cycle(1, 2)", "changed(x)", "depth", "revindex", "revindex0", "upper()"],
 }

@@ -20,8 +20,8 @@ namespace troupe {
 namespace {
 
 namespace fs = std::filesystem;
-constexpr int most_attempts = 5;  // without a byte in between
-constexpr auto first_pause = std::chrono::milliseconds(500);
+constexpr int most_attempts = 5;  // that came no further than those before
+constexpr auto first_pause = std::chrono::milliseconds(250);
 
 // A file descriptor that ends with its scope.
 class OpenFile {
@@ -108,10 +108,10 @@ class PartialFile {
 Status gather(HttpClient& http, const std::string& url, const HubFile& file, PartialFile& partial,
               HttpResponse& last) {
     auto pause = first_pause;
+    std::uint64_t furthest = partial.size();
     for (int attempt = 0; file.size == 0 || partial.size() < file.size; ++attempt) {
-        const std::uint64_t before = partial.size();
         auto answer = http.download(
-            url, before, [&](const HttpResponse& response) { return partial.begin(response); },
+            url, partial.size(), [&](const HttpResponse& response) { return partial.begin(response); },
             [&](std::string_view bytes) { return partial.take(bytes); });
         const bool broken = !answer && answer.error().tag == "connection";
         if (!answer && !broken) return answer.error();
@@ -124,7 +124,11 @@ Status gather(HttpClient& http, const std::string& url, const HubFile& file, Par
                 return internal_error(url + " answers with status " + std::to_string(answer->status));
             }
         }
-        if (partial.size() > before) attempt = 0;
+        if (partial.size() > furthest) {
+            furthest = partial.size();
+            attempt = 0;
+            pause = first_pause;
+        }
         if (attempt >= most_attempts) {
             const std::string why =
                 broken ? answer.error().message : "status " + std::to_string(answer->status);
@@ -135,7 +139,7 @@ Status gather(HttpClient& http, const std::string& url, const HubFile& file, Par
                          {}};
         }
         std::this_thread::sleep_for(pause);
-        pause = partial.size() > before ? first_pause : pause * 2;
+        pause *= 2;
     }
     return {};
 }

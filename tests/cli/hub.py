@@ -25,6 +25,7 @@ class Hub:
         self.cut_after = None      # the next answers with a large file break off after that many bytes
         self.damage = False        # large files arrive with a wrong byte
         self.ranges = True         # whether Range is understood
+        self.shift = 0             # added to the first byte that an answer to Range says and sends
         self.requests = []         # (method, path, Range, Authorization)
         self.stores = http.server.ThreadingHTTPServer(("127.0.0.2", 0), self.handler())  # another host
         self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), self.handler())
@@ -98,7 +99,7 @@ class Hub:
                 headers = dict(headers or {})
                 status, first = 200, 0
                 if hub.ranges and (asked := self.headers.get("Range")):
-                    first = int(re.fullmatch(r"bytes=(\d+)-", asked)[1])
+                    first = int(re.fullmatch(r"bytes=(\d+)-", asked)[1]) + hub.shift
                     if first >= len(data):
                         return self.send(416, b"", headers | {"Content-Range": f"bytes */{len(data)}"})
                     status = 206

@@ -6,6 +6,7 @@ import os
 import pathlib
 import pty
 import subprocess
+import urllib.request
 
 import pytest
 from hub import COMMIT, Hub
@@ -83,6 +84,18 @@ def test_every_command_takes_it_and_it_is_served_by_its_name(hub, tmp_path):
                                "--compute", "f32", "--ignore-eos", "--json"))
     assert answer["ids"] == case["greedy"][:8]
     assert len(json.loads(output(None, tmp_path, "logits", "--ids", ids))["logits"]) == 512
+    server = subprocess.Popen([TROUPE, "serve", "--model", NAME, "--port", "0"], stderr=subprocess.PIPE, text=True,
+                              env={**os.environ, "HF_HUB_CACHE": str(tmp_path), "HF_HUB_OFFLINE": "1"})
+    try:
+        url = next(line for line in server.stderr if " on http://" in line).split()[-1]
+        with urllib.request.urlopen(url + "/models", timeout=30) as answer:
+            model, = json.load(answer)["data"]
+        assert model["id"] == NAME
+        assert model["root"] == str(folder(tmp_path) / "snapshots" / COMMIT)
+    finally:
+        server.kill()
+        server.wait()
+        server.stderr.close()
 
 
 def test_a_cache_that_huggingface_hub_wrote(tmp_path):
@@ -146,6 +159,13 @@ def test_a_terminal_shows_progress(hub, tmp_path):
     os.close(ours)
     assert "downloading model.safetensors" in shown
     assert "100 %" in shown
+
+
+def test_an_answer_with_other_bytes_than_were_asked_for_is_not_taken(hub, tmp_path):
+    hub.cut_after, hub.shift = 600_000, 5
+    assert "was cut again and again" in complaint(hub, tmp_path)  # it ends, though every other attempt brings bytes
+    hub.cut_after = None
+    assert output(hub, tmp_path) == expected()
 
 
 def test_damage_is_found_and_not_kept(hub, tmp_path):

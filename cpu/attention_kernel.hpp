@@ -30,10 +30,11 @@ struct AttentionKernel {
         }
         const Element* k[Groups];
         const Element* next[Groups];  // what is read after: the next groups, or the first values
+        const std::size_t first = first_of(piece, 0) / lanes;
         for (std::size_t g = 0; g < Groups; ++g) {
             k[g] = static_cast<const Element*>(piece.k[group + g]);
             next[g] = static_cast<const Element*>(
-                group + g + Groups < num_groups ? piece.k[group + g + Groups] : piece.v[g]);
+                group + g + Groups < num_groups ? piece.k[group + g + Groups] : piece.v[first + g]);
         }
         for (std::size_t d = 0; d < piece.head_dim; ++d) {
             V tokens[Groups];

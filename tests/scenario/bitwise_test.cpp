@@ -96,6 +96,7 @@ Reference run_alone(const RandomModel& model, Compute compute, const SequenceSpe
     std::vector<TokenId> ids = spec.tokens;
     ids.resize(ids.size() + spec.stop.max_tokens);  // room for what comes
     TestSequence sequence = runner.sequence(ids);
+    sequence.prompt = spec.num_prompt_tokens;
     Sampler sampler;
     std::size_t new_tokens = spec.num_prompt_tokens;
     while (made.tokens.size() < spec.stop.max_tokens) {
@@ -292,7 +293,13 @@ template <class F>
 void equals_alone(const Circumstances& around, F happened) {
     const std::vector<Load> load = make_load();
     for (const DType type : {DType::q8_0, DType::q4_0}) {
-        const RandomModel model(type);
+        RandomModel model(type);
+        if (type == DType::q4_0) {  // what else in a model could see more than a sequence's own past
+            model.spec.layers[0].sliding_window = 50;
+            model.spec.ropes[0].type = RopeType::dynamic;
+            model.spec.ropes[0].factor = 2.0;
+            model.spec.ropes[0].original_max_position = 60;
+        }
         for (const Compute compute : {Compute::automatic, Compute::f32}) {
             std::map<SequenceId, Reference> references;
             bool early_end = false;

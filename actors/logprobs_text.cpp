@@ -29,7 +29,7 @@ PromptEvent describe_prompt(const std::shared_ptr<const Tokenizer>& tokenizer,
     StreamingDetokenizer detokenizer(tokenizer, {.skip_special = skip_special, .begins_text = true});
     std::uint32_t offset = 0;
     for (std::size_t i = 0; i < ids.size(); ++i) {
-        if (i == 0 && !logprobs.empty())
+        if (i == 0 && logprobs.size() + 1 == ids.size())
             event.logprobs.push_back(as_text(*tokenizer, {{ids[0], 0.0F}, 0, {}}, 0));
         if (i > 0 && i <= logprobs.size())
             event.logprobs.push_back(as_text(*tokenizer, logprobs[i - 1], offset));

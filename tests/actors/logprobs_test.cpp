@@ -64,6 +64,8 @@ TEST_CASE("every generated token has its logprobs, and its text begins at its of
         std::size_t bytes = 0;  // of offset characters
         for (std::uint32_t i = 0; i < entry.offset || (reader->text[bytes] & 0xC0) == 0x80; ++bytes)
             i += (reader->text[bytes] & 0xC0) != 0x80 ? 1 : 0;
+        // The token before may have left half a character, which shows as U+FFFD when this one comes.
+        while (reader->text.compare(bytes, 3, "\xEF\xBF\xBD") == 0) bytes += 3;
         const auto& text = entry.token.bytes;
         if (count_characters(text) == text.size()) CHECK(reader->text.substr(bytes, text.size()) == text);
     }
@@ -135,7 +137,7 @@ TEST_CASE("scoring: max_tokens 0 looks at the prompt only") {
 TEST_CASE("any schedule, repeated deaths: logprobs of prompt and output come once and are the same") {
     for (std::uint64_t seed = 1; seed <= 40; ++seed) {
         TroupeFixture troupe(seed);
-        troupe.options.fault = {3 + seed % 5, 9 + seed % 4};
+        troupe.options.fault = {3 + seed % 5, 25 + seed % 4};
         troupe.options.supervision.restart_budget = 1000;
         troupe.options.scheduler.num_blocks = 12;
         troupe.options.scheduler.max_model_len = 40;
@@ -148,6 +150,7 @@ TEST_CASE("any schedule, repeated deaths: logprobs of prompt and output come onc
         CAPTURE(seed);
         for (const auto& reader : readers) {
             REQUIRE(reader->finished);
+            REQUIRE(reader->finished->reason == FinishReason::length);
             REQUIRE(reader->prompt);
             auto entries = reader->prompt->logprobs;
             entries.erase(entries.begin());

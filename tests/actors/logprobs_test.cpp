@@ -67,7 +67,8 @@ TEST_CASE("every generated token has its logprobs, and its text begins at its of
         // The token before may have left half a character, which shows as U+FFFD when this one comes.
         while (reader->text.compare(bytes, 3, "\xEF\xBF\xBD") == 0) bytes += 3;
         const auto& text = entry.token.bytes;
-        if (count_characters(text) == text.size()) CHECK(reader->text.substr(bytes, text.size()) == text);
+        const bool ascii = std::all_of(text.begin(), text.end(), [](char c) { return (c & 0x80) == 0; });
+        if (ascii) CHECK(reader->text.substr(bytes, text.size()) == text);
     }
 }
 

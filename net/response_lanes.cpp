@@ -134,7 +134,8 @@ void ResponseLanes::cancel(const Json& message, const std::optional<std::string>
 }
 
 void ResponseLanes::steer(const Json& message) {
-    auto [steer, refusal] = parse_steer(message);
+    SteerMessage parsed = parse_steer(message);  // no structured binding: clang 14 cannot capture one
+    Steer& steer = parsed.steer;
     Lane* lane = lane_of(steer.response_id);
     const RecentResponse* recent = recent_.find(steer.response_id);
     const auto fail = [&](SteerError code, std::string_view why) {
@@ -146,7 +147,7 @@ void ResponseLanes::steer(const Json& message) {
                                                    : std::nullopt;
         reply(steer_failed(steer, code, why, number, stream_id));
     };
-    if (refusal) return fail(SteerError::invalid_input, refusal->message);
+    if (parsed.refusal) return fail(SteerError::invalid_input, parsed.refusal->message);
     if (lane == nullptr && recent != nullptr) {
         return fail(SteerError::response_already_completed,
                     "the response has ended: continue it with response.create and previous_response_id");

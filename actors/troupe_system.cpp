@@ -67,9 +67,9 @@ class Port final : public ClientPort {
             loading += state == ServerState::loading ? 1 : 0;
             failed += state == ServerState::failed ? 1 : 0;
         }
-        if (ready == models_.size()) return ServerState::ready;
-        if (failed == models_.size()) return ServerState::failed;
-        return loading > 0 ? ServerState::loading : ServerState::no_worker;
+        if (loading > 0) return ServerState::loading;
+        if (ready > 0) return ServerState::ready;
+        return failed == models_.size() ? ServerState::failed : ServerState::no_worker;
     }
     std::vector<ModelCard> models() const override {
         std::vector<ModelCard> cards;

@@ -41,15 +41,23 @@ void get_health(Api&, const std::shared_ptr<Exchange>& exchange) {
     exchange->reply(json_reply(R"({"status":"ok"})"));
 }
 
+// One model without a worker does not take the others from their clients.
 void get_ready(Api& api, const std::shared_ptr<Exchange>& exchange) {
     if (auto status = check_ready(api.port); !status) return exchange->fail(status.error());
     std::string absent;
+    bool serves = false;
     for (const ModelCard& card : api.port.models()) {
-        if (card.state == ServerState::ready) continue;
-        absent += (absent.empty() ? "" : "; ") + card.id + " " + what_it_lacks(card.state);
+        if (card.state == ServerState::ready) {
+            serves = true;
+        } else {
+            absent += (absent.empty() ? "" : "; ") + card.id + " " + what_it_lacks(card.state);
+        }
     }
-    if (!absent.empty()) return exchange->fail({ErrorCode::unavailable, absent, {}, "no_worker"});
-    exchange->reply(json_reply(R"({"status":"ready"})"));
+    if (!serves) return exchange->fail({ErrorCode::unavailable, absent, {}, "no_worker"});
+    JsonWriter out;
+    out.begin_object().field("status", "ready");
+    if (!absent.empty()) out.field("absent", absent);
+    exchange->reply(json_reply(out.end_object().take()));
 }
 
 void get_version(Api&, const std::shared_ptr<Exchange>& exchange) {

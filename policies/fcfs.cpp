@@ -1,11 +1,13 @@
 #include "policies/fcfs.hpp"
 
 #include <algorithm>
+#include <vector>
 
 namespace troupe {
 namespace {
 
 // One decision in the making. Sequences come by (arrival, id), so "later in the view" is "arrived later".
+// Among those that wait, the more urgent are admitted first; what runs is not preempted for them.
 class Fcfs {
   public:
     Fcfs(const PolicyView& view, PolicyDecision& decision)
@@ -83,11 +85,24 @@ class Fcfs {
         return true;
     }
 
+    // Indices of those that wait, by (priority, arrival).
+    std::vector<std::uint32_t> waiting() const {
+        std::vector<std::uint32_t> indices;
+        const auto priority = [&](std::uint32_t i) { return view_.sequences[i].priority; };
+        for (std::uint32_t i = 0; i < view_.num_sequences; ++i) {
+            if (view_.sequences[i].state != POLICY_RUNNING) indices.push_back(i);
+        }
+        std::stable_sort(indices.begin(), indices.end(),
+                         [&](std::uint32_t a, std::uint32_t b) { return priority(a) < priority(b); });
+        return indices;
+    }
+
     void admit_waiting() {
-        for (std::uint32_t i = 0; i < view_.num_sequences && tokens_ > 0 && running_ < view_.max_sequences;
-             ++i) {
+        if (tokens_ == 0 || running_ >= view_.max_sequences) return;
+        for (const std::uint32_t i : waiting()) {
+            if (tokens_ == 0 || running_ >= view_.max_sequences) break;
             const PolicySequence& sequence = view_.sequences[i];
-            if (sequence.state == POLICY_RUNNING || remaining(sequence) == 0) continue;
+            if (remaining(sequence) == 0) continue;
             const std::uint32_t shared = sequence.cached_prefix_tokens / view_.block_size;
             const std::uint32_t whole = blocks_for(known(sequence)) - shared;
             const std::uint32_t at_most =

@@ -55,6 +55,18 @@ TEST_CASE("the flat types have no hidden padding") {
     CHECK(sizeof(PolicyView) == 2 * 4 + sizeof(void*) + 2 * 4 + 8 + 6 * 4 + 3 * 8);
 }
 
+TEST_CASE(
+    "of those that wait the more urgent go first, equals as they came, and nobody is preempted for them") {
+    std::vector<PolicySequence> sequences(5, sequence(POLICY_WAITING, 4, 0, 0, 0));
+    sequences[0] = sequence(POLICY_RUNNING, 4, 5, 2, 2);
+    sequences[1].priority = 100;
+    sequences[3].priority = -100;
+    const auto one = ask(sequences, 100, 2, 100);
+    CHECK(one.rows == Rows{{0, 1}, {3, 4}});
+    CHECK(one.victims.empty());
+    CHECK(ask(sequences, 100, 4, 100).rows == Rows{{0, 1}, {3, 4}, {2, 4}, {4, 4}});
+}
+
 TEST_CASE("decoding goes before prefill, prefill takes what is left of the budget") {
     const auto answer = ask({sequence(POLICY_RUNNING, 50, 10, 0, 3), sequence(POLICY_RUNNING, 4, 5, 2, 2),
                              sequence(POLICY_WAITING, 20, 0, 0, 0)},

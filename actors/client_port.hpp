@@ -7,6 +7,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 #include <variant>
 #include <vector>
 
@@ -33,6 +34,26 @@ struct ChatPrompt {
     bool operator==(const ChatPrompt&) const = default;
 };
 using Prompt = std::variant<TextPrompt, TokenPrompt, ChatPrompt>;
+
+// A prompt of which there is one, however many generations carry it: copies are the same object.
+class SharedPrompt {
+  public:
+    SharedPrompt() = default;  // an empty text
+    SharedPrompt(Prompt prompt) : prompt_(std::make_shared<const Prompt>(std::move(prompt))) {}
+    SharedPrompt(TextPrompt prompt) : SharedPrompt(Prompt(std::move(prompt))) {}
+    SharedPrompt(TokenPrompt prompt) : SharedPrompt(Prompt(std::move(prompt))) {}
+    SharedPrompt(ChatPrompt prompt) : SharedPrompt(Prompt(std::move(prompt))) {}
+    const Prompt& operator*() const {
+        static const Prompt none;
+        return prompt_ ? *prompt_ : none;
+    }
+    // Ends with the last copy: what waits for its turn can see that nobody wants it any more.
+    std::weak_ptr<const Prompt> watch() const { return prompt_; }
+    bool operator==(const SharedPrompt& other) const { return **this == *other; }
+
+  private:
+    std::shared_ptr<const Prompt> prompt_;
+};
 
 // Sampling fields as the client gave them; what is absent comes from the model's generation defaults.
 struct RequestedSampling {
@@ -66,7 +87,7 @@ enum class Retention : std::uint8_t {
 struct GenerationRequest {
     std::string id;     // chosen by net, unique ("cmpl-...", "resp_...")
     std::string model;  // the served name
-    Prompt prompt;
+    SharedPrompt prompt;
     RequestedSampling sampling;
     std::uint64_t tenant = 0;
     std::int32_t priority = 0;                 // smaller is more urgent
@@ -75,7 +96,8 @@ struct GenerationRequest {
     std::string record;            // net's own admission record; opaque here, given back in snapshots
     std::uint32_t choice = 0;      // which of the n choices of one prompt
     bool describe_prompt = false;  // a PromptEvent comes before the first text
-    // Generations of one prompt carry the same number, not 0, and share its computation.
+    // Generations of one prompt carry the same number, not 0, and share its computation. Their prompts should
+    // be copies of one SharedPrompt: then it is tokenized once, too.
     std::uint64_t prompt_group = 0;
     bool operator==(const GenerationRequest&) const = default;
 };
@@ -128,6 +150,7 @@ struct StartedEvent {  // the prompt is tokenized and queued; no token yet
 struct PromptEvent {
     std::string text;
     std::vector<TextLogprobs> logprobs;
+    bool cut = false;  // truncate_prompt_tokens left the beginning out
     bool operator==(const PromptEvent&) const = default;
 };
 struct FinishedEvent {

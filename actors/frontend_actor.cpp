@@ -39,31 +39,33 @@ Frontend::Frontend(std::shared_ptr<const LoadedModel> model, SequenceLimits limi
     }
 }
 
-PreparedRequest Frontend::prepare(const PrepareRequest& request) const {
+PreparedRequest Frontend::prepare(const PrepareRequest& request) {
     PreparedRequest prepared;
+    const auto prompt = request.prompt.lock();
     auto refuse = [&](Error error) {
         prepared.error = std::move(error);
         return prepared;
     };
-    const auto* field = prompt_field(request.prompt);
-    if (const auto* text = std::get_if<TextPrompt>(&request.prompt)) {
+    if (!prompt) return refuse(internal_error("The request has ended."));  // nobody reads this
+    const auto* field = prompt_field(*prompt);
+    if (const auto* text = std::get_if<TextPrompt>(prompt.get())) {
         if (auto status = check_length(text->text.size(), field); !status) return refuse(status.error());
     }
-    auto ids = tokenize(request.prompt);
+    const auto& ids = ids_of(prompt);
     if (!ids) return refuse(ids.error());
-    truncate(*ids, request.sampling);
-    if (ids->empty())
+    const auto length = truncated(ids->size(), request.sampling);
+    if (length == 0)
         return refuse(invalid_argument("The prompt has no tokens; it must have at least one.", field));
     if (auto status = check_ids(request.sampling.stop_token_ids, "stop_token_ids"); !status)
         return refuse(status.error());
     for (const auto& entry : request.sampling.logit_bias) {
         if (auto status = check_ids({entry.token}, "logit_bias"); !status) return refuse(status.error());
     }
-    if (auto status = check_room(ids->size(), request.sampling.max_tokens, field); !status) {
+    if (auto status = check_room(length, request.sampling.max_tokens, field); !status) {
         return refuse(status.error());
     }
     const auto& wish = request.sampling;
-    const auto room = limits_.tokens() - static_cast<std::uint32_t>(ids->size());
+    const auto room = limits_.tokens() - static_cast<std::uint32_t>(length);
     prepared.stop.max_tokens = std::max(wish.max_tokens.value_or(room), 1U);  // of 0 the token is not used
     prepared.stop.ignore_eos = wish.ignore_eos;
     prepared.stop.stop_token_ids = wish.stop_token_ids;
@@ -74,19 +76,30 @@ PreparedRequest Frontend::prepare(const PrepareRequest& request) const {
                                        "min_tokens"));
     }
     prepared.sampling = resolve(wish);
-    prepared.thinking = thinking_after(request.prompt, *ids);
-    prepared.prompt_ids = *std::move(ids);
+    prepared.prompt_ids.assign(ids->end() - static_cast<std::ptrdiff_t>(length), ids->end());
+    prepared.thinking = thinking_after(*prompt, prepared.prompt_ids);
+    prepared.cut = length < ids->size();
     prepared.ok = true;
     return prepared;
 }
 
-void Frontend::truncate(std::vector<TokenId>& ids, const RequestedSampling& wish) const {
-    if (!wish.truncate_prompt_tokens) return;
+const Result<std::vector<TokenId>>& Frontend::ids_of(const std::shared_ptr<const Prompt>& prompt) {
+    const bool same = !last_.owner_before(prompt) && !prompt.owner_before(last_);
+    if (same) return last_ids_;
+    last_.reset();  // should this throw
+    last_ids_ = tokenize(*prompt);
+    last_ = prompt;
+    ++num_tokenized_;
+    return last_ids_;
+}
+
+std::size_t Frontend::truncated(std::size_t prompt, const RequestedSampling& wish) const {
+    if (!wish.truncate_prompt_tokens) return prompt;
     const auto output = std::min(std::max(wish.max_tokens.value_or(1), 1U), limits_.tokens() - 1);
     const auto fit = std::size_t{limits_.tokens() - output};
     const auto wanted = static_cast<std::size_t>(*wish.truncate_prompt_tokens);
     const auto kept = *wish.truncate_prompt_tokens < 0 ? fit : wanted;
-    if (ids.size() > kept) ids.erase(ids.begin(), ids.end() - static_cast<std::ptrdiff_t>(kept));
+    return std::min(prompt, kept);
 }
 
 SamplingParams Frontend::resolve(const RequestedSampling& wish) const {
@@ -202,7 +215,7 @@ FrontendActor::behavior_type frontend(FrontendActor::pointer self, std::shared_p
                                       SequenceLimits limits) {
     exit_with_exceptions(self);
     give_way_to_compute(self);
-    auto state = std::make_shared<const Frontend>(std::move(model), limits);
+    auto state = std::make_shared<Frontend>(std::move(model), limits);
     return {
         [state](const PrepareRequest& message) { return state->prepare(message); },
         [state](const TokenizeText& message, const IdsReply& reply) {

@@ -1,6 +1,6 @@
 // Templates and tokenization, off the threads that others wait for: turns a prompt into ids and a request's
-// wishes into resolved parameters. Immutable but for the seeds it draws; one detached actor per frontend
-// thread.
+// wishes into resolved parameters. Choices of one prompt follow each other: its ids are kept for the next of
+// them, and what nobody waits for any more is not prepared at all. One detached actor per frontend thread.
 #pragma once
 #include <algorithm>
 #include <cstdint>
@@ -26,7 +26,8 @@ class Frontend {
   public:
     Frontend(std::shared_ptr<const LoadedModel> model, SequenceLimits limits);
 
-    PreparedRequest prepare(const PrepareRequest& request) const;
+    PreparedRequest prepare(const PrepareRequest& request);
+    std::uint64_t num_tokenized() const { return num_tokenized_; }  // prompts so far
     Result<std::vector<TokenId>> tokenize(const Prompt& prompt) const;
     Result<std::string> detokenize(const std::vector<TokenId>& ids) const;
 
@@ -34,7 +35,10 @@ class Frontend {
     Result<std::vector<TokenId>> tokenize(const TextPrompt& prompt) const;
     Result<std::vector<TokenId>> tokenize(const TokenPrompt& prompt) const;
     Result<std::vector<TokenId>> tokenize(const ChatPrompt& prompt) const;
-    void truncate(std::vector<TokenId>& ids, const RequestedSampling& wish) const;
+    // The ids of the whole prompt, from the last time if it was this one.
+    const Result<std::vector<TokenId>>& ids_of(const std::shared_ptr<const Prompt>& prompt);
+    // How many of its last tokens remain.
+    std::size_t truncated(std::size_t prompt, const RequestedSampling& wish) const;
     SamplingParams resolve(const RequestedSampling& wish) const;  // defaults filled in, the seed drawn
     Status check_room(std::size_t prompt, std::optional<std::uint32_t> max_tokens, const char* field) const;
     Status check_length(std::size_t bytes, const char* field) const;
@@ -45,6 +49,9 @@ class Frontend {
     SequenceLimits limits_;
     std::size_t longest_token_ = 1;                      // bytes of text that one token can stand for
     std::optional<Result<ChatTemplate>> chat_template_;  // absent: the model has none
+    std::weak_ptr<const Prompt> last_;                   // prepared, and its ids
+    Result<std::vector<TokenId>> last_ids_ = std::vector<TokenId>();
+    std::uint64_t num_tokenized_ = 0;
 };
 
 FrontendActor::behavior_type frontend(FrontendActor::pointer self, std::shared_ptr<const LoadedModel> model,

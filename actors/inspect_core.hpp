@@ -141,10 +141,15 @@ typename Inspector::result_type inspect(Inspector& f, Prompt& x) {
 
 template <class Inspector>
 typename Inspector::result_type inspect(Inspector& f, GenerationRequest& x) {
+    Prompt prompt = *x.prompt;
     auto deadline = wire::opt(x.deadline_ms);
     auto retention = wire::enumerated(x.retention, Retention::background);
-    return f(caf::meta::type_name("GenerationRequest"), x.id, x.model, x.prompt, x.sampling, x.tenant,
-             x.priority, deadline, retention, x.record, x.choice, x.describe_prompt, x.prompt_group);
+    return f(caf::meta::type_name("GenerationRequest"), x.id, x.model, prompt, x.sampling, x.tenant,
+             x.priority, deadline, retention, x.record, x.choice, x.describe_prompt, x.prompt_group,
+             caf::meta::load_callback([&]() -> caf::error {
+                 x.prompt = std::move(prompt);
+                 return caf::none;
+             }));
 }
 
 }  // namespace troupe

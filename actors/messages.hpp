@@ -97,10 +97,10 @@ struct Drain {
 
 // ---- request <-> frontend
 
+// The prompt is the request's own: one that ended while this waited is not prepared any more.
 struct PrepareRequest {
-    Prompt prompt;
+    std::weak_ptr<const Prompt> prompt;
     RequestedSampling sampling;
-    bool operator==(const PrepareRequest&) const = default;
 };
 // Everything resolved: defaults of the model filled in, the seed drawn, the length checked.
 struct PreparedRequest {
@@ -110,6 +110,7 @@ struct PreparedRequest {
     SamplingParams sampling;
     StopParams stop;
     Thinking thinking = Thinking::none;
+    bool cut = false;  // truncate_prompt_tokens left the beginning of the prompt out
     bool operator==(const PreparedRequest&) const = default;
 };
 
@@ -270,8 +271,7 @@ template <class I> typename I::result_type inspect(I& f, LookupRequest& x) { ret
 template <class I> typename I::result_type inspect(I& f, TokenizeText& x) { return f(caf::meta::type_name("TokenizeText"), x.model, x.prompt); }
 template <class I> typename I::result_type inspect(I& f, DetokenizeIds& x) { auto ids = wire::run(x.ids); return f(caf::meta::type_name("DetokenizeIds"), x.model, ids); }
 template <class I> typename I::result_type inspect(I& f, Drain&) { return f(caf::meta::type_name("Drain")); }
-template <class I> typename I::result_type inspect(I& f, PrepareRequest& x) { return f(caf::meta::type_name("PrepareRequest"), x.prompt, x.sampling); }
-template <class I> typename I::result_type inspect(I& f, PreparedRequest& x) { auto ids = wire::run(x.prompt_ids); auto thinking = wire::enumerated(x.thinking, Thinking::inside); return f(caf::meta::type_name("PreparedRequest"), x.ok, x.error, ids, x.sampling, x.stop, thinking); }
+template <class I> typename I::result_type inspect(I& f, PreparedRequest& x) { auto ids = wire::run(x.prompt_ids); auto thinking = wire::enumerated(x.thinking, Thinking::inside); return f(caf::meta::type_name("PreparedRequest"), x.ok, x.error, ids, x.sampling, x.stop, thinking, x.cut); }
 template <class I> typename I::result_type inspect(I& f, CancelSequence& x) { return f(caf::meta::type_name("CancelSequence"), x.id); }
 template <class I> typename I::result_type inspect(I& f, StopSequence& x) { return f(caf::meta::type_name("StopSequence"), x.id, x.epoch, x.position); }
 template <class I> typename I::result_type inspect(I& f, DeadlineDue& x) { return f(caf::meta::type_name("DeadlineDue"), x.id); }
@@ -331,6 +331,7 @@ using SupervisorActor =
 
 }  // namespace troupe
 
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(troupe::PrepareRequest)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(troupe::SinkHandle)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(troupe::StatusReply)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(troupe::SnapshotReply)

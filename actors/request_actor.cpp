@@ -37,7 +37,8 @@ void RequestState::start(const GenerationRequest& request, SequenceId sequence, 
 }
 
 void RequestState::prepare(const FrontendActor& frontend) {
-    self_->request(frontend, caf::infinite, PrepareRequest{request_.prompt, request_.sampling})
+    if (finished_) return;
+    self_->request(frontend, caf::infinite, PrepareRequest{request_.prompt.watch(), request_.sampling})
         .then([this](const PreparedRequest& message) { prepared(message); },
               [this](const caf::error& error) {
                   // It threw on this very prompt, or died of another one with this in its queue.
@@ -79,6 +80,7 @@ void RequestState::prepared(const PreparedRequest& message) {
     output_.emplace(context_->model->tokenizer, std::move(shown));
     if (request_.choice == 0) context_->status->metrics.count("prompt_tokens_total", spec_.num_prompt_tokens);
     thinking_ = message.thinking;
+    prompt_cut_ = message.cut;
     deliver(StartedEvent{spec_.num_prompt_tokens, thinking_});
     deliver_prompt();
     submit();
@@ -91,8 +93,10 @@ void RequestState::deliver_prompt() {
     if (spec_.sampling.prompt_logprobs >= 0 && !complete) return;
     spec_.sampling.prompt_logprobs = -1;
     const std::vector<TokenId> ids(spec_.tokens.begin(), spec_.tokens.begin() + spec_.num_prompt_tokens);
-    deliver(
-        describe_prompt(context_->model->tokenizer, ids, prompt_logprobs_, request_.sampling.skip_special));
+    auto event =
+        describe_prompt(context_->model->tokenizer, ids, prompt_logprobs_, request_.sampling.skip_special);
+    event.cut = prompt_cut_;
+    deliver(event);
     request_.describe_prompt = false;
     prompt_logprobs_ = {};
 }
@@ -163,6 +167,7 @@ void RequestState::finish(FinishReason reason, std::optional<Error> error) {
     }
     status_ = status_after(reason);
     finished_ = std::move(event);
+    request_.prompt = {};  // a frontend that still has it in its queue skips it
     observe_end();
     if (output_) deliver_new_events();
     deliver(*finished_);

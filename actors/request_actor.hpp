@@ -68,6 +68,7 @@ struct RequestState {
     GenerationRequest request_;
     SequenceSpec spec_;  // tokens: prompt and generated; num_prompt_tokens 0: not prepared yet
     std::vector<PositionLogprobs> prompt_logprobs_;  // of its tokens from the second on, as far as they came
+    bool prompt_cut_ = false;
     std::optional<OutputText> output_;
     GenerationStatus status_ = GenerationStatus::queued;
     Thinking thinking_ = Thinking::none;

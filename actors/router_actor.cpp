@@ -61,11 +61,12 @@ void RouterState::submit(const GenerationRequest& request, const SinkHandle& sin
         replica.options.context->status->metrics.count("requests_refused_total");
         return refuse(sink, *std::move(error));
     }
-    auto actor = self_->spawn<caf::monitored>(request_actor, request, ++last_sequence_, sink,
-                                              replica.options.context, next_frontend(replica),
-                                              replica.scheduler, caf::actor_cast<RequestOwner>(self_));
+    auto actor =
+        self_->spawn<caf::monitored>(request_actor, request, ++last_sequence_, sink, replica.options.context,
+                                     next_frontend(replica, request.prompt_group), replica.scheduler,
+                                     caf::actor_cast<RequestOwner>(self_));
     ids_[actor.address()] = request.id;
-    requests_[request.id] = {std::move(actor), &replica, true};
+    requests_[request.id] = {std::move(actor), &replica, true, request.prompt_group};
     ++replica.live;
     ++live_;
 }
@@ -142,7 +143,8 @@ void RouterState::replica_failed(const ReplicaFailed& message) {
 void RouterState::frontend_needed(const std::string& id) {
     auto found = requests_.find(id);
     if (found == requests_.end()) return;
-    self_->send(found->second.actor, FrontendUp{}, next_frontend(*found->second.replica));
+    auto& entry = found->second;
+    self_->send(entry.actor, FrontendUp{}, next_frontend(*entry.replica, entry.prompt_group));
 }
 
 void RouterState::scheduler_up(const std::string& model, const SchedulerActor& scheduler) {
@@ -160,9 +162,10 @@ void RouterState::frontend_up(const FrontendUp& message, const FrontendActor& fr
 }
 
 // The last frontend is kept for /tokenize and /detokenize: long texts there delay no request.
-FrontendActor RouterState::next_frontend(Replica& replica) {
+FrontendActor RouterState::next_frontend(Replica& replica, std::uint64_t prompt_group) {
     auto others = std::max<std::size_t>(replica.frontends.size() - 1, 1);
-    return replica.frontends[replica.next_frontend++ % others];
+    auto chosen = prompt_group != 0 ? prompt_group >> 1 : replica.next_frontend++;  // its lowest bit is set
+    return replica.frontends[chosen % others];
 }
 
 const FrontendActor* RouterState::text_frontend(const Replica& replica) {

@@ -70,13 +70,15 @@ struct RouterState {
         RequestActor actor;
         Replica* replica = nullptr;
         bool live = true;
+        std::uint64_t prompt_group = 0;
         std::uint64_t retained_bytes = 0;
     };
 
     Result<Replica*> find(const std::string& model);
     // Why a request for this model is not taken, if it is not.
     std::optional<Error> objection(const Replica& replica, const GenerationRequest& request) const;
-    static FrontendActor next_frontend(Replica& replica);
+    // Choices of one prompt go to the same, which prepares it once.
+    static FrontendActor next_frontend(Replica& replica, std::uint64_t prompt_group);
     static const FrontendActor* text_frontend(const Replica& replica);  // null: it is still starting
     void fail(Replica& replica, const Error& error);
     void forget(const std::string& id);

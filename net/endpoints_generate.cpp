@@ -1,6 +1,7 @@
 // POST /v1/completions and /v1/chat/completions: n generations of each prompt, each one choice.
 #include <algorithm>
 #include <functional>
+#include <iterator>
 
 #include "net/answer_reader.hpp"
 #include "net/api.hpp"
@@ -19,7 +20,6 @@ struct Choice {
     std::shared_ptr<EventReader> reader;
     TextChoice answer;                   // text: gathered for a whole answer only
     std::vector<TextLogprobs> logprobs;  // not yet sent, or gathered
-    std::optional<std::string> given;    // the prompt's text, if the client sent that, to echo
     std::uint32_t offset = 0;            // characters of the echoed prompt
     Usage usage;                         // so far
     AnswerReader parts_of{};
@@ -47,27 +47,33 @@ class TextCall final : public Producer {
           tools_(std::move(tools)) {}
 
     // Choice p * n + i is the i-th of prompt p.
-    void submit(const CommonRequest& request, const std::string& model, const std::vector<Prompt>& prompts) {
+    void submit(const CommonRequest& request, const std::string& model, std::vector<Prompt> prompts) {
         for (std::size_t index = 0; index < prompts.size() * n_; ++index) {
             const std::string id = index == 0 ? answer_.id() : answer_.id() + "-" + std::to_string(index);
             Choice& choice = choices_.emplace_back();
             choice.id = id;
             choice.reader = std::make_shared<EventReader>(exchange_->wake());
         }
+        if (echo_) {
+            for (const Prompt& prompt : prompts) {
+                const auto* text = std::get_if<TextPrompt>(&prompt);
+                given_.push_back(text != nullptr ? std::optional(text->text) : std::nullopt);
+            }
+        }
+        const std::vector<SharedPrompt> shared(std::make_move_iterator(prompts.begin()),
+                                               std::make_move_iterator(prompts.end()));
         for (std::size_t index = 0; index < choices_.size(); ++index) {
             GenerationRequest generation;
             generation.id = choices_[index].id;
             generation.model = model;
             if (const ApiKeyPtr& key = exchange_->request().key) generation.tenant = key->tenant;
-            generation.prompt = prompts[index / n_];
+            generation.prompt = shared[index / n_];
             generation.sampling = request.sampling;
             if (echo_ && logprobs_) {
                 auto& prompt = generation.sampling.prompt_logprobs;
                 prompt = std::max(prompt.value_or(0), *request.sampling.logprobs);
             }
             generation.describe_prompt = echo_ || prompt_logprobs_;
-            if (const auto* text = std::get_if<TextPrompt>(&generation.prompt); echo_ && text != nullptr)
-                choices_[index].given = text->text;
             generation.priority = request.priority.value_or(0);
             generation.deadline_ms = request.deadline_ms;
             generation.choice = static_cast<std::uint32_t>(index % n_);
@@ -99,7 +105,7 @@ class TextCall final : public Producer {
             choice.usage.prompt_tokens = events.started->prompt_tokens;
             if (chat_) choice.parts_of = AnswerReader(events.started->thinking, tools_);
         }
-        if (events.prompt) take_prompt(choice, *events.prompt, text);
+        if (events.prompt) take_prompt(index, *events.prompt, text);
         if (events.text) {
             text += events.text->text;
             choice.usage.completion_tokens = events.text->completion_tokens;
@@ -151,11 +157,13 @@ class TextCall final : public Producer {
         }
     }
 
-    void take_prompt(Choice& choice, const PromptEvent& prompt, std::string& text) {
+    void take_prompt(std::size_t index, const PromptEvent& prompt, std::string& text) {
+        Choice& choice = choices_[index];
         if (prompt_logprobs_)
             choice.answer.prompt_logprobs = prompt_logprobs(with_top(prompt.logprobs, *prompt_logprobs_));
         if (!echo_) return;
-        text = choice.given ? *choice.given : prompt.text;
+        const auto& given = given_[index / n_];
+        text = given && !prompt.cut ? *given : prompt.text;
         if (logprobs_) take_logprobs(choice, with_top(prompt.logprobs, *logprobs_));
         choice.offset = static_cast<std::uint32_t>(utf8_characters(text));
     }
@@ -226,7 +234,8 @@ class TextCall final : public Producer {
     const bool include_usage_, continuous_usage_, echo_;
     const std::optional<std::uint32_t> logprobs_, prompt_logprobs_;
     const bool tokens_as_ids_;
-    const std::vector<std::string> tools_;  // names of those that the model was shown
+    const std::vector<std::string> tools_;           // names of those that the model was shown
+    std::vector<std::optional<std::string>> given_;  // to echo: each prompt's text, if the client sent that
     std::vector<Choice> choices_;
     std::size_t ended_ = 0;
     bool failed_ = false;
@@ -234,14 +243,14 @@ class TextCall final : public Producer {
 };
 
 void start(Api& api, const std::shared_ptr<Exchange>& exchange, const CommonRequest& request, TextStyle style,
-           const std::vector<Prompt>& prompts, std::vector<std::string> tools = {}) {
+           std::vector<Prompt> prompts, std::vector<std::string> tools = {}) {
     auto card = serving_model(api.port, request.model);
     if (!card) return exchange->fail(card.error());
     const std::string id = random_id(style == TextStyle::chat ? "chatcmpl-" : "cmpl-");
     TextAnswer answer(style, id, api.clock(), card->id, request.include_usage);
     auto call = std::make_shared<TextCall>(api, exchange, std::move(answer), request, std::move(tools));
     exchange->serve(call, request.stream ? Delivery::events : Delivery::whole);
-    call->submit(request, card->id, prompts);
+    call->submit(request, card->id, std::move(prompts));
 }
 
 }  // namespace
@@ -249,7 +258,7 @@ void start(Api& api, const std::shared_ptr<Exchange>& exchange, const CommonRequ
 void post_completions(Api& api, const std::shared_ptr<Exchange>& exchange) {
     auto request = parse_completion(exchange->request().body, api.unknown);
     if (!request) return exchange->fail(request.error());
-    start(api, exchange, *request, TextStyle::completion, request->prompts);
+    start(api, exchange, *request, TextStyle::completion, std::move(request->prompts));
 }
 
 void post_chat_completions(Api& api, const std::shared_ptr<Exchange>& exchange) {

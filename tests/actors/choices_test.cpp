@@ -1,6 +1,8 @@
 // n choices of one prompt: a request actor each, which share the prompt's computation and nothing else.
 #include <algorithm>
+#include <array>
 
+#include "actors/frontend_actor.hpp"
 #include "tests/actors/troupe_fixture.hpp"
 
 using namespace troupe;
@@ -13,8 +15,10 @@ const std::vector<TokenId> prompt{101, 102, 103, 104, 105, 106, 107, 108, 109, 1
 std::vector<std::shared_ptr<Reader>> submit_choices(TroupeFixture& troupe, const std::string& id,
                                                     std::uint32_t n, std::uint32_t max_tokens) {
     std::vector<std::shared_ptr<Reader>> readers;
+    const SharedPrompt shared(TokenPrompt{prompt});
     for (std::uint32_t i = 0; i < n; ++i) {
         auto request = TroupeFixture::request(id + "-" + std::to_string(i), prompt, max_tokens);
+        request.prompt = shared;
         request.choice = i;
         request.prompt_group = 5;
         request.sampling.presence_penalty = 0.5F;  // the fake model checks what it sees of the sequence
@@ -23,7 +27,86 @@ std::vector<std::shared_ptr<Reader>> submit_choices(TroupeFixture& troupe, const
     return readers;
 }
 
+// Answers nothing; keeps what it was asked.
+struct Asked {
+    std::vector<PrepareRequest> requests;
+    std::vector<caf::typed_response_promise<PreparedRequest>> unanswered;
+};
+
+FrontendActor::behavior_type silent_frontend(FrontendActor::pointer self,
+                                             const std::shared_ptr<Asked>& asked) {
+    return {
+        [self, asked](const PrepareRequest& message) {
+            asked->requests.push_back(message);
+            asked->unanswered.push_back(self->make_response_promise<PreparedRequest>());
+            return asked->unanswered.back();
+        },
+        [](const TokenizeText&, const IdsReply&) {},
+        [](const DetokenizeIds&, const TextReply&) {},
+    };
+}
+
 }  // namespace
+
+TEST_CASE("a frontend tokenizes the prompt of a group once, and one that nobody wants not at all") {
+    Frontend frontend(TroupeFixture::test_model(), {256, 256});
+    std::optional<SharedPrompt> shared(TextPrompt{"Once upon a time"}), other(TextPrompt{"Once"});
+    const PrepareRequest first{shared->watch(), {}}, second{other->watch(), {}};
+    PrepareRequest cut = first;
+    cut.sampling.truncate_prompt_tokens = 2;
+    const auto whole = frontend.prepare(first);
+    REQUIRE(whole.ok);
+    CHECK_FALSE(whole.cut);
+    CHECK(frontend.prepare(first).prompt_ids == whole.prompt_ids);
+    const auto end = frontend.prepare(cut);
+    CHECK(end.cut);
+    CHECK(end.prompt_ids == std::vector<TokenId>(whole.prompt_ids.end() - 2, whole.prompt_ids.end()));
+    CHECK(frontend.num_tokenized() == 1);
+    CHECK(frontend.prepare(second).prompt_ids != whole.prompt_ids);
+    CHECK(frontend.num_tokenized() == 2);
+    shared.reset();
+    CHECK_FALSE(frontend.prepare(first).ok);
+    other.reset();
+    CHECK_FALSE(frontend.prepare(second).ok);
+    CHECK(frontend.num_tokenized() == 2);
+}
+
+TEST_CASE("choices wait at one frontend with one prompt, which is gone with the last that wants it") {
+    TroupeFixture troupe;
+    troupe.options.frontends = 2;
+    troupe.start();
+    const std::array<std::shared_ptr<Asked>, 2> asked{std::make_shared<Asked>(), std::make_shared<Asked>()};
+    for (std::uint32_t i = 0; i < 2; ++i) {
+        caf::anon_send(troupe.router_actor, FrontendUp{"fake", i},
+                       troupe.simulation.system.spawn(silent_frontend, asked[i]));
+    }
+    auto readers = submit_choices(troupe, "c", 4, 8);
+    troupe.simulation.run();
+    const auto& waiting = asked[asked[0]->requests.empty() ? 1 : 0]->requests;
+    REQUIRE(waiting.size() == 4);
+    CHECK(asked[0]->requests.size() + asked[1]->requests.size() == 4);
+    for (const auto& one : waiting) CHECK(one.prompt.lock() == waiting[0].prompt.lock());
+    for (std::uint32_t i = 0; i < 4; ++i) {
+        CHECK_FALSE(waiting[0].prompt.expired());
+        caf::anon_send(troupe.router_actor, DetachReader{"c-" + std::to_string(i)}, SinkHandle{readers[i]});
+        troupe.simulation.run();
+    }
+    CHECK(waiting[0].prompt.expired());
+    for (const auto& one : asked) one->unanswered.clear();
+}
+
+TEST_CASE("choices whose frontend dies are prepared by the next") {
+    TroupeFixture troupe;
+    troupe.options.frontends = 2;
+    troupe.start();
+    for (std::size_t i : {0, 1}) caf::anon_send_exit(troupe.replica().frontends[i], caf::exit_reason::kill);
+    const auto readers = submit_choices(troupe, "c", 4, 8);
+    troupe.simulation.advance(1s);
+    for (std::uint32_t i = 0; i < 4; ++i) {
+        REQUIRE(readers[i]->finished);
+        CHECK(readers[i]->finished->ids == TroupeFixture::expected(prompt, 8, i));
+    }
+}
 
 TEST_CASE("n choices compute their prompt once, and each draws for itself") {
     std::size_t computed = 0;

@@ -168,15 +168,21 @@ TEST_CASE("a prompt can be cut to its last tokens") {
     troupe.start();
     auto request = TroupeFixture::request("1", prompt, 5);
     request.sampling.truncate_prompt_tokens = 3;
+    request.describe_prompt = true;
     auto three = troupe.submit(request);
     request.id = "2";
     std::vector<TokenId> many(100, 120);
     request.prompt = TokenPrompt{many};
     request.sampling.truncate_prompt_tokens = -1;
     auto fitting = troupe.submit(request);
+    request.id = "3";
+    request.prompt = TokenPrompt{{120, 121}};
+    auto uncut = troupe.submit(request);
     troupe.simulation.run();
     CHECK(three->finished->ids == TroupeFixture::expected({105, 106, 107}, 5));
     CHECK(three->finished->usage.prompt_tokens == 3);
+    CHECK(three->prompt.value().cut);
+    CHECK_FALSE(uncut->prompt.value().cut);
     CHECK(fitting->finished->usage.prompt_tokens == 7);
     CHECK(fitting->finished->reason == FinishReason::length);
 }

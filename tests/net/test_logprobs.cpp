@@ -148,6 +148,19 @@ TEST_CASE("Echo puts the prompt before the output, with logprobs from its second
     CHECK(pieces == "aéHé x");
 }
 
+TEST_CASE("Echo of a prompt that was cut is the text of what remains") {
+    Fixture fixture;
+    fixture.port.on_submit = [](FakePort& port, const GenerationRequest& request) {
+        port.start(request.id, 1);
+        port.play(request.id, PromptEvent{"tail", {}, request.sampling.truncate_prompt_tokens == 1});
+        port.finish(request.id, FinishReason::stop);
+    };
+    const std::string head =
+        R"({"model":"fake","prompt":"A long tail","echo":true,"truncate_prompt_tokens":)";
+    CHECK(at(fixture.post("/v1/completions", head + "1}").body, "/choices/0/text") == R"("tail")");
+    CHECK(at(fixture.post("/v1/completions", head + "9}").body, "/choices/0/text") == R"("A long tail")");
+}
+
 TEST_CASE("Scoring: echo without a token generated") {
     Fixture fixture;
     fixture.port.on_submit = play;

@@ -54,7 +54,7 @@ TEST_CASE("A response, whole") {
     CHECK(at(answer.body, "/usage/total_tokens") == "5");
     const auto request = fixture.port.generation(id).request;
     CHECK(request.retention == Retention::stored);
-    CHECK(std::get<ChatPrompt>(request.prompt).variables ==
+    CHECK(std::get<ChatPrompt>(*request.prompt).variables ==
           R"({"messages":[{"role":"system","content":"be brief"},{"role":"user","content":"hi"}],)"
           R"("add_generation_prompt":true})");
     CHECK(fixture.get("/v1/responses/" + id).body == answer.body);
@@ -235,7 +235,7 @@ TEST_CASE("Conversations continue and fork") {
         const Answer next = fixture.post("/v1/responses", body);
         CHECK(string_at(next.body, "/previous_response_id") == first);
         const auto request = fixture.port.generation(fixture.port.submitted(n)).request;
-        CHECK(std::get<ChatPrompt>(request.prompt).variables ==
+        CHECK(std::get<ChatPrompt>(*request.prompt).variables ==
               R"({"messages":[{"role":"user","content":"x"},{"role":"assistant","content":"one two three"},)"
               R"({"role":"user","content":"go on"}],"add_generation_prompt":true})");
     }
@@ -292,7 +292,7 @@ TEST_CASE("A response shows its tools, and the template gets them") {
     CHECK(at(answer.body, "/tools") == "[" + tool + "]");
     CHECK(at(answer.body, "/tool_choice") == R"("auto")");
     const auto request = fixture.port.generation(fixture.port.submitted(0)).request;
-    CHECK(std::get<ChatPrompt>(request.prompt).variables ==
+    CHECK(std::get<ChatPrompt>(*request.prompt).variables ==
           R"({"messages":[{"role":"user","content":"x"}],"add_generation_prompt":true,"tools":[{"type":)"
           R"("function","function":{"name":"f","parameters":{"a":1}}}],"reasoning_effort":"low"})");
 }

@@ -33,7 +33,7 @@ TEST_CASE("A completion, whole") {
         at(answer.body, "/usage") ==
         R"({"prompt_tokens":3,"completion_tokens":3,"total_tokens":6,"prompt_tokens_details":{"cached_tokens":1}})");
     const auto request = fixture.port.generation(fixture.port.submitted(0)).request;
-    CHECK(request.prompt == Prompt{TextPrompt{"hi"}});
+    CHECK(*request.prompt == Prompt{TextPrompt{"hi"}});
     CHECK(request.sampling.temperature == 0.0F);
     CHECK(request.sampling.max_tokens == 16);
     CHECK(request.retention == Retention::none);
@@ -47,7 +47,7 @@ TEST_CASE("A chat, whole: absent max_tokens means the rest of the context") {
     CHECK(at(answer.body, "/choices/0/message/role") == R"("assistant")");
     const auto request = fixture.port.generation(fixture.port.submitted(0)).request;
     CHECK_FALSE(request.sampling.max_tokens);
-    CHECK(std::get<ChatPrompt>(request.prompt).variables ==
+    CHECK(std::get<ChatPrompt>(*request.prompt).variables ==
           R"({"messages":[{"role":"user","content":"hi"}],"add_generation_prompt":true})");
 }
 
@@ -68,10 +68,11 @@ TEST_CASE("n choices of each prompt: indices, draws, and a prompt that counts on
         CHECK(at(answer.body, choice + "/index") == std::to_string(i));
         if (i > 0) CHECK(at(answer.body, choice + "/text") == "\"-" + std::to_string(i) + "\"");
         CHECK(at(answer.body, choice + "/finish_reason") == (i % 3 == 1 ? R"("length")" : R"("stop")"));
-        CHECK(requests[i].prompt == Prompt{TextPrompt{i < 3 ? "a" : "b"}});
+        CHECK(*requests[i].prompt == Prompt{TextPrompt{i < 3 ? "a" : "b"}});
         CHECK(requests[i].choice == i % 3);
         CHECK(requests[i].sampling.seed == 9);
         CHECK(requests[i].prompt_group == requests[i - i % 3].prompt_group);
+        CHECK(requests[i].prompt.watch().lock() == requests[i - i % 3].prompt.watch().lock());  // not a copy
     }
     CHECK(requests[0].prompt_group != 0);
     CHECK(requests[0].prompt_group != requests[3].prompt_group);
@@ -150,7 +151,7 @@ TEST_CASE("A stream without usage has none; one that ends at once still has its 
 TEST_CASE("Several prompts are choices with their own index, whole and streamed") {
     Fixture fixture;
     fixture.port.on_submit = [](FakePort& port, const GenerationRequest& request) {
-        const auto& text = std::get<TextPrompt>(request.prompt).text;
+        const auto& text = std::get<TextPrompt>(*request.prompt).text;
         FakePort::script({text, "!"})(port, request);
     };
     const std::string body = R"({"prompt":["one","two","three"])";

@@ -29,7 +29,7 @@ TEST_CASE("Streams run in parallel, requests of one stream in order") {
     client.send(create("a", "second"));
     client.send(create("b", "third"));
     const std::string first = fixture.port.submitted(0), third = fixture.port.submitted(1);
-    CHECK(has(std::get<ChatPrompt>(fixture.port.generation(third).request.prompt).variables, "third"));
+    CHECK(has(std::get<ChatPrompt>(*fixture.port.generation(third).request.prompt).variables, "third"));
     fixture.port.start(first);
     fixture.port.start(third);
     fixture.port.text(third, "3");

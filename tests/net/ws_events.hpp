@@ -51,7 +51,7 @@ inline std::string text_of(const std::vector<std::string>& events) {
 
 // The messages that the n-th submitted generation is asked to go on from, as JSON.
 inline std::string messages_of(FakePort& port, std::size_t n) {
-    const auto prompt = std::get<ChatPrompt>(port.generation(port.submitted(n)).request.prompt);
+    const auto prompt = std::get<ChatPrompt>(*port.generation(port.submitted(n)).request.prompt);
     return at(prompt.variables, "/messages");
 }
 

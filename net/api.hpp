@@ -13,6 +13,7 @@
 #include "net/exchange.hpp"
 #include "net/fields.hpp"
 #include "net/http_stats.hpp"
+#include "net/lease_keeper.hpp"
 #include "net/request_log.hpp"
 
 namespace troupe::net {
@@ -28,6 +29,7 @@ struct Api {
     BodyBudget bodies;
     KeyRing keys;
     HttpStats stats;
+    LeaseKeeper leases;
 };
 
 // Header fields that decide whether a request is served; empty if absent.

@@ -60,6 +60,7 @@ class KeyLease {
   public:
     explicit KeyLease(ApiKeyPtr key) : key_(std::move(key)) {}
     ~KeyLease() { key_->use->end(); }
+    bool limits_concurrency() const { return key_->limits.concurrent != 0; }
     KeyLease(const KeyLease&) = delete;
     KeyLease& operator=(const KeyLease&) = delete;
 

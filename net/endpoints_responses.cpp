@@ -50,7 +50,7 @@ class ResponseCall final : public Producer, public std::enable_shared_from_this<
 
     void client_gone() override {
         gone_ = true;
-        if (run_) run_->detach();
+        if (run_) leave();
     }
 
   private:
@@ -71,7 +71,12 @@ class ResponseCall final : public Producer, public std::enable_shared_from_this<
         ResponseState state;
         state.status = GenerationStatus::queued;
         exchange_->reply(object_reply(run_->record(), run_->end().value_or(state)));
-        run_->detach();  // it runs on: it is kept for later
+        leave();  // it runs on: it is kept for later
+    }
+
+    void leave() {
+        if (run_->runs_on()) context_.api.leases.keep(run_->record().id, exchange_->request().lease);
+        run_->detach();
     }
 
     void finish(const ResponseState& end) {

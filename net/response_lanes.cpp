@@ -347,7 +347,9 @@ void ResponseLanes::retire() {
 void ResponseLanes::close() {
     closed_ = true;
     for (auto& [key, lane] : lanes_) {
-        if (lane.run) lane.run->detach();
+        if (!lane.run) continue;
+        if (lane.run->runs_on()) context_.api.leases.keep(lane.run->record().id, std::move(lane.lease));
+        lane.run->detach();
     }
     lanes_.clear();
 }

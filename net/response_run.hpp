@@ -55,6 +55,8 @@ class ResponseRun {
     void steer();
 
     void detach();  // the reader goes away; without effect after the end
+    // Whether it goes on when its reader goes away.
+    bool runs_on() const { return !ended() && (record_.store || record_.background); }
 
   private:
     void begin(std::vector<std::string>& events);

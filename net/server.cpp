@@ -24,6 +24,7 @@ using tcp = asio::ip::tcp;
 namespace {
 
 constexpr auto kAcceptRetry = std::chrono::milliseconds(100);
+constexpr auto kLeaseCheck = std::chrono::milliseconds(250);
 constexpr auto kStopPatience = std::chrono::seconds(2);
 constexpr std::uint64_t kRefusalsAtOnce = 64;
 
@@ -48,6 +49,7 @@ struct Server::State {
               [this] { return reload(); },
               {},
               BodyBudget(c.max_body_memory),
+              {},
               {},
               {}} {}
 
@@ -96,6 +98,15 @@ struct Server::State {
             });
     }
 
+    void keep_leases() {
+        lease_timer.expires_after(kLeaseCheck);
+        lease_timer.async_wait([this](boost::system::error_code cancelled) {
+            if (cancelled) return;
+            api.leases.check(api.port);
+            keep_leases();
+        });
+    }
+
     void welcome(Socket socket) {
         boost::system::error_code ignored;
         socket.set_option(tcp::no_delay(true), ignored);  // a Unix socket has no delay
@@ -136,6 +147,7 @@ struct Server::State {
     TlsContextPtr tls;  // null: plain
     Listener listener{io};
     asio::steady_timer retry{listener.acceptor().get_executor()};
+    asio::steady_timer lease_timer{listener.acceptor().get_executor()};
     std::vector<std::thread> threads;
     bool stopped = false;
 };
@@ -151,6 +163,7 @@ Result<std::uint16_t> Server::start() {
     auto port = state_->listen();
     if (!port) return port;
     state_->accept();
+    state_->keep_leases();
     for (std::uint32_t i = 0; i < std::max(1U, state_->config.io_threads); ++i) {
         state_->threads.emplace_back([io = &state_->io] {
             const auto busy = asio::make_work_guard(*io);
@@ -164,6 +177,7 @@ void Server::stop_accepting() {
     asio::post(state_->listener.acceptor().get_executor(), [state = state_.get()] {
         state->listener.close();
         state->retry.cancel();
+        state->lease_timer.cancel();
     });
 }
 

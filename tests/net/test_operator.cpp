@@ -159,6 +159,42 @@ TEST_CASE("A key's concurrency: a request holds its place until it has been answ
     CHECK(status == 200);
 }
 
+TEST_CASE("A response that runs on without its reader keeps its place until it has ended") {
+    KeyFixture keys("sk-a concurrent=1\n");
+    Fixture& fixture = keys.fixture;
+    const std::string input = R"({"input":"x")";
+    SECTION("over HTTP") {
+        TestClient client = fixture.client();
+        client.send(http_request("POST", "/v1/responses", input + R"(,"stream":true})", bearer("sk-a")));
+        REQUIRE_FALSE(fixture.port.submitted(0).empty());
+        client.cut();
+    }
+    SECTION("in the background") {
+        TestClient client = fixture.client();
+        client.send(http_request("POST", "/v1/responses", input + R"(,"background":true})", bearer("sk-a")));
+        fixture.port.start(fixture.port.submitted(0));
+        CHECK(client.read_answer().status == 200);
+    }
+    SECTION("over a WebSocket") {
+        WsClient socket(fixture.number, "/v1/responses", "sk-a");
+        socket.send(R"({"type":"response.create","input":"x"})");
+        REQUIRE_FALSE(fixture.port.submitted(0).empty());
+        socket.cut();
+    }
+    const std::string id = fixture.port.submitted(0);
+    fixture.port.start(id);
+    REQUIRE(fixture.port.wait_for_detach(id));
+    std::this_thread::sleep_for(std::chrono::milliseconds(600));  // it is asked after twice in that time
+    CHECK(post_with(fixture, "sk-a", "/tokenize").status == 429);
+    fixture.port.finish(id, FinishReason::stop);
+    int status = 0;
+    for (int i = 0; i < 500 && status != 200; ++i) {
+        status = post_with(fixture, "sk-a", "/tokenize").status;
+        std::this_thread::sleep_for(std::chrono::milliseconds(10));
+    }
+    CHECK(status == 200);
+}
+
 TEST_CASE("A reload takes new keys in and old ones out; a bad file changes nothing") {
     KeyFixture keys("sk-a\n");
     Fixture& fixture = keys.fixture;

@@ -12,7 +12,7 @@ This file is generated from `conf/schema.cpp`; after a change there, run `TROUPE
 An option can be given in three ways. The first that has a value wins:
 
 1. a flag: `troupe serve --max-num-seqs 32`
-2. an environment variable: `TROUPE_MAX_NUM_SEQS=32` (an empty one counts as unset)
+2. an environment variable: `TROUPE_MAX_NUM_SEQS=32` (an empty one counts as unset; an empty API key is refused)
 3. a TOML file, named by `--config FILE` or `TROUPE_CONFIG`:
 
 ```toml

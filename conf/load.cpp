@@ -138,8 +138,10 @@ Layer read_environment(const std::function<const char*(const char*)>& environmen
     for (const Option& option : options()) {
         const std::string variable = option.environment_variable();
         const char* value = environment(variable.c_str());
-        // Empty means unset: that is how people switch a variable off.
-        if (value != nullptr && *value != '\0') layer.push_back({&option, value, variable});
+        // Empty means unset: that is how people switch a variable off. Not what guards the server: set()
+        // refuses that.
+        if (value != nullptr && (*value != '\0' || option.guards))
+            layer.push_back({&option, value, variable});
     }
     return layer;
 }

@@ -116,6 +116,43 @@ Option list(Name name, Place<Part, std::vector<std::string>> place, std::string 
     return option;
 }
 
+// What keeps others out. Empty it would silently let everybody in, so that is refused.
+template <class Part>
+Option guard(Name name, Place<Part, std::string> place, std::string metavar, std::string help,
+             std::string absent_means) {
+    Option option =
+        text(std::move(name), place, std::move(metavar), std::move(help), std::move(absent_means));
+    option.guards = true;
+    option.set = [place, what = option.metavar == "KEY" ? "key" : "path"](Config& config,
+                                                                          std::string_view value) -> Status {
+        if (value.empty())
+            return invalid_argument(std::string("is empty; give a ") + what + " or leave it out");
+        place.in(config) = std::string(value);
+        return {};
+    };
+    return option;
+}
+
+// Origins of web pages as browsers write them: https://example.org:8443, without a path.
+template <class Part>
+Option origins(Name name, Place<Part, std::vector<std::string>> place, std::string help,
+               std::string empty_means) {
+    Option option = list(std::move(name), place, "ORIGIN", std::move(help), std::move(empty_means));
+    option.set = [place, read = option.set](Config& config, std::string_view given) -> Status {
+        if (Status status = read(config, given); !status) return status;
+        for (const std::string& origin : place.in(config)) {
+            if (!is_origin(origin)) {
+                return invalid_argument("'" + origin +
+                                        "' is no origin; write it as browsers send it, such as "
+                                        "https://example.org or http://localhost:3000, in small letters and "
+                                        "without a path, or * for all");
+            }
+        }
+        return {};
+    };
+    return option;
+}
+
 template <class Part>
 Option permissions(Name name, Place<Part, std::uint32_t> place, std::string help) {
     Option option{name.flag, name.section,    name.key, ValueKind::text, "MODE", "0 to 777 in octal",
@@ -299,22 +336,22 @@ void add_server_options(std::vector<Option>& all) {
                        "The certificate's private key in PEM form, without a passphrase.",
                        "the file of --ssl-certfile"));
     all.push_back(
-        text(name("--api-key", "api_key"), at(&Config::server, &S::api_key), "KEY",
-             "Clients must send it as 'Authorization: Bearer KEY'. Better given in the environment than as "
-             "a flag, which other users of the machine can read.",
-             "none: no authentication"));
+        guard(name("--api-key", "api_key"), at(&Config::server, &S::api_key), "KEY",
+              "Clients must send it as 'Authorization: Bearer KEY'. Better given in the environment than as "
+              "a flag, which other users of the machine can read.",
+              "none: no authentication"));
     all.push_back(
-        text(name("--api-key-file", "api_key_file"), at(&Config::server, &S::api_key_file), "PATH",
-             "More keys: one on a line, with its name and limits behind it (docs/operations.md). SIGHUP "
-             "reads it anew.",
-             "none"));
+        guard(name("--api-key-file", "api_key_file"), at(&Config::server, &S::api_key_file), "PATH",
+              "More keys: one on a line, with its name and limits behind it (docs/operations.md). SIGHUP "
+              "reads it anew.",
+              "none"));
     all.push_back(text(name("--admin-api-key", "admin_api_key"), at(&Config::server, &S::admin_api_key),
                        "KEY", "The key for /admin/, where without one there is nothing.", "none"));
-    all.push_back(
-        list(name("--cors-origin", "cors_origin"), at(&Config::server, &S::cors_origins), "ORIGIN",
-             "Web pages that may use the server from a browser, such as https://example.org; * is all. "
-             "May be given several times, or with commas. WebSockets of other pages are refused then.",
-             "none: browsers keep pages of other origins away, but from WebSockets"));
+    all.push_back(origins(
+        name("--cors-origin", "cors_origin"), at(&Config::server, &S::cors_origins),
+        "Web pages that may use the server from a browser, such as https://example.org; * is all. "
+        "May be given several times, or with commas. WebSockets and POSTs of other pages are refused then.",
+        "none: browsers keep pages of other origins away, but from WebSockets"));
     all.push_back(
         integer(name("--max-waiting", "max_waiting"), at(&Config::server, &S::max_waiting), 1, 1 << 20,
                 "Requests that may wait for their turn; more are refused with 429 and Retry-After."));

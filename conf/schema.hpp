@@ -26,6 +26,8 @@ struct Option {
     std::function<Status(Config&, std::string_view)> set;
     // Can be given several times, in a TOML file as an array; set() gets all of them, one a line.
     bool repeated = false;
+    // Without it the server is open to all: a variable that is empty by mistake is an error, not unset.
+    bool guards = false;
 
     std::string environment_variable() const;  // "TROUPE_MAX_NUM_SEQS"
 };

@@ -194,4 +194,15 @@ std::string format_duration(std::uint32_t milliseconds) {
     return std::to_string(seconds) + "s";
 }
 
+bool is_origin(std::string_view text) {
+    if (text == "*" || text == "null") return true;
+    const std::size_t colon = text.find("://");
+    if (colon == std::string_view::npos || colon == 0) return false;
+    const std::string_view scheme = text.substr(0, colon), place = text.substr(colon + 3);
+    const auto fits = [](char c) { return c > ' ' && c < 0x7F && (c < 'A' || c > 'Z'); };
+    if (place.empty() || place.find_first_of("/?#@*") != std::string_view::npos) return false;
+    if (!std::all_of(text.begin(), text.end(), fits)) return false;
+    return !(scheme == "http" && place.ends_with(":80")) && !(scheme == "https" && place.ends_with(":443"));
+}
+
 }  // namespace troupe

@@ -29,6 +29,10 @@ Result<std::vector<ModelSource>> parse_models(std::string_view text);
 // "worker:throw@step=K[,every=N][,model=NAME]"; empty: none.
 Result<FaultInjection> parse_fault_injection(std::string_view text);
 
+// Whether a browser can send that as its header Origin ("https://example.org", "http://[::1]:3000", "null":
+// RFC 6454, 6.2), or it is "*". Capitals, a path and the scheme's own port are never in there.
+bool is_origin(std::string_view text);
+
 // "8 MiB", "1.5 GiB": with the largest binary unit that leaves at least 1.
 std::string format_size(std::uint64_t bytes);
 // "30s", "500ms", "10m": the largest unit that leaves a whole number; parse_duration reads it.

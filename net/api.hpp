@@ -36,11 +36,13 @@ struct Api {
 struct HeaderFields {
     std::string_view authorization, origin;
     std::string_view wanted_method, wanted_headers;  // Access-Control-Request-...
-    bool upgrade = false;                            // to a WebSocket
+    std::string_view content_type, content_encoding;
+    bool upgrade = false;  // to a WebSocket
 };
-// The answer to a request that its header alone decides: a browser's preflight, no key or a wrong one, a
-// limit of the key, a path that is not there, a method that the path does not have. Nothing if its body is
-// wanted: then the request carries its key, and its place within the key's limits.
+// The answer to a request that its header alone decides: a browser's preflight, a page of another origin, no
+// key or a wrong one, a limit of the key, a path that is not there, a method that the path does not have, a
+// body that is not read. Nothing if its body is wanted: then the request carries its key, and its place
+// within the key's limits.
 std::optional<HttpReply> refusal(Api& api, HttpRequest& request, const HeaderFields& header);
 // begin_request() of api_keys.hpp, counted if a limit is reached.
 std::optional<LimitReached> begin_request(Api& api, const ApiKeyPtr& key, KeyLeasePtr& lease);

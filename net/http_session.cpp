@@ -155,9 +155,12 @@ class HttpSession final : public Connection, public std::enable_shared_from_this
         if (error) return on_bad_request(error);
         const auto& message = parser_->get();
         request_ = described();
-        const HeaderFields fields{message[http::field::authorization], message[http::field::origin],
+        const HeaderFields fields{message[http::field::authorization],
+                                  message[http::field::origin],
                                   message[http::field::access_control_request_method],
                                   message[http::field::access_control_request_headers],
+                                  message[http::field::content_type],
+                                  message[http::field::content_encoding],
                                   boost::beast::websocket::is_upgrade(message)};
         if (auto reply = refusal(api_, request_, fields)) {
             // A body that is still to come is not waited for: the connection ends instead.

@@ -66,6 +66,7 @@ std::vector<Field<Request>> common_fields() {
          }},
         {"deadline_ms", [](R& r, const V& v) { return read_integer_into(r.deadline_ms, v, 1, kMaxUint32); }},
         {"metadata", [](R& r, const V& v) { return read_metadata(r.metadata, v); }},
+        {"user", [](R& r, const V& v) { return read_label(r.user, v); }},
         {"store", [](R& r, const V& v) { return assign(r.store, read_bool(v)); }},
     };
 }

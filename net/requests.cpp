@@ -32,6 +32,16 @@ std::vector<NeutralField> sampling_neutral() {
         {"guided_grammar", {}},
         {"grammar", {}},
         {"json_schema", {}},
+        {"structural_tag", {}},
+        {"return_token_ids", {"false"}},
+        {"thinking_token_budget", {}},
+        {"include_reasoning", {"true"}},
+        {"prompt_embeds", {}},
+        {"vllm_xargs", {"{}"}},
+        {"mm_processor_kwargs", {"{}"}},
+        {"media_io_kwargs", {"{}"}},
+        {"kv_transfer_params", {"{}"}},
+        {"detokenize", {"true"}},
     };
 }
 
@@ -40,7 +50,7 @@ Schema<Request> schema_of(std::vector<Field<Request>> own, std::vector<NeutralFi
     Schema<Request> schema{
         common_fields<Request>(),
         std::move(neutral),
-        {"prompt_cache_key", "prompt_cache_retention", "prompt_cache_options", "safety_identifier", "user",
+        {"prompt_cache_key", "prompt_cache_retention", "prompt_cache_options", "safety_identifier",
          // No prefixes are shared between requests, so there is nothing that salt could part.
          "cache_salt",
          // Without effect while dry_multiplier is 0.
@@ -190,7 +200,6 @@ const Schema<ResponseRequest>& response_schema() {
           [](R& r, const V& v) { return assign(r.previous_response_id.emplace(), read_string(v)); }},
          {"background", [](R& r, const V& v) { return assign(r.background, read_bool(v)); }},
          {"generate", [](R& r, const V& v) { return assign(r.generate, read_bool(v)); }},
-         {"user", [](R& r, const V& v) { return read_label(r.user, v); }},
          {"tools",
           [](R& r, const V& v) {
               r.tools = simdjson::minify(v.json);

@@ -34,6 +34,7 @@ struct CommonRequest {
     std::optional<std::uint32_t> deadline_ms;
     std::map<std::string, std::string> metadata;
     std::optional<bool> store;
+    std::optional<std::string> user;  // shown in a response; no effect elsewhere
 };
 
 struct CompletionRequest : CommonRequest {
@@ -55,7 +56,6 @@ struct ResponseRequest : CommonRequest {
     std::optional<std::string> previous_response_id;
     bool background = false;
     bool generate = true;  // false: the prompt is computed and nothing is generated
-    std::optional<std::string> user;
 };
 
 struct TokenizeRequest {

@@ -131,17 +131,48 @@ std::optional<HttpReply> check_key(Api& api, HttpRequest& request, Access access
     return std::nullopt;
 }
 
-std::optional<HttpReply> check_origin(Api& api, const HeaderFields& header) {
-    // A browser asks nobody before it opens a WebSocket, so that is for us to do.
-    if (!header.upgrade || header.origin.empty() || api.config.cors_origins.empty() ||
-        origin_allowed(api.config, header.origin)) {
-        return std::nullopt;
+bool same_letters(std::string_view a, std::string_view b) {  // whatever their case; for ASCII letters
+    return std::equal(a.begin(), a.end(), b.begin(), b.end(),
+                      [](char x, char y) { return x == y || ((x | 0x20) == (y | 0x20) && (x & 0x40) != 0); });
+}
+
+bool is_json(std::string_view content_type) {
+    std::string_view media = content_type.substr(0, content_type.find(';'));
+    while (!media.empty() && (media.back() == ' ' || media.back() == '\t')) media.remove_suffix(1);
+    return same_letters(media, "application/json");
+}
+
+HttpReply unsupported_media(const std::string& message, const char* code) {
+    return error_reply(invalid_argument(message, {}, code), 415);
+}
+
+// Browsers ask nobody before they open a WebSocket or send a POST that a form could send too, so what pages
+// of other origins may do is for us to say.
+std::optional<HttpReply> check_origin(Api& api, const HttpRequest& request, const HeaderFields& header) {
+    const bool reads = request.method == "GET" || request.method == "HEAD" || request.method == "OPTIONS";
+    if (header.origin.empty() || (reads && !header.upgrade)) return std::nullopt;
+    if (!api.config.cors_origins.empty() && !origin_allowed(api.config, header.origin)) {
+        api.stats.refused("origin");
+        return error_reply(invalid_argument("pages from " + shortened(header.origin, 100) +
+                                                " may not use this server (--cors-origin)",
+                                            {}, "origin_not_allowed"),
+                           403);
     }
+    // JSON is no form: for it a browser does ask first, and without a list nobody is told yes.
+    if (!api.config.cors_origins.empty() || reads || is_json(header.content_type)) return std::nullopt;
     api.stats.refused("origin");
-    return error_reply(invalid_argument("pages from " + shortened(header.origin, 100) +
-                                            " may not use this server (--cors-origin)",
-                                        {}, "origin_not_allowed"),
-                       403);
+    return unsupported_media(
+        "a page (header Origin) must send Content-Type: application/json, or its origin must be allowed with "
+        "--cors-origin",
+        "json_required");
+}
+
+std::optional<HttpReply> check_encoding(const HeaderFields& header) {
+    if (header.content_encoding.empty() || same_letters(header.content_encoding, "identity"))
+        return std::nullopt;
+    return unsupported_media("the body has Content-Encoding: " + shortened(header.content_encoding, 100) +
+                                 ", which this server does not read; send it as it is, without that header",
+                             "unsupported_encoding");
 }
 
 }  // namespace
@@ -151,7 +182,7 @@ std::optional<HttpReply> refusal(Api& api, HttpRequest& request, const HeaderFie
                                      header.wanted_headers)) {
         return reply;
     }
-    if (auto reply = check_origin(api, header)) return reply;
+    if (auto reply = check_origin(api, request, header)) return reply;
     const Match found = match(request);
     if (auto reply = check_key(api, request, found.access, header.authorization)) return reply;
     if (found.route == nullptr && found.allowed.empty()) return nothing_there(request);
@@ -161,6 +192,7 @@ std::optional<HttpReply> refusal(Api& api, HttpRequest& request, const HeaderFie
         reply.headers.emplace_back("Allow", found.allowed);
         return reply;
     }
+    if (auto reply = check_encoding(header)) return reply;
     if (found.access != Access::work) return std::nullopt;
     const auto reached = begin_request(api, request.key, request.lease);
     if (!reached) return std::nullopt;

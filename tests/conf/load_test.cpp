@@ -208,6 +208,35 @@ TEST_CASE("a list stands between commas, or is an array in a file") {
     CHECK(contains(complaint({}, {}, "[server]\ncors_origin = 1\n"), "must be a string"));
 }
 
+TEST_CASE("an origin is what a browser sends, or it could never match") {
+    for (const char* good : {"*", "null", "https://a.example", "http://localhost:3000", "http://[::1]:3000",
+                             "https://a.example:80", "chrome-extension://abcdef"}) {
+        CAPTURE(good);
+        CHECK(load({{"--cors-origin", good}}).ok());
+    }
+    for (const char* bad :
+         {"example.com", "localhost:3000", "https://a.example/", "https://a.example/x", "HTTPS://a.example",
+          "https://A.example", "https://", "://a", "https://a.example:443", "http://a.example:80",
+          "https://*.example", "https://user@a.example", "https://a example", "//a.example"}) {
+        CAPTURE(bad);
+        CHECK(
+            contains(complaint({{"--cors-origin", bad}}),
+                     "--cors-origin: '" + std::string(bad) + "' is no origin; write it as browsers send it"));
+    }
+    CHECK(contains(complaint({{"--cors-origin", "https://a.example,b.example"}}), "'b.example'"));
+    CHECK(contains(complaint({}, {{"TROUPE_CORS_ORIGIN", "b.example"}}), "TROUPE_CORS_ORIGIN: 'b.example'"));
+}
+
+TEST_CASE("an empty key is refused wherever it is given: it would let everybody in") {
+    CHECK(contains(complaint({{"--api-key", ""}}), "--api-key: is empty; give a key or leave it out"));
+    CHECK(contains(complaint({}, {{"TROUPE_API_KEY", ""}}), "TROUPE_API_KEY: is empty; give a key"));
+    CHECK(contains(complaint({}, {}, "[server]\napi_key = \"\"\n"), "server.api_key: is empty"));
+    CHECK(contains(complaint({{"--api-key-file", ""}}), "--api-key-file: is empty; give a path"));
+    CHECK(contains(complaint({}, {{"TROUPE_API_KEY_FILE", ""}}), "TROUPE_API_KEY_FILE: is empty"));
+    CHECK(load({}, {{"TROUPE_API_KEY", "secret"}}).value().server.api_key == "secret");
+    CHECK(load({}, {{"TROUPE_ADMIN_API_KEY", ""}}).ok());  // /admin/ is closed without one
+}
+
 TEST_CASE("a Unix socket's mode is octal; a TLS key needs its certificate") {
     CHECK(load({{"--uds-mode", "600"}}).value().server.uds_mode == 0600);
     CHECK(contains(complaint({{"--uds-mode", "888"}}), "octal"));

@@ -326,6 +326,68 @@ TEST_CASE("A WebSocket of a page that is not allowed is refused") {
     CHECK(status("") == 101);  // no browser
 }
 
+TEST_CASE("A page that is not allowed cannot send what browsers send without asking") {
+    Fixture fixture([](ServerConfig& config) { config.cors_origins = {"https://a.example"}; });
+    fixture.port.on_submit = FakePort::script({"x"});
+    const auto send = [&](const std::string& method, const std::string& headers) {
+        return fixture.client().request(method, "/v1/completions", R"({"prompt":"x"})", headers);
+    };
+    for (const char* type : {"text/plain", "application/json", "application/x-www-form-urlencoded"}) {
+        CAPTURE(type);
+        const std::string content = "Content-Type: " + std::string(type) + "\r\n";
+        const Answer refused = send("POST", content + "Origin: https://b.example\r\n");
+        CHECK(refused.status == 403);
+        CHECK(string_at(refused.body, "/error/code") == "origin_not_allowed");
+        CHECK(send("POST", content + "Origin: null\r\n").status == 403);
+        CHECK(send("POST", content + "Origin: https://a.example\r\n").status == 200);
+        CHECK(send("POST", content).status == 200);  // no browser
+    }
+    CHECK(send("DELETE", "Origin: https://b.example\r\n").status == 403);
+    CHECK(send("OPTIONS", "Origin: https://b.example\r\n").status == 405);
+    Fixture open([](ServerConfig& config) { config.cors_origins = {"*"}; });
+    open.port.on_submit = FakePort::script({"x"});
+    CHECK(open.client()
+              .request("POST", "/v1/completions", R"({"prompt":"x"})", "Origin: https://b.example\r\n")
+              .status == 200);
+}
+
+TEST_CASE("Without a list of origins pages have to send JSON, for which their browser asks first") {
+    Fixture fixture;
+    fixture.port.on_submit = FakePort::script({"x"});
+    const auto status = [&](const std::string& headers) {
+        return fixture.client().request("POST", "/v1/completions", R"({"prompt":"x"})", headers).status;
+    };
+    const std::string origin = "Origin: https://b.example\r\n";
+    for (const char* type : {"text/plain", "text/plain; application/json", "application/jsonx", "",
+                             "application/x-www-form-urlencoded", "multipart/form-data; boundary=x"}) {
+        CAPTURE(type);
+        CHECK(status(origin + "Content-Type: " + type + "\r\n") == 415);
+        CHECK(status("Content-Type: " + std::string(type) + "\r\n") == 200);  // no browser
+    }
+    const Answer refused = fixture.client().request("POST", "/tokenize", R"({"prompt":"x"})", origin);
+    CHECK(refused.status == 415);
+    CHECK(string_at(refused.body, "/error/code") == "json_required");
+    CHECK(fixture.client().request("POST", "/v1/responses/resp_x/cancel", "", origin).status == 415);
+    CHECK(status(origin + "Content-Type: application/json\r\n") == 200);
+    CHECK(status(origin + "Content-Type: Application/JSON ; charset=utf-8\r\n") == 200);
+    CHECK(fixture.client().request("GET", "/health", "", origin).status == 200);
+}
+
+TEST_CASE("A body that is compressed is refused by its name") {
+    Fixture fixture;
+    fixture.port.on_submit = FakePort::script({"x"});
+    const auto send = [&](const std::string& encoding) {
+        return fixture.client().request("POST", "/v1/completions", R"({"prompt":"x"})",
+                                        "Content-Encoding: " + encoding + "\r\n");
+    };
+    for (const char* encoding : {"gzip", "br", "zstd", "identity, gzip"}) {
+        const Answer refused = send(encoding);
+        CHECK(refused.status == 415);
+        CHECK(has(refused.body, "Content-Encoding: " + std::string(encoding)));
+    }
+    CHECK(send("Identity").status == 200);
+}
+
 TEST_CASE("Connections of one address are limited by themselves") {
     TemporaryFolder folder;
     Fixture fixture([](ServerConfig& config) { config.max_connections_per_address = 2; });

@@ -19,6 +19,20 @@ Error chat_error(const std::string& field) {
 
 }  // namespace
 
+TEST_CASE("Fields that change nothing at their neutral values are accepted there, and refused elsewhere") {
+    const std::string neutral =
+        R"("return_token_ids":false,"thinking_token_budget":null,"include_reasoning":true,"prompt_embeds":null,
+           "vllm_xargs":{},"mm_processor_kwargs":{},"kv_transfer_params":{},"detokenize":true,"user":"u"})";
+    CHECK(parse_chat(R"({"messages":[{"role":"user","content":"x"}],)" + neutral, unknown).ok());
+    CHECK(parse_completion(R"({"prompt":"x",)" + neutral, unknown).ok());
+    CHECK(parse_response(R"({"input":"x",)" + neutral, unknown).ok());
+    for (const char* field : {R"("detokenize":false)", R"("user":5)", R"("return_token_ids":true)"}) {
+        CAPTURE(field);
+        CHECK_FALSE(parse_completion(R"({"prompt":"x",)" + std::string(field) + "}", unknown).ok());
+        CHECK_FALSE(parse_response(R"({"input":"x",)" + std::string(field) + "}", unknown).ok());
+    }
+}
+
 TEST_CASE("A wrong value is refused with its field, what it is and what is allowed") {
     struct Case {
         std::string field, param, message;
@@ -63,6 +77,16 @@ TEST_CASE("A wrong value is refused with its field, what it is and what is allow
         {R"("min_tokens":-1)", "min_tokens", "min_tokens must be an integer between 0"},
         {R"("guided_json":{"type":"object"})", "guided_json",
          "guided_json is not supported yet: leave it out"},
+        {R"("return_token_ids":true)", "return_token_ids", "leave it out or set it to false (got true)"},
+        {R"("thinking_token_budget":100)", "thinking_token_budget",
+         "is not supported yet: leave it out (got"},
+        {R"("include_reasoning":false)", "include_reasoning", "leave it out or set it to true (got false)"},
+        {R"("prompt_embeds":"aGk=")", "prompt_embeds", "prompt_embeds is not supported yet"},
+        {R"("vllm_xargs":{"a":1})", "vllm_xargs", "leave it out or set it to {} (got"},
+        {R"("mm_processor_kwargs":{"a":1})", "mm_processor_kwargs", "leave it out or set it to {} (got"},
+        {R"("kv_transfer_params":{"a":1})", "kv_transfer_params", "leave it out or set it to {} (got"},
+        {R"("detokenize":false)", "detokenize", "leave it out or set it to true (got false)"},
+        {R"("user":5)", "user", "user must be a string, got 5"},
         {R"("bad_words":["x"])", "bad_words", "bad_words is not supported yet"},
         {R"("dry_multiplier":0.8)", "dry_multiplier", "dry_multiplier is not supported yet"},
         {R"("logit_bias":[])", "logit_bias", "logit_bias must be an object of at most 1024 members"},

@@ -57,8 +57,9 @@ TEST_CASE("a list may be given several times, any other option once") {
     CLI::App app;
     ConfigFlags flags;
     flags.add_to(app, {"--cors-origin", "--threads"});
-    app.parse("--cors-origin a --cors-origin b,c");
-    CHECK(flags.load().value().server.cors_origins == std::vector<std::string>{"a", "b", "c"});
+    app.parse("--cors-origin http://a --cors-origin http://b,http://c");
+    CHECK(flags.load().value().server.cors_origins ==
+          std::vector<std::string>{"http://a", "http://b", "http://c"});
     CHECK_THROWS_AS(app.parse("--threads 1 --threads 2"), CLI::ParseError);
 }
 

@@ -261,20 +261,22 @@ class ClientPort {
 
     // Sends the retained texts from index `first` on, one event each, then goes on live up to the
     // FinishedEvent (of one that has ended too). Replaces an earlier reader, which gets a FinishedEvent with
-    // an error tagged `reader_replaced`. An unknown id, or one whose time is over, answers with not_found
-    // through `done`; success comes before any event.
-    virtual void attach(const std::string& id, std::uint64_t first, std::weak_ptr<GenerationSink> sink,
-                        std::function<void(Status)> done) = 0;
+    // an error tagged `reader_replaced`. An unknown id, one whose time is over, or one of another tenant than
+    // this one answers with not_found through `done`; success comes before any event.
+    virtual void attach(const std::string& id, std::uint64_t tenant, std::uint64_t first,
+                        std::weak_ptr<GenerationSink> sink, std::function<void(Status)> done) = 0;
 
     // This reader went away (the generation's retention says what follows). Without effect once another
     // reader has attached: a broken connection is often noticed only after its client has resumed on a new
-    // one.
+    // one. No tenant is asked for: only who holds the reader can name it.
     virtual void detach(const std::string& id, std::weak_ptr<GenerationSink> reader) = 0;
 
-    // Ends it with FinishReason::cancelled. `done` gets the snapshot after that, or not_found.
-    virtual void cancel(const std::string& id, std::function<void(Result<GenerationSnapshot>)> done) = 0;
+    // Ends it with FinishReason::cancelled. `done` gets the snapshot after that, or not_found, as for attach.
+    virtual void cancel(const std::string& id, std::uint64_t tenant,
+                        std::function<void(Result<GenerationSnapshot>)> done) = 0;
 
-    virtual void lookup(const std::string& id, std::function<void(Result<GenerationSnapshot>)> done) = 0;
+    virtual void lookup(const std::string& id, std::uint64_t tenant,
+                        std::function<void(Result<GenerationSnapshot>)> done) = 0;
 
     // With the tokenizer of the model that is served by that name.
     virtual void tokenize(const std::string& model, Prompt prompt,

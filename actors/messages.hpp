@@ -62,7 +62,8 @@ namespace troupe {
 
 struct AttachReader {
     std::string id;
-    std::uint64_t first = 0;  // index of the first text wanted
+    std::uint64_t first = 0;   // index of the first text wanted
+    std::uint64_t tenant = 0;  // who asks; the router finds nothing of another one's
     bool operator==(const AttachReader&) const = default;
 };
 struct DetachReader {
@@ -71,10 +72,12 @@ struct DetachReader {
 };
 struct CancelRequest {
     std::string id;
+    std::uint64_t tenant = 0;
     bool operator==(const CancelRequest&) const = default;
 };
 struct LookupRequest {
     std::string id;
+    std::uint64_t tenant = 0;
     bool operator==(const LookupRequest&) const = default;
 };
 struct AbortRequests {
@@ -264,10 +267,10 @@ struct PoolHandle {
 // ---- inspectors
 
 // clang-format off
-template <class I> typename I::result_type inspect(I& f, AttachReader& x) { return f(caf::meta::type_name("AttachReader"), x.id, x.first); }
+template <class I> typename I::result_type inspect(I& f, AttachReader& x) { return f(caf::meta::type_name("AttachReader"), x.id, x.first, x.tenant); }
 template <class I> typename I::result_type inspect(I& f, DetachReader& x) { return f(caf::meta::type_name("DetachReader"), x.id); }
-template <class I> typename I::result_type inspect(I& f, CancelRequest& x) { return f(caf::meta::type_name("CancelRequest"), x.id); }
-template <class I> typename I::result_type inspect(I& f, LookupRequest& x) { return f(caf::meta::type_name("LookupRequest"), x.id); }
+template <class I> typename I::result_type inspect(I& f, CancelRequest& x) { return f(caf::meta::type_name("CancelRequest"), x.id, x.tenant); }
+template <class I> typename I::result_type inspect(I& f, LookupRequest& x) { return f(caf::meta::type_name("LookupRequest"), x.id, x.tenant); }
 template <class I> typename I::result_type inspect(I& f, TokenizeText& x) { return f(caf::meta::type_name("TokenizeText"), x.model, x.prompt); }
 template <class I> typename I::result_type inspect(I& f, DetokenizeIds& x) { auto ids = wire::run(x.ids); return f(caf::meta::type_name("DetokenizeIds"), x.model, ids); }
 template <class I> typename I::result_type inspect(I& f, Drain&) { return f(caf::meta::type_name("Drain")); }

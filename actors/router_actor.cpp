@@ -66,15 +66,25 @@ void RouterState::submit(const GenerationRequest& request, const SinkHandle& sin
                                      next_frontend(replica, request.prompt_group), replica.scheduler,
                                      caf::actor_cast<RequestOwner>(self_));
     ids_[actor.address()] = request.id;
-    requests_[request.id] = {std::move(actor), &replica, true, request.prompt_group};
+    Entry entry;
+    entry.actor = std::move(actor);
+    entry.replica = &replica;
+    entry.tenant = request.tenant;
+    entry.prompt_group = request.prompt_group;
+    requests_[request.id] = std::move(entry);
     ++replica.live;
     ++live_;
 }
 
+const RouterState::Entry* RouterState::find(const std::string& id, std::uint64_t tenant) const {
+    auto found = requests_.find(id);
+    return found == requests_.end() || found->second.tenant != tenant ? nullptr : &found->second;
+}
+
 void RouterState::attach(const AttachReader& message, const SinkHandle& sink, const StatusReply& reply) {
-    auto found = requests_.find(message.id);
-    if (found == requests_.end()) return reply.done(unknown_request(message.id));
-    self_->send(found->second.actor, message, sink, reply);
+    const auto* entry = find(message.id, message.tenant);
+    if (entry == nullptr) return reply.done(unknown_request(message.id));
+    self_->send(entry->actor, message, sink, reply);
 }
 
 void RouterState::detach(const DetachReader& message, const SinkHandle& sink) {
@@ -83,15 +93,15 @@ void RouterState::detach(const DetachReader& message, const SinkHandle& sink) {
 }
 
 void RouterState::cancel(const CancelRequest& message, const SnapshotReply& reply) {
-    auto found = requests_.find(message.id);
-    if (found == requests_.end()) return reply.done(unknown_request(message.id));
-    self_->send(found->second.actor, message, reply);
+    const auto* entry = find(message.id, message.tenant);
+    if (entry == nullptr) return reply.done(unknown_request(message.id));
+    self_->send(entry->actor, message, reply);
 }
 
 void RouterState::lookup(const LookupRequest& message, const SnapshotReply& reply) {
-    auto found = requests_.find(message.id);
-    if (found == requests_.end()) return reply.done(unknown_request(message.id));
-    self_->send(found->second.actor, message, reply);
+    const auto* entry = find(message.id, message.tenant);
+    if (entry == nullptr) return reply.done(unknown_request(message.id));
+    self_->send(entry->actor, message, reply);
 }
 
 void RouterState::tokenize(const TokenizeText& message, const IdsReply& reply) {

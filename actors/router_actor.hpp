@@ -69,12 +69,15 @@ struct RouterState {
     struct Entry {
         RequestActor actor;
         Replica* replica = nullptr;
+        std::uint64_t tenant = 0;
         bool live = true;
         std::uint64_t prompt_group = 0;
         std::uint64_t retained_bytes = 0;
     };
 
     Result<Replica*> find(const std::string& model);
+    // Null as well if it is another tenant's: whoever asks cannot tell that from an unknown id.
+    const Entry* find(const std::string& id, std::uint64_t tenant) const;
     // Why a request for this model is not taken, if it is not.
     std::optional<Error> objection(const Replica& replica, const GenerationRequest& request) const;
     // Choices of one prompt go to the same, which prepares it once.

@@ -36,19 +36,21 @@ class Port final : public ClientPort {
     void submit(GenerationRequest request, std::weak_ptr<GenerationSink> sink) override {
         caf::anon_send(router_, std::move(request), SinkHandle{std::move(sink)});
     }
-    void attach(const std::string& id, std::uint64_t first, std::weak_ptr<GenerationSink> sink,
-                std::function<void(Status)> done) override {
-        caf::anon_send(router_, AttachReader{id, first}, SinkHandle{std::move(sink)},
+    void attach(const std::string& id, std::uint64_t tenant, std::uint64_t first,
+                std::weak_ptr<GenerationSink> sink, std::function<void(Status)> done) override {
+        caf::anon_send(router_, AttachReader{id, first, tenant}, SinkHandle{std::move(sink)},
                        StatusReply{std::move(done)});
     }
     void detach(const std::string& id, std::weak_ptr<GenerationSink> reader) override {
         caf::anon_send(router_, DetachReader{id}, SinkHandle{std::move(reader)});
     }
-    void cancel(const std::string& id, std::function<void(Result<GenerationSnapshot>)> done) override {
-        caf::anon_send(router_, CancelRequest{id}, SnapshotReply{std::move(done)});
+    void cancel(const std::string& id, std::uint64_t tenant,
+                std::function<void(Result<GenerationSnapshot>)> done) override {
+        caf::anon_send(router_, CancelRequest{id, tenant}, SnapshotReply{std::move(done)});
     }
-    void lookup(const std::string& id, std::function<void(Result<GenerationSnapshot>)> done) override {
-        caf::anon_send(router_, LookupRequest{id}, SnapshotReply{std::move(done)});
+    void lookup(const std::string& id, std::uint64_t tenant,
+                std::function<void(Result<GenerationSnapshot>)> done) override {
+        caf::anon_send(router_, LookupRequest{id, tenant}, SnapshotReply{std::move(done)});
     }
     void tokenize(const std::string& model, Prompt prompt,
                   std::function<void(Result<std::vector<TokenId>>)> done) override {

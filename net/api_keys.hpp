@@ -55,6 +55,9 @@ struct ApiKey {
 };
 using ApiKeyPtr = std::shared_ptr<const ApiKey>;
 
+// Whose requests these are; of a server without keys all are one tenant's.
+inline std::uint64_t tenant_of(const ApiKeyPtr& key) { return key ? key->tenant : 0; }
+
 // One request within a key's limits, as long as it lives.
 class KeyLease {
   public:

@@ -66,7 +66,7 @@ class TextCall final : public Producer {
             GenerationRequest generation;
             generation.id = choices_[index].id;
             generation.model = model;
-            if (const ApiKeyPtr& key = exchange_->request().key) generation.tenant = key->tenant;
+            generation.tenant = tenant_of(exchange_->request().key);
             generation.prompt = shared[index / n_];
             generation.sampling = request.sampling;
             if (echo_ && logprobs_) {

@@ -151,12 +151,12 @@ void get_response(Api& api, const ExchangePtr& exchange, const std::string& id) 
     if (*stream && exchange->request().method != "HEAD") {
         return std::make_shared<ResponseCall>(api, exchange, Answer::events)->resume(id, *starting_after);
     }
-    api.port.lookup(id, reply_with_object(exchange, id, stored_response));
+    api.port.lookup(id, tenant_of(exchange->request().key), reply_with_object(exchange, id, stored_response));
 }
 
 void cancel_response(Api& api, const ExchangePtr& exchange, const std::string& id) {
     if (!id.starts_with(kResponseIdPrefix)) return exchange->fail(response_not_found(id));
-    api.port.cancel(id, reply_with_object(exchange, id, known_response));
+    api.port.cancel(id, tenant_of(exchange->request().key), reply_with_object(exchange, id, known_response));
 }
 
 }  // namespace troupe::net

@@ -128,9 +128,10 @@ void ResponseLanes::cancel(const Json& message, const std::optional<std::string>
             self->reply(ResponseEvents(response->record, stream_id).ended(number, response->state));
         }
     };
-    context_.api.port.cancel(*id, [post = context_.post, answer](Result<GenerationSnapshot> snapshot) {
-        post([answer, snapshot = std::move(snapshot)] { answer(snapshot); });
-    });
+    context_.api.port.cancel(*id, tenant_of(context_.key),
+                             [post = context_.post, answer](Result<GenerationSnapshot> snapshot) {
+                                 post([answer, snapshot = std::move(snapshot)] { answer(snapshot); });
+                             });
 }
 
 void ResponseLanes::steer(const Json& message) {

@@ -40,11 +40,11 @@ Result<RunPtr> submit(const RunContext& context, ResponseRequest request, const 
     auto record = make_record(request, model, context.api.clock(), previous, same_connection);
     if (!record) return record.error();
     GenerationRequest generation = generation_of(request, *record);
-    if (context.key) generation.tenant = context.key->tenant;
+    generation.tenant = tenant_of(context.key);
     auto reader = std::make_shared<EventReader>(context.wake, 0, context.unread);
     request.input = {};
-    auto run = std::make_shared<ResponseRun>(context.api.port, *std::move(record), std::move(request), reader,
-                                             std::move(options), false);
+    auto run = std::make_shared<ResponseRun>(context.api.port, tenant_of(context.key), *std::move(record),
+                                             std::move(request), reader, std::move(options), false);
     context.api.port.submit(std::move(generation), reader);
     return run;
 }
@@ -77,9 +77,11 @@ ResponseRequest settings_of(const ResponseRecord& record) {
 
 }  // namespace
 
-ResponseRun::ResponseRun(ClientPort& port, ResponseRecord record, ResponseRequest settings,
-                         std::shared_ptr<EventReader> reader, ReadOptions options, bool begun)
+ResponseRun::ResponseRun(ClientPort& port, std::uint64_t tenant, ResponseRecord record,
+                         ResponseRequest settings, std::shared_ptr<EventReader> reader, ReadOptions options,
+                         bool begun)
     : port_(port),
+      tenant_(tenant),
       record_(std::move(record)),
       settings_(std::move(settings)),
       reader_(std::move(reader)),
@@ -172,7 +174,7 @@ void ResponseRun::steer() {
 void ResponseRun::cancel_if_steered() {
     if (!steered_ || cancelled_ || ended() || text_.empty()) return;
     cancelled_ = true;
-    port_.cancel(record_.id, [](const Result<GenerationSnapshot>&) {});
+    port_.cancel(record_.id, tenant_, [](const Result<GenerationSnapshot>&) {});
 }
 
 void ResponseRun::detach() {
@@ -200,7 +202,8 @@ void create_response(const RunContext& context, ResponseRequest request, ReadOpt
         done(unknown ? previous_response_not_found(*request.previous_response_id) : snapshot.error());
     };
     context.api.port.lookup(
-        previous, [post = context.post, go_on = std::move(go_on)](Result<GenerationSnapshot> snapshot) {
+        previous, tenant_of(context.key),
+        [post = context.post, go_on = std::move(go_on)](Result<GenerationSnapshot> snapshot) {
             post([go_on, snapshot = std::move(snapshot)] { go_on(snapshot); });
         });
 }
@@ -232,17 +235,21 @@ void resume_response(const RunContext& context, const std::string& id, ReadOptio
         auto reader = std::make_shared<EventReader>(context.wake, first_wanted_text(options.starting_after),
                                                     context.unread);
         auto settings = settings_of(stored->record);
-        auto run = std::make_shared<ResponseRun>(context.api.port, std::move(stored->record),
-                                                 std::move(settings), reader, options, true);
-        context.api.port.attach(id, 0, reader, [post = context.post, id, run, done](Status status) {
-            post([id, run, done, status = std::move(status)] {
-                if (status) return done(run);
-                done(status.error().code == ErrorCode::not_found ? response_not_found(id) : status.error());
+        auto run =
+            std::make_shared<ResponseRun>(context.api.port, tenant_of(context.key), std::move(stored->record),
+                                          std::move(settings), reader, options, true);
+        context.api.port.attach(
+            id, tenant_of(context.key), 0, reader, [post = context.post, id, run, done](Status status) {
+                post([id, run, done, status = std::move(status)] {
+                    if (status) return done(run);
+                    done(status.error().code == ErrorCode::not_found ? response_not_found(id)
+                                                                     : status.error());
+                });
             });
-        });
     };
     context.api.port.lookup(
-        id, [post = context.post, attach = std::move(attach)](Result<GenerationSnapshot> snapshot) {
+        id, tenant_of(context.key),
+        [post = context.post, attach = std::move(attach)](Result<GenerationSnapshot> snapshot) {
             post([attach, snapshot = std::move(snapshot)] { attach(snapshot); });
         });
 }

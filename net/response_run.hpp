@@ -28,7 +28,7 @@ class ResponseRun {
   public:
     // `settings`: what a successor that nobody asks for in detail inherits, the request without its input.
     // `begun`: it has been admitted already (a resumed one).
-    ResponseRun(ClientPort& port, ResponseRecord record, ResponseRequest settings,
+    ResponseRun(ClientPort& port, std::uint64_t tenant, ResponseRecord record, ResponseRequest settings,
                 std::shared_ptr<EventReader> reader, ReadOptions options, bool begun);
     ResponseRun(const ResponseRun&) = delete;
     ResponseRun& operator=(const ResponseRun&) = delete;
@@ -69,6 +69,7 @@ class ResponseRun {
     void emit(std::vector<std::string>& events, std::int64_t number, Render render);
 
     ClientPort& port_;
+    const std::uint64_t tenant_;
     const ResponseRecord record_;
     const ResponseRequest settings_;
     const std::shared_ptr<EventReader> reader_;

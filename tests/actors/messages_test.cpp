@@ -81,10 +81,10 @@ TEST_CASE("messages survive the wire") {
     request.prompt = TextPrompt{"hi", false, true};
     check(request);
 
-    check(AttachReader{"a", 1ULL << 60});
+    check(AttachReader{"a", 1ULL << 60, 1ULL << 63});
     check(DetachReader{"a"});
-    check(CancelRequest{"a"});
-    check(LookupRequest{""});
+    check(CancelRequest{"a", 1ULL << 63});
+    check(LookupRequest{"", 1});
     check(TokenizeText{"m", TokenPrompt{{}}});
     check(DetokenizeIds{"", {1, 2, -7}});
     check(Drain{});

@@ -234,6 +234,39 @@ TEST_CASE("unknown ids are not found") {
     CHECK(answers == 3);
 }
 
+TEST_CASE("another tenant's request is not found, running or ended; its own client finds it") {
+    TroupeFixture troupe;
+    troupe.start();
+    auto request = TroupeFixture::request("r", prompt, 20);
+    request.retention = Retention::stored;
+    request.tenant = 7;
+    auto reader = troupe.submit(request);
+    while (reader->next < 2) REQUIRE(troupe.simulation.step());
+    const auto ask = [&](const std::string& id, std::uint64_t tenant) {
+        std::vector<std::string> refusals;
+        auto keep = [&](const auto& result) {
+            if (!result.ok()) refusals.push_back(result.error().message);
+        };
+        auto sink = std::make_shared<Reader>();
+        caf::anon_send(troupe.router_actor, LookupRequest{id, tenant}, SnapshotReply{keep});
+        caf::anon_send(troupe.router_actor, CancelRequest{id, tenant}, SnapshotReply{keep});
+        caf::anon_send(troupe.router_actor, AttachReader{id, 0, tenant}, SinkHandle{sink}, StatusReply{keep});
+        for (int i = 0; i < 20; ++i) troupe.simulation.step();
+        CHECK(sink->started == refusals.empty());
+        return refusals;
+    };
+    const auto refusals = ask("r", 8);
+    REQUIRE(refusals.size() == 3);
+    auto of_unknown = ask("s", 8).front();
+    CHECK(refusals.front() == of_unknown.replace(of_unknown.find("'s'"), 3, "'r'"));
+    CHECK(ask("r", 0).size() == 3);
+    troupe.simulation.run();
+    REQUIRE(reader->finished);  // neither cancelled nor taken over
+    CHECK(reader->finished->reason == FinishReason::length);
+    CHECK(ask("r", 8).size() == 3);
+    CHECK(ask("r", 7).empty());
+}
+
 TEST_CASE("a question to a request that ends meanwhile is answered all the same") {
     TroupeFixture troupe;
     troupe.start();

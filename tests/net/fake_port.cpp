@@ -78,11 +78,12 @@ void FakePort::submit(GenerationRequest request, std::weak_ptr<GenerationSink> s
     if (on_submit) on_submit(*this, request);
 }
 
-void FakePort::attach(const std::string& id, std::uint64_t first, std::weak_ptr<GenerationSink> sink,
-                      std::function<void(Status)> done) {
+void FakePort::attach(const std::string& id, std::uint64_t tenant, std::uint64_t first,
+                      std::weak_ptr<GenerationSink> sink, std::function<void(Status)> done) {
     const std::lock_guard lock(mutex_);
     const auto found = generations_.find(id);
-    if (found == generations_.end()) return done(not_found("no such generation"));
+    if (found == generations_.end() || found->second.request.tenant != tenant)
+        return done(not_found("no such generation"));
     Generation& one = found->second;
     if (!one.finished) {
         FinishedEvent replaced;
@@ -139,15 +140,18 @@ GenerationSnapshot FakePort::snapshot(const Generation& one) const {
     return result;
 }
 
-void FakePort::cancel(const std::string& id, std::function<void(Result<GenerationSnapshot>)> done) {
+void FakePort::cancel(const std::string& id, std::uint64_t tenant,
+                      std::function<void(Result<GenerationSnapshot>)> done) {
     if (on_cancel) on_cancel(*this, id);
-    if (!generation(id).request.id.empty()) finish(id, FinishReason::cancelled);
-    lookup(id, std::move(done));
+    const GenerationRequest request = generation(id).request;
+    if (!request.id.empty() && request.tenant == tenant) finish(id, FinishReason::cancelled);
+    lookup(id, tenant, std::move(done));
 }
 
-void FakePort::lookup(const std::string& id, std::function<void(Result<GenerationSnapshot>)> done) {
+void FakePort::lookup(const std::string& id, std::uint64_t tenant,
+                      std::function<void(Result<GenerationSnapshot>)> done) {
     const Generation one = generation(id);
-    if (one.request.id.empty()) return done(not_found("no such generation"));
+    if (one.request.id.empty() || one.request.tenant != tenant) return done(not_found("no such generation"));
     done(snapshot(one));
 }
 

@@ -43,11 +43,13 @@ class FakePort final : public ClientPort {
     bool is_finished(const std::string& id) const { return generation(id).finished.has_value(); }
 
     void submit(GenerationRequest request, std::weak_ptr<GenerationSink> sink) override;
-    void attach(const std::string& id, std::uint64_t first, std::weak_ptr<GenerationSink> sink,
-                std::function<void(Status)> done) override;
+    void attach(const std::string& id, std::uint64_t tenant, std::uint64_t first,
+                std::weak_ptr<GenerationSink> sink, std::function<void(Status)> done) override;
     void detach(const std::string& id, std::weak_ptr<GenerationSink> reader) override;
-    void cancel(const std::string& id, std::function<void(Result<GenerationSnapshot>)> done) override;
-    void lookup(const std::string& id, std::function<void(Result<GenerationSnapshot>)> done) override;
+    void cancel(const std::string& id, std::uint64_t tenant,
+                std::function<void(Result<GenerationSnapshot>)> done) override;
+    void lookup(const std::string& id, std::uint64_t tenant,
+                std::function<void(Result<GenerationSnapshot>)> done) override;
     void tokenize(const std::string& model, Prompt prompt,
                   std::function<void(Result<std::vector<TokenId>>)> done) override;
     void detokenize(const std::string& model, std::vector<TokenId> ids,

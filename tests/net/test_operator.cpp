@@ -83,6 +83,55 @@ TEST_CASE("A response's tenant is its key's, over HTTP and WebSocket") {
     CHECK(tenant(2) == tenant(0));
 }
 
+TEST_CASE(
+    "Another tenant's response is unknown, over HTTP and WebSocket; the own tenant's other keys have it") {
+    KeyFixture keys("sk-a name=alice tenant=t1\nsk-b name=bob tenant=t2\nsk-c name=carol tenant=t1\n");
+    FakePort& port = keys.fixture.port;
+    port.on_submit = [](FakePort& fake, const GenerationRequest& request) { fake.start(request.id); };
+    CHECK(post_with(keys.fixture, "sk-a", "/v1/responses", R"({"input":"x","background":true})").status ==
+          200);
+    const std::string id = port.submitted(0);
+    // What a key is told of that response and of one that does not exist, with the ids made the same.
+    const auto told = [&](const std::string& key, const std::string& what) {
+        std::vector<std::string> answers;
+        const std::string path = "/v1/responses/" + what;
+        const auto client = [&] { return keys.fixture.client(); };
+        answers.push_back(client().request("GET", path, "", bearer(key)).body);
+        answers.push_back(client().request("GET", path + "?stream=true", "", bearer(key)).body);
+        answers.push_back(client().request("POST", path + "/cancel", "", bearer(key)).body);
+        const std::string next = R"("input":"y","previous_response_id":")" + what + R"("})";
+        answers.push_back(post_with(keys.fixture, key, "/v1/responses", "{" + next).body);
+        WsClient socket(keys.fixture.number, "/v1/responses", key);
+        for (const std::string& message : {R"({"type":"response.create",)" + next,
+                                           R"({"type":"response.resume","response_id":")" + what + R"("})",
+                                           R"({"type":"response.cancel","response_id":")" + what + R"("})"}) {
+            socket.send(message);
+            answers.push_back(socket.read());
+        }
+        for (std::string& answer : answers) {
+            for (auto at = answer.find(what); at != answer.npos; at = answer.find(what))
+                answer.replace(at, what.size(), "ID");
+        }
+        return answers;
+    };
+    const auto others = told("sk-b", id);
+    CHECK(others == told("sk-b", "resp_0"));
+    for (const std::string& answer : others) CHECK(has(answer, "not_found"));
+    CHECK_FALSE(port.is_finished(id));
+    CHECK(port.submitted(0) == id);
+
+    port.text(id, "mine");
+    port.finish(id, FinishReason::stop);
+    CHECK(told("sk-b", id) == others);
+    const auto own = keys.fixture.client().request("GET", "/v1/responses/" + id, "", bearer("sk-c"));
+    CHECK(own.status == 200);
+    CHECK(has(own.body, "mine"));
+    port.on_submit = FakePort::script({"more"});
+    CHECK(post_with(keys.fixture, "sk-c", "/v1/responses",
+                    R"({"input":"y","previous_response_id":")" + id + R"("})")
+              .status == 200);
+}
+
 TEST_CASE("A key file's mistakes name the line") {
     CHECK(file_error("sk-a\nsk-b name=b admin concurrent=4 rate=10/s\n").empty());
     CHECK(has(file_error("sk-a\nsk-b colour=red\n"), "keys:2: 'colour=red' is unknown"));

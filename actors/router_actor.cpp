@@ -194,24 +194,22 @@ void RouterState::leave_live(Entry& entry) {
 void RouterState::ended(const RequestEnded& message) {
     auto found = requests_.find(message.id);
     if (found == requests_.end()) return;
-    leave_live(found->second);
-    found->second.retained_bytes = message.retained_bytes;
-    retained_.push_back(message.id);
-    ++num_retained_;
+    auto& entry = found->second;
+    leave_live(entry);
+    entry.retained_bytes = message.retained_bytes;
+    entry.place = ++last_place_;
+    retained_[entry.place] = message.id;
     retained_bytes_ += message.retained_bytes;
-    while (num_retained_ > options_.max_retained || retained_bytes_ > options_.max_retained_bytes) {
-        auto oldest = requests_.find(retained_.front());
-        if (oldest != requests_.end()) {
-            self_->send_exit(oldest->second.actor, caf::exit_reason::user_shutdown);
-            forget(retained_.front());
-        }
-        retained_.pop_front();
+    while (retained_.size() > options_.max_retained || retained_bytes_ > options_.max_retained_bytes) {
+        const std::string oldest = retained_.begin()->second;
+        self_->send_exit(requests_.at(oldest).actor, caf::exit_reason::user_shutdown);
+        forget(oldest);
     }
     publish_retained();
 }
 
 void RouterState::publish_retained() {
-    options_.status->responses_retained = num_retained_;
+    options_.status->responses_retained = retained_.size();
     options_.status->responses_retained_bytes = retained_bytes_;
 }
 
@@ -225,8 +223,7 @@ void RouterState::forget(const std::string& id) {
     auto found = requests_.find(id);
     if (found == requests_.end()) return;
     auto& entry = found->second;
-    if (!entry.live) {
-        --num_retained_;
+    if (retained_.erase(entry.place) != 0) {
         retained_bytes_ -= entry.retained_bytes;
         publish_retained();
     }

@@ -2,7 +2,6 @@
 // before anything is tokenized, and passes on what clients ask of a request. Spawns the request actors and
 // outlives them.
 #pragma once
-#include <deque>
 #include <functional>
 #include <map>
 #include <memory>
@@ -72,6 +71,7 @@ struct RouterState {
         std::uint64_t tenant = 0;
         bool live = true;
         std::uint64_t prompt_group = 0;
+        std::uint64_t place = 0;  // among the retained, once it has ended
         std::uint64_t retained_bytes = 0;
     };
 
@@ -93,9 +93,9 @@ struct RouterState {
     std::map<std::string, Replica> replicas_;
     SequenceId last_sequence_ = 0;
     std::map<std::string, Entry> requests_;
-    std::map<caf::actor_addr, std::string> ids_;  // of live and retained request actors
-    std::deque<std::string> retained_;  // in the order they finished; may hold ids that expired since
-    std::size_t num_retained_ = 0;
+    std::map<caf::actor_addr, std::string> ids_;     // of live and retained request actors
+    std::map<std::uint64_t, std::string> retained_;  // ids, by the order in which they finished
+    std::uint64_t last_place_ = 0;
     std::uint64_t retained_bytes_ = 0;
     std::size_t live_ = 0;  // of all models
     std::vector<std::function<void()>> drained_;

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "actors/held_bytes.hpp"
+
 namespace troupe {
 
 OutputText::OutputText(std::shared_ptr<const Tokenizer> tokenizer, OutputTextOptions options)
@@ -34,12 +36,26 @@ void OutputText::flush() {
     append(step.stopped ? step.text : step.text + stops_.flush());
 }
 
+void OutputText::shrink() {
+    options_ = {};
+    stops_ = StopStrings(std::vector<std::string>());
+    text_.shrink_to_fit();
+    ends_.shrink_to_fit();
+    logprobs_.shrink_to_fit();
+}
+
+std::size_t OutputText::held_bytes() const {
+    auto bytes = troupe::held_bytes(text_) + troupe::held_bytes(ends_) + troupe::held_bytes(logprobs_);
+    for (const auto& one : logprobs_) bytes += troupe::held_bytes(one.values.top);
+    return bytes;
+}
+
 void OutputText::append(const std::string& piece) {
     if (piece.empty()) return;
     text_ += piece;
-    auto shown = ends_.empty() ? std::size_t{0} : ends_.back().logprobs;
+    auto shown = ends_.empty() ? 0U : ends_.back().logprobs;
     while (shown < logprobs_.size() && logprobs_[shown].begin < text_.size()) ++shown;
-    ends_.push_back({text_.size(), num_tokens_, shown});
+    ends_.push_back({static_cast<std::uint32_t>(text_.size()), num_tokens_, shown});
 }
 
 TextEvent OutputText::event(std::uint64_t index) const {

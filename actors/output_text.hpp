@@ -32,6 +32,10 @@ class OutputText {
     // The sequence ended at the last token pushed: shows what was held back, unless a stop string ended it.
     void flush();
 
+    // After flush(), when nothing follows: lets go of what only push() needs.
+    void shrink();
+    std::size_t held_bytes() const;  // of heap memory
+
     std::uint64_t num_events() const { return ends_.size(); }
     TextEvent event(std::uint64_t index) const;
     // Those that no event has, after flush().
@@ -40,11 +44,12 @@ class OutputText {
     std::uint32_t num_tokens() const { return num_tokens_; }
 
   private:
-    // An event is a piece of text_: where it ends, and how many tokens had been generated then.
+    // An event is a piece of text_: where it ends, and how many tokens had been generated then. There is one
+    // for almost every token, kept as long as the text: a context's text is far below 4 GB.
     struct End {
-        std::size_t offset = 0;
+        std::uint32_t offset = 0;
         std::uint32_t tokens = 0;
-        std::size_t logprobs = 0;  // of them, those in this event and before
+        std::uint32_t logprobs = 0;  // of them, those in this event and before
     };
     void append(const std::string& piece);
     std::vector<TextLogprobs> logprobs_between(std::size_t first, std::size_t last) const;

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <chrono>
 
+#include "actors/held_bytes.hpp"
+
 namespace troupe {
 
 namespace {
@@ -13,6 +15,9 @@ constexpr TimeUs longest_alarm = 10 * second;
 // Frontends that may die of others' prompts before this one is given up, and the time to replace one.
 constexpr std::uint32_t frontends_to_lose = 5;
 constexpr auto frontend_pause = std::chrono::milliseconds(20);
+// Of a finished request, besides its state and what that holds: the actor, its timer, the router's entry.
+// Measured, see tests/actors/retained_test.cpp.
+constexpr std::size_t actor_bytes = 2048;
 
 }  // namespace
 
@@ -174,10 +179,34 @@ void RequestState::finish(FinishReason reason, std::optional<Error> error) {
     // A request refused before it began leaves nothing to come back to.
     bool retain = request_.retention != Retention::none && output_;
     if (!retain) return expire();
-    auto bytes = request_.record.size() + output_->text().size() + spec_.tokens.size() * sizeof(TokenId);
-    self_->send(owner_, RequestEnded{request_.id, bytes});
+    shrink();
+    self_->send(owner_, RequestEnded{request_.id, held_bytes()});
     retention_due_ = now() + TimeUs{context_->retention_ms} * 1000;
     arm();
+}
+
+// Whoever reads it from now on needs its text and its end; its prompt and how it sampled are history.
+void RequestState::shrink() {
+    spec_.tokens = std::vector<TokenId>();
+    spec_.sampling = SamplingParams();
+    spec_.stop = StopParams();
+    request_.sampling = RequestedSampling();
+    request_.record.shrink_to_fit();
+    prompt_logprobs_ = std::vector<PositionLogprobs>();
+    output_->shrink();
+}
+
+std::size_t RequestState::held_bytes() const {
+    auto bytes = actor_bytes + sizeof(RequestState) + output_->held_bytes();
+    bytes += 4 * troupe::held_bytes(request_.id);  // the router knows it by three ways
+    bytes += troupe::held_bytes(request_.model) + troupe::held_bytes(request_.record);
+    bytes += troupe::held_bytes(finished_->ids) + troupe::held_bytes(finished_->logprobs);
+    for (const auto& one : finished_->logprobs) {
+        bytes += troupe::held_bytes(one.token.bytes) + troupe::held_bytes(one.top);
+        for (const auto& other : one.top) bytes += troupe::held_bytes(other.bytes);
+    }
+    if (finished_->error) bytes += troupe::held_bytes(finished_->error->message);
+    return bytes;
 }
 
 void RequestState::observe_end() {

@@ -56,6 +56,8 @@ struct RequestState {
     void expire();
     void arm();
     void observe_end();
+    void shrink();
+    std::size_t held_bytes() const;
     GenerationSnapshot snapshot() const;
     TimeUs now() const;
 

@@ -51,3 +51,30 @@ TEST_CASE("nothing is left of responses whose time is over") {
     round(2);
     CHECK(heap_in_use() < before + 500000);
 }
+
+TEST_CASE("retained bytes are those that the responses really hold") {
+    if (!heap_is_counted()) return WARN("skipped: the heap cannot be counted here");
+    struct Shape {
+        std::size_t prompt;
+        std::uint32_t tokens;
+        std::size_t record;
+    };
+    const Shape shape =
+        GENERATE(Shape{4, 2, 100}, Shape{4, 200, 500}, Shape{200, 4, 500}, Shape{8, 100, 20000});
+    TroupeFixture troupe;
+    troupe.max_retained = 1000;
+    troupe.max_retained_bytes = 1U << 30;
+    troupe.start();
+    for (int i = 0; i < 20; ++i)
+        store(troupe, "resp_warm" + std::to_string(i), shape.prompt, shape.tokens, shape.record);
+    const auto heap = heap_in_use();
+    const std::uint64_t counted = troupe.server_status->responses_retained_bytes;
+    for (int i = 0; i < 200; ++i)
+        store(troupe, "resp_" + std::to_string(i), shape.prompt, shape.tokens, shape.record);
+    const auto held = static_cast<double>(heap_in_use() - heap);
+    const auto said = static_cast<double>(troupe.server_status->responses_retained_bytes - counted);
+    INFO(shape.prompt << " + " << shape.tokens << " tokens: " << held / 200 << " held, " << said / 200
+                      << " counted");
+    CHECK(said > held * 0.9);
+    CHECK(said < held * 1.15);
+}

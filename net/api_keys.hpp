@@ -64,6 +64,7 @@ class KeyLease {
     explicit KeyLease(ApiKeyPtr key) : key_(std::move(key)) {}
     ~KeyLease() { key_->use->end(); }
     bool limits_concurrency() const { return key_->limits.concurrent != 0; }
+    std::uint64_t tenant() const { return key_->tenant; }
     KeyLease(const KeyLease&) = delete;
     KeyLease& operator=(const KeyLease&) = delete;
 

@@ -7,7 +7,6 @@
 #include <mutex>
 #include <string>
 #include <utility>
-#include <vector>
 
 #include "actors/client_port.hpp"
 #include "net/api_keys.hpp"
@@ -26,8 +25,8 @@ class LeaseKeeper {
 
     // Asks the port after each response; to be called now and then.
     void check(ClientPort& port) const {
-        for (const std::string& id : ids()) {
-            port.lookup(id, [kept = kept_, id](const Result<GenerationSnapshot>& snapshot) {
+        for (const auto& [id, tenant] : tenants()) {
+            port.lookup(id, tenant, [kept = kept_, id = id](const Result<GenerationSnapshot>& snapshot) {
                 if (snapshot && !snapshot->reason) return;
                 const std::lock_guard lock(kept->mutex);
                 kept->leases.erase(id);
@@ -42,10 +41,10 @@ class LeaseKeeper {
         std::map<std::string, KeyLeasePtr> leases;  // by the response's id
     };
 
-    std::vector<std::string> ids() const {
+    std::map<std::string, std::uint64_t> tenants() const {
         const std::lock_guard lock(kept_->mutex);
-        std::vector<std::string> result;
-        for (const auto& [id, lease] : kept_->leases) result.push_back(id);
+        std::map<std::string, std::uint64_t> result;
+        for (const auto& [id, lease] : kept_->leases) result[id] = lease->tenant();
         return result;
     }
 

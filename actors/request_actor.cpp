@@ -17,7 +17,7 @@ constexpr std::uint32_t frontends_to_lose = 5;
 constexpr auto frontend_pause = std::chrono::milliseconds(20);
 // Of a finished request, besides its state and what that holds: the actor, its timer, the router's entry.
 // Measured, see tests/actors/retained_test.cpp.
-constexpr std::size_t actor_bytes = 2048;
+constexpr std::size_t actor_bytes = 2600;
 
 }  // namespace
 

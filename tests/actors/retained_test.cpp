@@ -40,6 +40,7 @@ TEST_CASE("nothing is left of responses whose time is over") {
     }
     TroupeFixture troupe;
     troupe.max_retained = 1000;
+    troupe.max_retained_bytes = 1U << 30;
     troupe.start();
     const auto round = [&](int number) {
         const std::string id(100000, static_cast<char>('a' + number));  // what is left of it would be seen

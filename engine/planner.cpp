@@ -17,6 +17,9 @@ std::uint32_t shared_tokens(const SequenceSpec& spec) {
     return spec.prompt_group == 0 ? 0 : spec.num_prompt_tokens - 1;
 }
 
+// Shared KV comes without the logits of its tokens: such a sequence gives, but does not take.
+bool needs_logits(const SequenceSpec& spec) { return spec.sampling.prompt_logprobs >= 0; }
+
 bool has_work(const PolicySequence& entry) {
     return entry.generated_tokens < entry.max_tokens &&
            entry.prompt_tokens + entry.generated_tokens > entry.computed_tokens;
@@ -76,9 +79,10 @@ void Planner::build_view(TimeUs now) {
         Prefix prefix;
         if (!running && shared_tokens(spec) > 0) {
             PromptGroup& group = groups_[spec.prompt_group];
-            if (group.source != nullptr) prefix = {group.source, shared_tokens(spec)};
+            const bool takes = !needs_logits(spec);
+            if (takes && group.source != nullptr) prefix = {group.source, shared_tokens(spec)};
             const bool suspected = sequence->num_worker_deaths >= deaths_to_run_alone;  // waits for nobody
-            if (group.source == nullptr && group.coming && !suspected) continue;
+            if (takes && group.source == nullptr && group.coming && !suspected) continue;
             group.coming = true;
         }
         candidates_.push_back(sequence);

@@ -170,9 +170,7 @@ void Scheduler::on(const RequestArrived& event, std::vector<Action>& actions) {
         return;
     }
     Sequence& sequence = state_->insert(event.spec);
-    // Shared KV comes without the logits of its tokens.
-    const bool needs_logits = sequence.spec.sampling.prompt_logprobs >= 0;
-    if (needs_logits || !state_->has_prompt_of_group(sequence.spec)) sequence.spec.prompt_group = 0;
+    if (!state_->has_prompt_of_group(sequence.spec)) sequence.spec.prompt_group = 0;
     policy_.on_event(policy_event(POLICY_EVENT_ARRIVED, event.now, id));
     // Submitted again after its last token, the Finish of which was lost.
     if (auto reason = end_of(*state_, sequence)) {

@@ -15,6 +15,18 @@
 namespace troupe::net {
 namespace {
 
+// Entries of log probabilities, a token and its value, that an answer may list of its prompts: some 30 MB.
+constexpr std::uint64_t max_prompt_entries = 1U << 19;
+
+// Of a prompt, for all its choices. The first of them describes it, the others wait for that.
+struct PromptPart {
+    std::optional<std::string> given;  // its text, if the client sent that, to echo
+    bool known = false;                // what follows
+    std::string text;
+    std::vector<TextLogprobs> logprobs;
+    std::shared_ptr<const std::string> json;  // prompt_logprobs
+};
+
 struct Choice {
     std::string id;  // of the generation
     std::shared_ptr<EventReader> reader;
@@ -24,6 +36,7 @@ struct Choice {
     Usage usage;                         // so far
     AnswerReader parts_of{};
     std::size_t calls = 0;  // of tools, so far
+    bool echoed = false;    // its prompt is taken into its text
     bool begun = false;     // its role chunk is out
     bool ended = false;
 };
@@ -54,11 +67,10 @@ class TextCall final : public Producer {
             choice.id = id;
             choice.reader = std::make_shared<EventReader>(exchange_->wake());
         }
-        if (echo_) {
-            for (const Prompt& prompt : prompts) {
-                const auto* text = std::get_if<TextPrompt>(&prompt);
-                given_.push_back(text != nullptr ? std::optional(text->text) : std::nullopt);
-            }
+        for (const Prompt& prompt : prompts) {
+            PromptPart& part = prompts_.emplace_back();
+            if (const auto* text = std::get_if<TextPrompt>(&prompt); echo_ && text != nullptr)
+                part.given = text->text;
         }
         const std::vector<SharedPrompt> shared(std::make_move_iterator(prompts.begin()),
                                                std::make_move_iterator(prompts.end()));
@@ -69,11 +81,13 @@ class TextCall final : public Producer {
             generation.tenant = tenant_of(exchange_->request().key);
             generation.prompt = shared[index / n_];
             generation.sampling = request.sampling;
-            if (echo_ && logprobs_) {
-                auto& prompt = generation.sampling.prompt_logprobs;
-                prompt = std::max(prompt.value_or(0), *request.sampling.logprobs);
+            auto& of_prompt = generation.sampling.prompt_logprobs;
+            generation.describe_prompt = describes() && index % n_ == 0;
+            if (!generation.describe_prompt) {
+                of_prompt.reset();
+            } else if (echo_ && logprobs_) {
+                of_prompt = std::max(of_prompt.value_or(0), *logprobs_);
             }
-            generation.describe_prompt = echo_ || prompt_logprobs_;
             generation.priority = request.priority.value_or(0);
             generation.deadline_ms = request.deadline_ms;
             generation.choice = static_cast<std::uint32_t>(index % n_);
@@ -97,15 +111,20 @@ class TextCall final : public Producer {
   private:
     void pump(std::size_t index) {
         Choice& choice = choices_[index];
-        if (choice.ended) return;
+        PromptPart& prompt = prompts_[index / n_];
+        const bool first = index % n_ == 0;
+        if (choice.ended || (describes() && !first && !prompt.known)) return;
         PendingEvents events = choice.reader->take();
         std::optional<FinishReason> reason;
         std::string text;
         if (events.started) {
             choice.usage.prompt_tokens = events.started->prompt_tokens;
+            if (first && !count_prompt_entries(events.started->prompt_tokens)) return;
             if (chat_) choice.parts_of = AnswerReader(events.started->thinking, tools_);
         }
-        if (events.prompt) take_prompt(index, *events.prompt, text);
+        if (events.prompt) learn(prompt, *std::move(events.prompt));
+        if (prompt.known && !choice.echoed && choice.usage.prompt_tokens > 0)
+            take_prompt(choice, prompt, text);
         if (events.text) {
             text += events.text->text;
             choice.usage.completion_tokens = events.text->completion_tokens;
@@ -157,14 +176,40 @@ class TextCall final : public Producer {
         }
     }
 
-    void take_prompt(std::size_t index, const PromptEvent& prompt, std::string& text) {
-        Choice& choice = choices_[index];
-        if (prompt_logprobs_)
-            choice.answer.prompt_logprobs = prompt_logprobs(with_top(prompt.logprobs, *prompt_logprobs_));
+    bool describes() const { return echo_ || prompt_logprobs_; }
+
+    // Whether the answer is still small enough with this prompt's; fails if not.
+    bool count_prompt_entries(std::uint64_t tokens) {
+        std::uint64_t each = 0;
+        if (prompt_logprobs_) each += *prompt_logprobs_ + 1;
+        if (echo_ && logprobs_) each += *logprobs_ + 1;
+        prompt_entries_ += tokens * each * n_;
+        if (prompt_entries_ <= max_prompt_entries) return true;
+        const char* field = prompt_logprobs_ ? "prompt_logprobs" : "logprobs";
+        fail(invalid_argument("The answer would list " + std::to_string(prompt_entries_) +
+                                  " log probabilities of its prompts (tokens x (" + field +
+                                  " + 1) x n), more than " + std::to_string(max_prompt_entries) +
+                                  ". Ask for fewer of them, fewer choices, or with a shorter prompt.",
+                              field));
+        return false;
+    }
+
+    void learn(PromptPart& part, PromptEvent prompt) {
+        part.known = true;
+        if (prompt_logprobs_) {
+            part.json = std::make_shared<const std::string>(
+                prompt_logprobs(with_top(prompt.logprobs, *prompt_logprobs_)));
+        }
         if (!echo_) return;
-        const auto& given = given_[index / n_];
-        text = given && !prompt.cut ? *given : prompt.text;
-        if (logprobs_) take_logprobs(choice, with_top(prompt.logprobs, *logprobs_));
+        part.text = part.given && !prompt.cut ? *std::move(part.given) : std::move(prompt.text);
+        if (logprobs_) part.logprobs = with_top(std::move(prompt.logprobs), *logprobs_);
+    }
+
+    void take_prompt(Choice& choice, const PromptPart& part, std::string& text) const {
+        choice.echoed = true;
+        choice.answer.prompt_logprobs = part.json;
+        text = part.text;
+        take_logprobs(choice, part.logprobs);
         choice.offset = static_cast<std::uint32_t>(utf8_characters(text));
     }
 
@@ -234,8 +279,9 @@ class TextCall final : public Producer {
     const bool include_usage_, continuous_usage_, echo_;
     const std::optional<std::uint32_t> logprobs_, prompt_logprobs_;
     const bool tokens_as_ids_;
-    const std::vector<std::string> tools_;           // names of those that the model was shown
-    std::vector<std::optional<std::string>> given_;  // to echo: each prompt's text, if the client sent that
+    const std::vector<std::string> tools_;  // names of those that the model was shown
+    std::vector<PromptPart> prompts_;
+    std::uint64_t prompt_entries_ = 0;
     std::vector<Choice> choices_;
     std::size_t ended_ = 0;
     bool failed_ = false;

@@ -140,16 +140,16 @@ std::string TextAnswer::whole(const std::vector<TextChoice>& choices, const Usag
         }
         list.key("logprobs").raw(choices[index].logprobs);
         write_reason(list, choices[index].reason, !choices[index].calls.empty());
-        if (style_ == TextStyle::completion && !choices[index].prompt_logprobs.empty())
-            list.key("prompt_logprobs").raw(choices[index].prompt_logprobs);
+        if (style_ == TextStyle::completion && choices[index].prompt_logprobs)
+            list.key("prompt_logprobs").raw(*choices[index].prompt_logprobs);
         list.end_object();
     }
     JsonWriter totals;
     write_usage(totals, usage);
     std::string out = whole_head_ + list.end_array().take() + R"(,"usage":)" + totals.take();
     // Where vLLM has it: a chat has one prompt.
-    if (style_ == TextStyle::chat && !choices.front().prompt_logprobs.empty())
-        out += R"(,"prompt_logprobs":)" + choices.front().prompt_logprobs;
+    if (style_ == TextStyle::chat && choices.front().prompt_logprobs)
+        out += R"(,"prompt_logprobs":)" + *choices.front().prompt_logprobs;
     return out + "}";
 }
 

@@ -1,6 +1,7 @@
 // The answers of /v1/completions and /v1/chat/completions: whole objects and stream chunks.
 #pragma once
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -19,7 +20,8 @@ struct TextChoice {
     std::vector<ToolCall> calls;  // chat: what was called after it
     FinishReason reason = FinishReason::stop;
     std::string logprobs = "null";  // JSON
-    std::string prompt_logprobs;    // JSON; empty: not asked for
+    std::shared_ptr<const std::string>
+        prompt_logprobs;  // JSON, of all choices of a prompt; null: not asked for
 };
 
 // What a chunk carries besides its piece of the answer.

@@ -156,6 +156,20 @@ TEST_CASE("a choice that needs its prompt's logits computes it itself") {
     CHECK(bench.tokens_of(2) == 25);
 }
 
+TEST_CASE("a choice that needs its prompt's logits gives its KV to the others") {
+    Bench bench;
+    bench.ready();
+    for (const SequenceId id : {1U, 2U, 3U}) {
+        SequenceSpec spec = choice(id, 22, 4);
+        if (id == 1) spec.sampling.prompt_logprobs = 0;
+        bench.send(RequestArrived{++bench.now, spec});
+    }
+    bench.complete_all();
+    CHECK(bench.tokens_of(1) == 25);
+    CHECK(bench.tokens_of(2) == 4);
+    CHECK(bench.tokens_of(3) == 4);
+}
+
 TEST_CASE("choices whose prompt fills most of the pool run at the same time") {
     Bench bench(2, 12);  // six for the prompt, and one and a bit for each of three
     bench.ready();

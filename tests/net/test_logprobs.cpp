@@ -1,5 +1,7 @@
 // logprobs, echo and prompt_logprobs: what is asked of the port, and how its answers are written.
+#include <array>
 #include <limits>
+#include <mutex>
 
 #include "net/logprobs_render.hpp"
 #include "tests/net/fixture.hpp"
@@ -194,6 +196,55 @@ TEST_CASE("prompt_logprobs, as vLLM writes them") {
         "/v1/chat/completions",
         R"({"model":"fake","messages":[{"role":"user","content":"hi"}],"prompt_logprobs":0,"max_tokens":3})");
     CHECK(at(chat.body, "/prompt_logprobs/1/8/rank") == "4");
+}
+
+TEST_CASE("The first choice describes the prompt, and the others have it from there") {
+    Fixture fixture;
+    std::mutex mutex;
+    std::vector<GenerationRequest> held;  // the first choice's events come last
+    fixture.port.on_submit = [&](FakePort& port, const GenerationRequest& request) {
+        const std::lock_guard lock(mutex);
+        held.push_back(request);
+        if (held.size() < 3) return;
+        for (std::size_t i = 3; i-- > 0;) play(port, held[i]);
+        held.clear();
+    };
+    const Answer answer =
+        fixture.post("/v1/completions", completion(R"("prompt_logprobs":1,"echo":true,"logprobs":1,"n":3)"));
+    REQUIRE(answer.status == 200);
+    for (std::size_t i = 0; i < 3; ++i) {
+        const auto request = fixture.port.generation(fixture.port.submitted(i)).request;
+        CHECK(request.describe_prompt == (i == 0));
+        CHECK(request.sampling.prompt_logprobs.has_value() == (i == 0));
+        const std::string choice = "/choices/" + std::to_string(i);
+        CHECK(at(answer.body, choice + "/text") == R"("aéHé x")");
+        CHECK(at(answer.body, choice + "/logprobs/text_offset") == "[0,1,2,4,6]");
+        CHECK(at(answer.body, choice + "/prompt_logprobs/1/8/rank") == "4");
+    }
+    const Answer streamed =
+        fixture.post("/v1/completions", completion(R"("echo":true,"logprobs":1,"n":3,"stream":true)"));
+    std::array<std::string, 3> texts;
+    const auto data = sse_data(streamed.body);
+    for (std::size_t i = 0; i + 1 < data.size(); ++i)
+        texts.at(std::stoul(at(data[i], "/choices/0/index"))) += string_at(data[i], "/choices/0/text");
+    for (const std::string& text : texts) CHECK(text == "aéHé x");
+}
+
+TEST_CASE("Log probabilities of the prompt that make the answer too large are refused") {
+    Fixture fixture;
+    fixture.port.on_submit = [](FakePort& port, const GenerationRequest& request) {
+        port.start(request.id, 440);
+    };
+    const Answer refused =
+        fixture.post("/v1/completions", completion(R"("prompt_logprobs":20,"n":128,"max_tokens":1)"));
+    CHECK(refused.status == 400);
+    CHECK(string_at(refused.body, "/error/param") == "prompt_logprobs");
+    CHECK(has(refused.body, "more than 524288"));
+    for (std::size_t i = 0; i < 128; ++i) CHECK(fixture.port.wait_for_detach(fixture.port.submitted(i)));
+    const Answer echo =
+        fixture.post("/v1/completions", completion(R"("echo":true,"logprobs":20,"n":128,"stream":true)"));
+    CHECK(echo.status == 400);
+    CHECK(string_at(echo.body, "/error/param") == "logprobs");
 }
 
 TEST_CASE("Usage in every chunk, if that is asked for") {

@@ -99,7 +99,8 @@ TEST_CASE("choices whose frontend dies are prepared by the next") {
     TroupeFixture troupe;
     troupe.options.frontends = 2;
     troupe.start();
-    for (const std::size_t i : {0U, 1U}) caf::anon_send_exit(troupe.replica().frontends[i], caf::exit_reason::kill);
+    for (const std::size_t i : {0U, 1U})
+        caf::anon_send_exit(troupe.replica().frontends[i], caf::exit_reason::kill);
     const auto readers = submit_choices(troupe, "c", 4, 8);
     troupe.simulation.advance(1s);
     for (std::uint32_t i = 0; i < 4; ++i) {

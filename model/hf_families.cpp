@@ -78,16 +78,22 @@ void mixtral(JsonReader& json, HfConfig& config) {
     names.fused_down = "block_sparse_moe.experts.down_proj";
 }
 
-void qwen_window(JsonReader& json, ModelSpec& spec) {
-    std::uint32_t full_layers = 28;
-    json.read("max_window_layers", full_layers);
+// `windowed(layer, max_window_layers)`: what decides where no layer_types are given.
+void qwen_window(JsonReader& json, ModelSpec& spec, bool (*windowed)(std::size_t, std::uint32_t)) {
+    std::uint32_t max_window_layers = 28;
+    json.read("max_window_layers", max_window_layers);
     const std::uint32_t window = switched_on(json, "use_sliding_window") ? window_or(json, 4096) : 0;
-    window_by_type(json, spec, window, [&](std::size_t i) { return i >= full_layers; });
+    window_by_type(json, spec, window, [&](std::size_t i) { return windowed(i, max_window_layers); });
+}
+
+bool from_border_on(std::size_t layer, std::uint32_t border) { return layer >= border; }
+bool every_other_below(std::size_t layer, std::uint32_t border) {
+    return (layer + 1) % 2 != 0 && layer < border;
 }
 
 void qwen2(JsonReader& json, HfConfig& config) {
     config.attention_biases = Biases::qkv;
-    qwen_window(json, config.spec);
+    qwen_window(json, config.spec, from_border_on);
 }
 
 void head_norms(HfConfig& config) {
@@ -99,7 +105,7 @@ void head_norms(HfConfig& config) {
 void qwen3(JsonReader& json, HfConfig& config) {
     biases_if_said(json, config);
     head_norms(config);
-    qwen_window(json, config.spec);
+    qwen_window(json, config.spec, from_border_on);
 }
 
 void qwen_experts(JsonReader& json, HfConfig& config) {
@@ -131,11 +137,7 @@ void qwen2_moe(JsonReader& json, HfConfig& config) {
     bool bias = true;
     json.read("qkv_bias", bias);
     config.attention_biases = bias ? Biases::qkv : Biases::none;
-    std::uint32_t window_layers = 28;
-    json.read("max_window_layers", window_layers);
-    const std::uint32_t window = switched_on(json, "use_sliding_window") ? window_or(json, 4096) : 0;
-    window_by_type(json, config.spec, window,
-                   [&](std::size_t i) { return (i + 1) % 2 != 0 && i < window_layers; });
+    qwen_window(json, config.spec, every_other_below);
     qwen_experts(json, config);
     if (!config.spec.moe) return;
     json.require("shared_expert_intermediate_size", config.spec.moe->shared_intermediate_size);

@@ -47,9 +47,10 @@ class Browser:
         self.profile.cleanup()
 
     def open(self, url):
+        self.evaluate("window.left = true")  # else the page before passes for the new one where both have one address
         self._call("Page.navigate", url=url)
         deadline = time.monotonic() + 60
-        while self.evaluate("document.readyState + location.href") != "complete" + url:
+        while self.evaluate("window.left ? '' : document.readyState + location.href") != "complete" + url:
             if time.monotonic() > deadline:
                 raise TimeoutError(f"{url} was not loaded")
             time.sleep(0.05)

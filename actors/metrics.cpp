@@ -23,7 +23,7 @@ Metrics::Metrics() {
     for (const auto* name :
          {"prompt_tokens_total", "generation_tokens_total", "num_preemptions_total", "worker_restarts_total",
           "requests_recovered_total", "requests_refused_total", "policy_decisions_rejected_total",
-          "prefix_cache_queries_total", "prefix_cache_hits_total"})
+          "requests_shed_total", "prefix_cache_queries_total", "prefix_cache_hits_total"})
         values_.counters[name] = 0;
     for (const auto* reason : {"stop", "length", "cancelled", "failed"}) values_.request_success[reason] = 0;
     auto add = [&](const char* name, const std::vector<double>& bounds) {

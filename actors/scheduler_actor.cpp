@@ -129,6 +129,7 @@ void SchedulerShell::publish() {
     };
     add("num_preemptions_total", stats.num_preemptions, published_.num_preemptions);
     add("requests_recovered_total", stats.num_recovered_sequences, published_.num_recovered_sequences);
+    add("requests_shed_total", stats.num_shed_sequences, published_.num_shed_sequences);
     add("policy_decisions_rejected_total", stats.num_rejected_decisions, published_.num_rejected_decisions);
     if (stats.num_rejected_decisions != published_.num_rejected_decisions &&
         published_.num_rejected_decisions == 0) {

@@ -15,6 +15,8 @@ struct SequenceSpec {
     TimeUs arrival = 0;         // of the request, unchanged by resubmission: it keeps its place in the order
     std::int32_t priority = 0;  // smaller is more urgent, as in vLLM
     TimeUs deadline = 0;        // 0: none
+    TimeUs ttft_target = 0;     // from arrival to the first token, for the policy; 0: none
+    TimeUs tpot_target = 0;     // between tokens after it, on average; 0: none
     std::vector<TokenId> tokens;  // prompt, then what was already generated
     std::uint32_t num_prompt_tokens = 0;
     SamplingParams sampling;
@@ -22,6 +24,7 @@ struct SequenceSpec {
     // Sequences with the same number, not 0, have the same prompt (the n choices of a request): whoever runs
     // later shares its KV. Only a saving: each lives, ends and recovers by itself.
     std::uint64_t prompt_group = 0;
+    std::uint32_t oracle_tokens = 0;  // how many it will generate, which only a simulation knows; 0: unknown
 
     bool operator==(const SequenceSpec&) const = default;
 };
@@ -36,6 +39,7 @@ struct Sequence {
     std::uint32_t num_pending_samples = 0;  // tokens that steps in flight will sample: not in spec.tokens yet
     std::uint32_t num_preemptions = 0;
     std::uint32_t num_worker_deaths = 0;  // it was in a step for, since its last token
+    TimeUs first_token_time = 0;          // 0: none yet, or before it was submitted again
     TimeUs last_token_time = 0;
     std::uint32_t block_table = 0;  // handle in the KvCacheManager; meaningful while running
 };

@@ -28,6 +28,30 @@ std::optional<std::string> row_fault(const PolicyView& view, const PolicyRow& ro
     return std::nullopt;
 }
 
+std::optional<std::string> action_fault(const Decision& decision) {
+    const auto& actions = decision.victim_actions;
+    if (!actions.empty() && actions.size() != decision.victims.size())
+        return "there are not as many victim actions as victims";
+    const bool known = std::all_of(actions.begin(), actions.end(),
+                                   [](std::uint8_t action) { return action <= POLICY_VICTIM_SWAP; });
+    if (!known) return "a victim's action is none that there is";
+    return std::nullopt;
+}
+
+// `named`: those that the decision names already; those shed are added.
+std::optional<std::string> shed_fault(const PolicyView& view, const Decision& decision,
+                                      std::vector<bool>& named) {
+    for (const std::uint32_t shed : decision.shed) {
+        if (shed >= view.num_sequences) return "a sequence to shed is none of the view";
+        if (named[shed]) return about(view, shed, "is shed twice, or also a victim or in a row");
+        named[shed] = true;
+        const PolicySequence& sequence = view.sequences[shed];
+        if (sequence.state != POLICY_WAITING || sequence.generated_tokens > 0)
+            return about(view, shed, "is shed although it has begun");
+    }
+    return std::nullopt;
+}
+
 }  // namespace
 
 std::optional<std::string> find_fault(const PolicyView& view, const Decision& decision) {
@@ -56,6 +80,8 @@ std::optional<std::string> find_fault(const PolicyView& view, const Decision& de
         more_urgent = more_urgent || (oldest != nullptr && sequence.priority < oldest->priority);
         tokens += row.num_tokens;
     }
+    if (auto fault = action_fault(decision)) return fault;
+    if (auto fault = shed_fault(view, decision, named)) return fault;
     if (tokens > view.token_budget) return "the rows exceed the token budget";
     if (running > view.max_sequences) return "more sequences would run than are allowed";
     if (oldest_is_victim && !more_urgent)

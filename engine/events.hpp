@@ -72,8 +72,14 @@ struct DeadlineReached {
     bool operator==(const DeadlineReached&) const = default;
 };
 
+// The shell put another policy behind the port: it is told of every live sequence.
+struct PolicyReplaced {
+    TimeUs now = 0;
+    bool operator==(const PolicyReplaced&) const = default;
+};
+
 using Event = std::variant<RequestArrived, RequestCancelled, StopReached, StepCompleted, WorkerLost,
-                           WorkerReady, DeadlineReached>;
+                           WorkerReady, DeadlineReached, PolicyReplaced>;
 
 // Actions
 // -------------------------------------------------------------------------------------------------------

@@ -4,6 +4,7 @@
 #include <stdexcept>
 
 #include "engine/decision_check.hpp"
+#include "engine/finish.hpp"
 #include "policies/fcfs.hpp"
 
 namespace troupe {
@@ -19,6 +20,15 @@ std::uint32_t shared_tokens(const SequenceSpec& spec) {
 
 // Shared KV comes without the logits of its tokens: such a sequence gives, but does not take.
 bool needs_logits(const SequenceSpec& spec) { return spec.sampling.prompt_logprobs >= 0; }
+
+Error slo_unreachable() {
+    return {
+        ErrorCode::resource_exhausted,
+        "The server cannot meet this request's latency target (ttft_target_ms, or --ttft-target) under its "
+        "present load: try again later, or ask for more time.",
+        {},
+        "slo_unreachable"};
+}
 
 bool has_work(const PolicySequence& entry) {
     return entry.generated_tokens < entry.max_tokens &&
@@ -38,10 +48,11 @@ std::optional<StepPlan> Planner::next_plan(TimeUs now, std::vector<Action>& acti
         if (std::none_of(entries_.begin(), entries_.end(), has_work)) return std::nullopt;
         const Decision decision = alone != nullptr ? decide_alone(*alone) : fcfs ? decide_fcfs() : decide();
         preempt_victims(decision, now, actions);
+        shed(decision, now, actions);
         StepPlan plan = plan_rows(decision);
         if (!plan.rows.empty()) return plan;
         if (!state_.in_flight.empty()) return std::nullopt;  // blocks or tokens come when a step ends
-        if (!decision.victims.empty()) continue;
+        if (!decision.victims.empty() || !decision.shed.empty()) continue;
         // Nothing is running and there is work: waiting for an event could mean waiting for ever.
         if (fcfs) throw std::logic_error("scheduler: nothing can be planned although there is work");
         reject("there is work and nothing in flight, but the decision runs nothing");
@@ -91,20 +102,25 @@ void Planner::build_view(TimeUs now) {
                             .tenant = spec.tenant,
                             .arrival_us = spec.arrival,
                             .deadline_us = spec.deadline,
+                            .first_token_us = sequence->first_token_time,
                             .last_token_us = sequence->last_token_time,
+                            .ttft_target_us = spec.ttft_target,
+                            .tpot_target_us = spec.tpot_target,
                             .priority = spec.priority,
                             .state = static_cast<std::uint32_t>(sequence->status),
                             .prompt_tokens = spec.num_prompt_tokens,
                             .computed_tokens = sequence->num_computed_tokens +
                                                sequence->num_scheduled_tokens + prefix.num_tokens,
                             .cached_prefix_tokens = prefix.num_tokens,
+                            .cached_free_blocks = 0,
+                            .swapped_tokens = 0,
                             .generated_tokens = num_generated(*sequence) + sequence->num_pending_samples,
                             .max_tokens = state_.max_len(spec) - spec.num_prompt_tokens,
+                            .oracle_tokens = spec.oracle_tokens,
                             .blocks_held = running ? static_cast<std::uint32_t>(
                                                          state_.kv.block_table(sequence->block_table).size())
                                                    : 0,
-                            .preemptions = sequence->num_preemptions,
-                            .reserved = 0});
+                            .preemptions = sequence->num_preemptions});
     }
     const StepCost cost = state_.cost_model.cost();
     view_ = {.struct_size = sizeof(PolicyView),
@@ -118,10 +134,11 @@ void Planner::build_view(TimeUs now) {
              .block_size = options.block_size,
              .total_blocks = options.num_blocks,
              .free_blocks = state_.kv.num_free() + state_.kv.num_retired(),
-             .reserved = 0,
+             .swap_free_blocks = 0,
              .step_cost_base_us = cost.base_us,
              .step_cost_per_token_us = cost.per_token_us,
-             .step_cost_per_context_token_us = cost.per_context_token_us};
+             .step_cost_per_context_token_us = cost.per_context_token_us,
+             .swap_us_per_block = 0};
 }
 
 Decision Planner::decide() {
@@ -198,11 +215,15 @@ void Planner::preempt_victims(const Decision& decision, TimeUs now, std::vector<
         ++sequence.num_preemptions;
         ++state_.totals.num_preemptions;
         actions.emplace_back(Preempted{sequence.spec.id});
-        policy_.on_event({.kind = POLICY_EVENT_PREEMPTED,
-                          .reserved = 0,
-                          .sequence = sequence.spec.id,
-                          .now_us = now,
-                          .value = 0});
+        policy_.on_event(policy_event(POLICY_EVENT_PREEMPTED, now, sequence.spec));
+    }
+}
+
+void Planner::shed(const Decision& decision, TimeUs now, std::vector<Action>& actions) {
+    for (const std::uint32_t index : decision.shed) {
+        Sequence& sequence = *candidates_[index];
+        ++state_.totals.num_shed_sequences;
+        finish(state_, policy_, now, sequence, FinishReason::failed, 0, actions, slo_unreachable());
     }
 }
 

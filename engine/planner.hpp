@@ -44,6 +44,7 @@ class Planner {
     Decision decide_alone(const Sequence& suspect) const;
 
     void preempt_victims(const Decision& decision, TimeUs now, std::vector<Action>& actions);
+    void shed(const Decision& decision, TimeUs now, std::vector<Action>& actions);
     StepPlan plan_rows(const Decision& decision);
     std::uint32_t blocks_wanted(const Sequence& sequence, const Prefix& prefix,
                                 std::uint32_t num_tokens) const;

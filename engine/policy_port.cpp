@@ -1,9 +1,16 @@
 #include "engine/policy_port.hpp"
 
+#include <array>
+#include <stdexcept>
+
 namespace troupe {
 
-TablePolicyPort::TablePolicyPort(const PolicyTable& table, const std::string& options)
-    : table_(table), self_(table.create(options.c_str())) {}
+TablePolicyPort::TablePolicyPort(const PolicyTable& table, const std::string& options) : table_(table) {
+    std::array<char, 512> error{};
+    self_ = table.create(options.c_str(), error.data(), static_cast<std::uint32_t>(error.size()));
+    error.back() = 0;
+    if (error.front() != 0) throw std::invalid_argument(error.data());
+}
 
 TablePolicyPort::~TablePolicyPort() { table_.destroy(self_); }
 
@@ -11,18 +18,27 @@ PolicyOutcome TablePolicyPort::decide(const PolicyView& view) {
     Decision decision;
     decision.rows.resize(view.num_sequences);
     decision.victims.resize(view.num_sequences);
+    decision.victim_actions.resize(view.num_sequences);
+    decision.shed.resize(view.num_sequences);
     PolicyDecision flat{.rows = decision.rows.data(),
                         .rows_capacity = view.num_sequences,
                         .num_rows = 0,
                         .victims = decision.victims.data(),
                         .victims_capacity = view.num_sequences,
-                        .num_victims = 0};
+                        .num_victims = 0,
+                        .victim_actions = decision.victim_actions.data(),
+                        .shed = decision.shed.data(),
+                        .shed_capacity = view.num_sequences,
+                        .num_shed = 0};
     if (table_.decide(self_, &view, &flat) != 0) return Rejected{"the policy reported an error"};
-    if (flat.num_rows > view.num_sequences || flat.num_victims > view.num_sequences) {
+    if (flat.num_rows > view.num_sequences || flat.num_victims > view.num_sequences ||
+        flat.num_shed > view.num_sequences) {
         return Rejected{"the policy's counts exceed the arrays it was given"};
     }
     decision.rows.resize(flat.num_rows);
     decision.victims.resize(flat.num_victims);
+    decision.victim_actions.resize(flat.num_victims);
+    decision.shed.resize(flat.num_shed);
     return decision;
 }
 

@@ -10,11 +10,13 @@
 
 namespace troupe {
 
-// A policy's answer: PolicyRow and victims are indices into the view's sequences; see PolicyDecision for the
-// meaning.
+// A policy's answer: rows, victims and shed hold indices into the view's sequences; see PolicyDecision for
+// the meaning. Without actions, those of all victims are POLICY_VICTIM_BY_COST.
 struct Decision {
     std::vector<PolicyRow> rows;
     std::vector<std::uint32_t> victims;
+    std::vector<std::uint8_t> victim_actions = {};  // as many as victims, or none
+    std::vector<std::uint32_t> shed = {};
 };
 
 // The policy gave no usable answer; FCFS decides this step.
@@ -32,9 +34,11 @@ class PolicyPort {
     virtual void on_event(const PolicyEvent& event) = 0;
 };
 
-// Calls a policy's C table directly. The table must outlive the port.
+// Calls a policy's C table directly, for policies that are trusted to return and not to throw. The table must
+// outlive the port.
 class TablePolicyPort final : public PolicyPort {
   public:
+    // Throws std::invalid_argument with the policy's own words if it does not accept the options.
     explicit TablePolicyPort(const PolicyTable& table, const std::string& options = {});
     ~TablePolicyPort() override;
     TablePolicyPort(const TablePolicyPort&) = delete;

@@ -6,6 +6,7 @@
 #include <string>
 #include <utility>
 
+#include "engine/finish.hpp"
 #include "engine/planner.hpp"
 #include "engine/scheduler_state.hpp"
 
@@ -14,14 +15,6 @@ namespace {
 
 // A sequence that saw this many of its worker's deaths without a token in between fails (design, law 7).
 constexpr std::uint32_t deaths_to_fail = 3;
-
-PolicyEvent policy_event(PolicyEventKind kind, TimeUs now, SequenceId sequence = 0, std::int64_t value = 0) {
-    return {.kind = static_cast<std::uint32_t>(kind),
-            .reserved = 0,
-            .sequence = sequence,
-            .now_us = now,
-            .value = value};
-}
 
 bool contains(const std::vector<TokenId>& tokens, TokenId token) {
     return std::find(tokens.begin(), tokens.end(), token) != tokens.end();
@@ -63,16 +56,6 @@ std::optional<Error> admission_error(const SchedulerState& state, const Sequence
             "max_tokens", "kv_blocks_exceeded");
     }
     return std::nullopt;
-}
-
-// Ends a sequence: one Finish, then it is forgotten.
-void finish(SchedulerState& state, PolicyPort& policy, TimeUs now, Sequence& sequence, FinishReason reason,
-            std::uint32_t generated, std::vector<Action>& actions,
-            std::optional<Error> error = std::nullopt) {
-    const SequenceId id = sequence.spec.id;
-    actions.emplace_back(Finish{id, reason, generated, std::move(error)});
-    state.erase(sequence);
-    policy.on_event(policy_event(POLICY_EVENT_FINISHED, now, id));
 }
 
 Error no_finite_logits() {
@@ -171,7 +154,8 @@ void Scheduler::on(const RequestArrived& event, std::vector<Action>& actions) {
     }
     Sequence& sequence = state_->insert(event.spec);
     if (!state_->has_prompt_of_group(sequence.spec)) sequence.spec.prompt_group = 0;
-    policy_.on_event(policy_event(POLICY_EVENT_ARRIVED, event.now, id));
+    policy_.on_event(
+        policy_event(POLICY_EVENT_ARRIVED, event.now, sequence.spec, sequence.spec.num_prompt_tokens));
     // Submitted again after its last token, the Finish of which was lost.
     if (auto reason = end_of(*state_, sequence)) {
         finish(*state_, policy_, event.now, sequence, *reason, num_generated(sequence), actions);
@@ -214,7 +198,7 @@ void Scheduler::on(const StepCompleted& event, std::vector<Action>& actions) {
     state.kv.end_step(step.step);
     state.cost_model.observe(step.num_tokens, step.context_tokens, static_cast<double>(result.compute_us));
     ++state.totals.num_steps;
-    policy_.on_event(policy_event(POLICY_EVENT_STEP_COMPLETED, event.now, 0, result.compute_us));
+    policy_.on_event(policy_event(POLICY_EVENT_STEP_COMPLETED, event.now, result.compute_us));
 
     for (const PromptLogprobs& prompt : result.prompts) {
         const bool wanted = std::any_of(step.rows.begin(), step.rows.end(), [&](const InFlightRow& row) {
@@ -242,6 +226,7 @@ void Scheduler::on(const StepCompleted& event, std::vector<Action>& actions) {
         sequence->spec.tokens.push_back(tokens->tokens.front());
         --sequence->num_pending_samples;
         sequence->num_worker_deaths = 0;
+        if (num_generated(*sequence) == 1) sequence->first_token_time = event.now;
         sequence->last_token_time = event.now;
         ++state.totals.num_generated_tokens;
         state.plans_without_token = 0;
@@ -274,6 +259,13 @@ void Scheduler::on(const WorkerReady& event, std::vector<Action>& actions) {
     state_->epoch = event.epoch;
     state_->worker_ready = true;
     policy_.on_event(policy_event(POLICY_EVENT_WORKER_READY, event.now));
+}
+
+void Scheduler::on(const PolicyReplaced& event, std::vector<Action>&) {
+    for (const Sequence* sequence : state_->by_arrival) {
+        policy_.on_event(
+            policy_event(POLICY_EVENT_LIVE, event.now, sequence->spec, num_generated(*sequence)));
+    }
 }
 
 SchedulerStats Scheduler::stats() const {

@@ -58,6 +58,7 @@ struct SchedulerStats {
     std::uint64_t num_steps = 0;  // completed
     std::uint64_t num_preemptions = 0;
     std::uint64_t num_rejected_decisions = 0;   // FCFS decided instead
+    std::uint64_t num_shed_sequences = 0;       // refused by the policy
     std::uint64_t num_recovered_sequences = 0;  // made to recompute by a worker's loss
     std::uint64_t num_generated_tokens = 0;
     StepCost step_cost;
@@ -96,6 +97,7 @@ class Scheduler {
     void on(const WorkerLost& event, std::vector<Action>& actions);
     void on(const WorkerReady& event, std::vector<Action>& actions);
     void on(const DeadlineReached& event, std::vector<Action>& actions);
+    void on(const PolicyReplaced& event, std::vector<Action>& actions);
 
     std::unique_ptr<SchedulerState> state_;
     std::unique_ptr<Planner> planner_;

@@ -20,7 +20,7 @@ ClientMetric sample(std::vector<ClientMetric::Label> labels, std::uint64_t value
     return metric;
 }
 
-constexpr std::array<std::pair<std::string_view, std::string_view>, 27> kHelp{{
+constexpr std::array<std::pair<std::string_view, std::string_view>, 28> kHelp{{
     {"num_requests_running", "Requests in the running batch"},
     {"num_requests_waiting", "Admitted requests that have not begun to run"},
     {"kv_cache_usage_perc", "Used share of the KV cache's blocks, 0 to 1"},
@@ -33,6 +33,7 @@ constexpr std::array<std::pair<std::string_view, std::string_view>, 27> kHelp{{
     {"worker_restarts_total", "Workers that were started again after they had died"},
     {"requests_recovered_total", "Requests that went on after their worker had died"},
     {"requests_refused_total", "Requests refused by admission: queue full, draining, no worker"},
+    {"requests_shed_total", "Requests that the scheduling policy refused because of their latency target"},
     {"policy_decisions_rejected_total", "Decisions of the scheduling policy that broke a rule"},
     {"request_success_total", "Ended generations, by finished_reason"},
     {"prefix_cache_queries_total", "Prompt tokens looked up in the prefix cache"},

@@ -107,10 +107,10 @@ class Fcfs {
             const std::uint32_t whole = blocks_for(known(sequence)) - shared;
             const std::uint32_t at_most =
                 blocks_for(std::uint64_t{sequence.prompt_tokens} + sequence.max_tokens - 1) - shared;
-            if (std::min(whole + 1, at_most) + committed_ > free_blocks_) break;
+            if (std::min(whole + 1, at_most) + sequence.cached_free_blocks + committed_ > free_blocks_) break;
             const std::uint32_t granted = std::min(remaining(sequence), tokens_);
             const std::uint32_t blocks = blocks_for(sequence.computed_tokens + granted) - shared;
-            add_row(i, granted, blocks);
+            add_row(i, granted, blocks + sequence.cached_free_blocks);
             committed_ += whole - blocks;
             ++running_;
         }
@@ -136,7 +136,7 @@ std::int32_t decide(void*, const PolicyView* view, PolicyDecision* decision) {
     return 0;
 }
 
-void* create(const char*) { return nullptr; }
+void* create(const char*, char*, std::uint32_t) { return nullptr; }
 void destroy(void*) {}
 
 }  // namespace

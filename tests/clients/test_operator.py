@@ -22,6 +22,7 @@ MODEL_METRICS = {
     "num_preemptions": ("counter", set()), "prefix_cache_queries": ("counter", set()),
     "prefix_cache_hits": ("counter", set()), "worker_restarts": ("counter", set()),
     "requests_recovered": ("counter", set()), "policy_decisions_rejected": ("counter", set()),
+    "requests_shed": ("counter", set()),
     "time_to_first_token_seconds": ("histogram", set()), "inter_token_latency_seconds": ("histogram", set()),
     "e2e_request_latency_seconds": ("histogram", set()), "request_queue_time_seconds": ("histogram", set()),
     "request_prefill_time_seconds": ("histogram", set()), "request_decode_time_seconds": ("histogram", set()),

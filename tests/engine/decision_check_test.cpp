@@ -57,6 +57,36 @@ TEST_CASE_METHOD(Fixture, "nonsense does not pass") {
     CHECK(sound({{{2, 1}}, {3}}));
 }
 
+TEST_CASE_METHOD(Fixture, "only those that have not begun are shed") {
+    Decision decision;
+    decision.shed = {2};
+    CHECK(sound(decision));
+    decision.shed = {2, 2};
+    CHECK_FALSE(sound(decision));
+    decision.shed = {4};
+    CHECK_FALSE(sound(decision));
+    decision.shed = {0};
+    CHECK_FALSE(sound(decision));
+    decision.shed = {2};
+    decision.rows = {{2, 1}};
+    CHECK_FALSE(sound(decision));
+    decision.rows.clear();
+    sequences[2].state = POLICY_PREEMPTED;
+    CHECK_FALSE(sound(decision));
+    sequences[2].state = POLICY_WAITING;
+    sequences[2].generated_tokens = 1;  // by a scheduler that is gone
+    CHECK_FALSE(sound(decision));
+}
+
+TEST_CASE_METHOD(Fixture, "victims have actions that there are, or all have none") {
+    Decision decision{{}, {1, 3}, {POLICY_VICTIM_SWAP, POLICY_VICTIM_RECOMPUTE}};
+    CHECK(sound(decision));
+    decision.victim_actions = {POLICY_VICTIM_SWAP};
+    CHECK_FALSE(sound(decision));
+    decision.victim_actions = {0, 3};
+    CHECK_FALSE(sound(decision));
+}
+
 TEST_CASE_METHOD(Fixture, "sums do not wrap around") {
     sequences[1].prompt_tokens = 0xFFFFFFF0;
     sequences[2].prompt_tokens = 0xFFFFFFF0;

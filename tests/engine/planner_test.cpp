@@ -12,12 +12,16 @@ struct ScriptedPolicy final : PolicyPort {
     std::function<PolicyOutcome(const PolicyView&)> answer = [](const PolicyView&) { return Decision{}; };
     std::vector<PolicySequence> seen;
     std::vector<std::uint32_t> events;
+    PolicyEvent last{};
 
     PolicyOutcome decide(const PolicyView& view) override {
         seen.assign(view.sequences, view.sequences + view.num_sequences);
         return answer(view);
     }
-    void on_event(const PolicyEvent& event) override { events.push_back(event.kind); }
+    void on_event(const PolicyEvent& event) override {
+        events.push_back(event.kind);
+        last = event;
+    }
 };
 
 // Ten blocks of four tokens.
@@ -37,6 +41,7 @@ struct Bench {
     void send(const Event& event) {
         for (const Action& action : scheduler.handle(event)) {
             if (const auto* execute = std::get_if<Execute>(&action)) plan = execute->plan;
+            if (const auto* finish = std::get_if<Finish>(&action)) finished.push_back(*finish);
         }
         scheduler.check_invariants();
     }
@@ -63,6 +68,7 @@ struct Bench {
     ScriptedPolicy policy;
     Scheduler scheduler;
     StepPlan plan;
+    std::vector<Finish> finished;
 };
 
 using Rows = std::vector<PlanRow>;
@@ -124,6 +130,49 @@ TEST_CASE("the policy is told what happens") {
                                                             POLICY_EVENT_WORKER_LOST});
 }
 
+TEST_CASE("a policy that takes over is told of every live sequence, and all go on") {
+    Bench bench;
+    bench.arrive(1, 3);
+    bench.step({{{0, 1}}, {}});
+    bench.arrive(2, 3);
+    bench.policy.events.clear();
+    bench.send(PolicyReplaced{25});
+    CHECK(bench.policy.events == std::vector<std::uint32_t>{POLICY_EVENT_LIVE, POLICY_EVENT_LIVE});
+    CHECK(bench.policy.last.sequence == 2);
+    CHECK(bench.policy.last.now_us == 25);
+    CHECK(bench.step({{{0, 1}, {1, 3}}, {}}).size() == 2);
+    bench.send(PolicyReplaced{30});
+    CHECK(bench.policy.last.value == 0);
+    bench.send(RequestCancelled{40, 1});
+    CHECK(bench.policy.last.kind == POLICY_EVENT_FINISHED);
+    CHECK(bench.policy.last.value == 2);  // generated
+}
+
+TEST_CASE("what the policy sheds ends with an error, and the rest is carried out") {
+    Bench bench;
+    bench.arrive(1, 3);
+    bench.arrive(2, 3);
+    bench.arrive(3, 3);
+    CHECK(bench.step({{{0, 1}, {2, 3}}, {}, {}, {1}}).size() == 2);
+    REQUIRE(bench.finished.size() == 1);
+    CHECK(bench.finished[0].sequence == 2);
+    CHECK(bench.finished[0].reason == FinishReason::failed);
+    CHECK(bench.finished[0].error.value().tag == "slo_unreachable");
+    CHECK(bench.finished[0].error.value().code == ErrorCode::resource_exhausted);
+    CHECK(bench.scheduler.find(2) == nullptr);
+    CHECK(bench.scheduler.stats().num_shed_sequences == 1);
+    CHECK(bench.scheduler.stats().num_rejected_decisions == 1);  // that of the first step, by the script
+}
+
+TEST_CASE("a step that sheds all there is left plans nothing, and that is no fault") {
+    Bench bench;
+    bench.policy.answer = [](const PolicyView&) { return Decision{{}, {}, {}, {0}}; };
+    bench.arrive(1, 3);
+    CHECK(bench.finished.size() == 1);
+    CHECK(bench.plan.rows.empty());
+    CHECK(bench.scheduler.stats().num_rejected_decisions == 0);
+}
+
 TEST_CASE("the view says what each sequence will be once the steps in flight are done") {
     Bench bench;
     bench.arrive(1, 6);
@@ -132,6 +181,7 @@ TEST_CASE("the view says what each sequence will be once the steps in flight are
     CHECK(bench.policy.seen.at(0).generated_tokens == 1);
     CHECK(bench.policy.seen.at(0).blocks_held == 2);
     CHECK(bench.policy.seen.at(0).max_tokens == 16);
+    CHECK(bench.policy.seen.at(0).first_token_us == 20);
     CHECK(bench.policy.seen.at(0).last_token_us == 20);
     CHECK(bench.scheduler.stats().step_cost.base_us + bench.scheduler.stats().step_cost.per_token_us > 0);
 }

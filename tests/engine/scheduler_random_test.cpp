@@ -28,7 +28,7 @@ SchedulerOptions options_of(const Shape& shape, std::uint32_t steps) {
 // Answers a mixture of sense and nonsense.
 struct HostilePolicy {
     std::mt19937 random{1};
-    static void* create(const char*) { return new HostilePolicy; }
+    static void* create(const char*, char*, std::uint32_t) { return new HostilePolicy; }
     static void destroy(void* self) { delete static_cast<HostilePolicy*>(self); }
     static std::int32_t decide(void* self, const PolicyView* view, PolicyDecision* decision) {
         return static_cast<HostilePolicy*>(self)->answer(*view, *decision);
@@ -48,8 +48,13 @@ struct HostilePolicy {
                 sequence.prompt_tokens + sequence.generated_tokens - sequence.computed_tokens;
             if (sequence.generated_tokens == sequence.max_tokens && mood != 4) remaining = 0;
             if (mood < 12 && random() % 8 == 0 && sequence.state == POLICY_RUNNING) {
+                decision.victim_actions[decision.num_victims] = static_cast<std::uint8_t>(random() % 3);
                 decision.victims[decision.num_victims++] = i;
                 if (mood != 5) continue;
+            }
+            if (sequence.state == POLICY_WAITING && random() % 64 == 0) {
+                decision.shed[decision.num_shed++] = i;
+                if (mood != 7) continue;
             }
             if (remaining == 0 || tokens == 0 || random() % 3 == 0) continue;
             const std::uint32_t granted =
@@ -65,7 +70,7 @@ struct HostilePolicy {
 
 // Preempts and admits in a circle whatever the rules let it, and never lets anything finish.
 struct CirclingPolicy {
-    static void* create(const char*) { return nullptr; }
+    static void* create(const char*, char*, std::uint32_t) { return nullptr; }
     static void destroy(void*) {}
     static std::int32_t decide(void*, const PolicyView* view, PolicyDecision* decision) {
         bool first = true;
@@ -134,7 +139,9 @@ Totals run_all(const Disturbance& disturbance, std::uint32_t seeds, int operatio
 }
 
 struct Fcfs {
-    static void* create(const char* options) { return fcfs_policy().create(options); }
+    static void* create(const char* options, char* error, std::uint32_t capacity) {
+        return fcfs_policy().create(options, error, capacity);
+    }
     static void destroy(void* self) { fcfs_policy().destroy(self); }
     static std::int32_t decide(void* self, const PolicyView* view, PolicyDecision* decision) {
         return fcfs_policy().decide(self, view, decision);

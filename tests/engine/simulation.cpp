@@ -312,7 +312,9 @@ void Simulation::take(const Finish& action) {
     Request& request = requests_.at(action.sequence);
     expect(!request.finished, "it ends once");
     request.finished = true;
-    if (const auto* timer = std::get_if<DeadlineReached>(&events_.back())) {
+    if (action.error && action.error->tag == "slo_unreachable") {
+        expect(request.received.empty() && action.num_generated == 0, "only what has not begun is shed");
+    } else if (const auto* timer = std::get_if<DeadlineReached>(&events_.back())) {
         expect(timer->sequence == action.sequence, "a timer ends its own sequence only");
         expect(request.spec.deadline != 0 && timer->now >= request.spec.deadline, "it ends none too early");
         expect(action.reason == FinishReason::failed && action.error &&

@@ -37,7 +37,11 @@ Answer ask(const std::vector<PolicySequence>& sequences, std::uint32_t budget, s
     view.free_blocks = free_blocks;
     std::vector<PolicyRow> rows(sequences.size());
     std::vector<std::uint32_t> victims(sequences.size());
-    PolicyDecision decision{rows.data(), view.num_sequences, 0, victims.data(), view.num_sequences, 0};
+    PolicyDecision decision{};
+    decision.rows = rows.data();
+    decision.rows_capacity = view.num_sequences;
+    decision.victims = victims.data();
+    decision.victims_capacity = view.num_sequences;
     REQUIRE(fcfs_policy().decide(nullptr, &view, &decision) == 0);
     Answer answer;
     for (std::uint32_t i = 0; i < decision.num_rows; ++i) {
@@ -50,9 +54,9 @@ Answer ask(const std::vector<PolicySequence>& sequences, std::uint32_t budget, s
 using Rows = std::vector<std::pair<std::uint32_t, std::uint32_t>>;
 
 TEST_CASE("the flat types have no hidden padding") {
-    CHECK(sizeof(PolicySequence) == 5 * 8 + 10 * 4);
-    CHECK(sizeof(PolicyEvent) == 2 * 4 + 3 * 8);
-    CHECK(sizeof(PolicyView) == 2 * 4 + sizeof(void*) + 2 * 4 + 8 + 6 * 4 + 3 * 8);
+    CHECK(sizeof(PolicySequence) == 8 * 8 + 12 * 4);
+    CHECK(sizeof(PolicyEvent) == 2 * 4 + 4 * 8);
+    CHECK(sizeof(PolicyView) == 2 * 4 + sizeof(void*) + 2 * 4 + 8 + 6 * 4 + 4 * 8);
 }
 
 TEST_CASE(

@@ -62,7 +62,7 @@ class ResponseCall final : public Producer, public std::enable_shared_from_this<
         return [self = shared_from_this()](Result<RunPtr> run) {
             if (!run) return self->exchange_->fail(run.error());
             self->run_ = *std::move(run);
-            if (self->gone_) return self->run_->detach();
+            if (self->gone_) return self->leave();
             self->produce();
         };
     }
@@ -74,10 +74,7 @@ class ResponseCall final : public Producer, public std::enable_shared_from_this<
         leave();  // it runs on: it is kept for later
     }
 
-    void leave() {
-        if (run_->runs_on()) context_.api.leases.keep(run_->record().id, exchange_->request().lease);
-        run_->detach();
-    }
+    void leave() { leave_response(context_, *run_, exchange_->request().lease); }
 
     void finish(const ResponseState& end) {
         if (end.usage) exchange_->count_tokens(*end.usage);

@@ -235,11 +235,12 @@ void ResponseLanes::start_next(const std::string& key) {
 }
 
 void ResponseLanes::on_started(const std::string& key, Result<RunPtr> run) {
+    Lane& lane = lanes_.at(key);
     if (closed_) {
-        if (run) (*run)->detach();
+        if (run) leave_response(context_, **run, std::move(lane.lease));
+        lanes_.erase(key);
         return;
     }
-    Lane& lane = lanes_.at(key);
     lane.starting = false;
     if (!run) lane.lease.reset();
     if (run) {
@@ -348,11 +349,9 @@ void ResponseLanes::retire() {
 void ResponseLanes::close() {
     closed_ = true;
     for (auto& [key, lane] : lanes_) {
-        if (!lane.run) continue;
-        if (lane.run->runs_on()) context_.api.leases.keep(lane.run->record().id, std::move(lane.lease));
-        lane.run->detach();
+        if (lane.run) leave_response(context_, *lane.run, std::move(lane.lease));
     }
-    lanes_.clear();
+    std::erase_if(lanes_, [](const auto& entry) { return !entry.second.starting; });
 }
 
 ResponseLanes::Lane* ResponseLanes::lane_of(const std::string& response_id) {

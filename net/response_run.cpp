@@ -254,4 +254,9 @@ void resume_response(const RunContext& context, const std::string& id, ReadOptio
         });
 }
 
+void leave_response(const RunContext& context, ResponseRun& run, KeyLeasePtr lease) {
+    if (run.runs_on()) context.api.leases.keep(run.record().id, std::move(lease));
+    run.detach();
+}
+
 }  // namespace troupe::net

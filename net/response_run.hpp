@@ -105,6 +105,9 @@ void create_response(const RunContext& context, ResponseRequest request, ReadOpt
 // Attaches to a running or retained response.
 void resume_response(const RunContext& context, const std::string& id, ReadOptions options, RunResult done);
 
+// Its reader goes away; a response that runs on keeps its place within the limits of its key.
+void leave_response(const RunContext& context, ResponseRun& run, KeyLeasePtr lease);
+
 struct KnownResponse {
     ResponseRecord record;
     ResponseState state;

@@ -24,6 +24,7 @@ Command bench_command(CLI::App& program);
 Command tokenize_command(CLI::App& program);
 Command logits_command(CLI::App& program);
 Command render_command(CLI::App& program);
+Command plan_command(CLI::App& program);
 Command version_command(CLI::App& program);
 
 }  // namespace troupe

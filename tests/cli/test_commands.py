@@ -185,3 +185,18 @@ def test_serve_can_be_interrupted_while_it_loads():
         process.send_signal(signal.SIGINT)
         assert process.wait(timeout=60) == 128 + signal.SIGINT
         assert "serving" not in process.stderr.read()
+
+
+def test_plan_answers_the_textbook():
+    page = output("plan", "--params", "7e9", "--weight-dtype", "f16", "--bandwidth", "2TB/s", "--json")
+    assert json.loads(page)["decode_tokens_per_second_max"] == 142.9
+    flags = ("--params 70e9 --layers 80 --kv-heads 8 --head-dim 128 --kv-dtype f16 --gpus 8 --gpu-memory 80GB "
+             "--weights-per-gpu 17.5GB --bandwidth 2TB/s --tpot 50ms").split()
+    plan = json.loads(output("plan", *flags, "--context", 2048, "--json"))
+    assert (plan["max_batch"], plan["binding"]) == (745, "memory")
+    assert "2048        745  memory" in output("plan", *flags)
+
+
+def test_plan_names_what_is_missing():
+    result = run("plan", "--params", "7e9", "--weight-dtype", "f16")
+    assert result.returncode == 2 and "--bandwidth" in result.stderr

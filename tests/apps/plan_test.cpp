@@ -1,0 +1,119 @@
+#include "apps/plan_report.hpp"
+#include "apps/quantity.hpp"
+#include "test_paths.hpp"
+#include "tests/catch.hpp"
+
+using namespace troupe;
+
+namespace {
+
+bool has(const std::string& text, const std::string& part) { return text.find(part) != std::string::npos; }
+
+std::string answer(const PlanFlags& flags) {
+    const auto plan = read_plan(flags);
+    return plan ? plan_json(*plan) : "error: " + plan.error().message;
+}
+
+PlanFlags seventy_billion() {
+    PlanFlags flags;
+    flags.params = "70e9";
+    flags.layers = "80";
+    flags.kv_heads = "8";
+    flags.head_dim = "128";
+    flags.kv_dtype = "f16";
+    flags.gpus = "8";
+    flags.gpu_memory = "80GB";
+    flags.weights_per_gpu = "17.5GB";
+    flags.bandwidth = "2TB/s";
+    flags.tpot = "50ms";
+    return flags;
+}
+
+}  // namespace
+
+TEST_CASE("sizes, rates and times have the units that they are written with") {
+    CHECK(parse_bytes("80GB", "--x").value() == 80e9);
+    CHECK(parse_bytes("80 GiB", "--x").value() == 80.0 * (1ULL << 30));
+    CHECK(parse_bytes("1.5e9", "--x").value() == 1.5e9);
+    CHECK(parse_rate("2TB/s", "--x").value() == 2e12);
+    CHECK(parse_rate("1TiB/s", "--x").value() == static_cast<double>(1ULL << 40));
+    CHECK(parse_rate("400Gbit/s", "--x").value() == 50e9);
+    CHECK(parse_rate("8Gb/s", "--x").value() == 1e9);
+    CHECK(parse_flops("989TFLOPS", "--x").value() == 989e12);
+    CHECK(parse_flops("1e15", "--x").value() == 1e15);
+    CHECK(parse_seconds("50ms", "--x").value() == 0.05);
+    CHECK(parse_count("7B", "--x").value() == 7e9);
+    CHECK(parse_dtype("bf16", "--x").value() == 2);
+    CHECK(parse_dtype("INT4", "--x").value() == 0.5);
+    CHECK(parse_dtype("q4_0", "--x").value() == 18.0 / 32);
+    CHECK(parse_dtype("int4-g128", "--x").value() == 0.515625);
+    for (const char* bad : {"", "GB", "-1GB", "0GB", "80G", "80GBs", "nanGB", "1e999"})
+        CHECK_FALSE(parse_bytes(bad, "--x").ok());
+    for (const char* bad : {"2TB", "2T", "2TB/h"}) CHECK_FALSE(parse_rate(bad, "--x").ok());
+    CHECK_FALSE(parse_seconds("50", "--x").ok());
+    CHECK(has(parse_dtype("f12", "--weight-dtype").error().message, "--weight-dtype"));
+}
+
+TEST_CASE("a plan of weights alone") {
+    PlanFlags flags;
+    flags.params = "7e9";
+    flags.weight_dtype = "f16";
+    flags.bandwidth = "2TB/s";
+    CHECK(has(answer(flags), "\"decode_tokens_per_second_max\":142.9"));
+    flags.weight_dtype = "int8";
+    CHECK(has(answer(flags), "\"decode_tokens_per_second_max\":285.7"));
+    flags.weight_dtype = "int4";
+    flags.bandwidth = "1TB/s";
+    CHECK(has(answer(flags), "\"decode_tokens_per_second_max\":285.7"));
+}
+
+TEST_CASE("a plan of batches, at one context and as a table") {
+    PlanFlags flags = seventy_billion();
+    const std::string table = answer(flags);
+    CHECK(has(table, "\"contexts\":[{\"context\":512,\"max_batch\":2980,\"binding\":\"memory\""));
+    flags.context = "2048";
+    CHECK(has(answer(flags), "\"context\":2048,\"max_batch\":745,\"binding\":\"memory\""));
+    flags.kv_dtype = "f8";
+    CHECK(has(answer(flags), "\"max_batch\":1490,\"binding\":\"memory\""));
+    flags.tpot = "20ms";
+    CHECK(has(answer(flags), "\"max_batch\":536,\"binding\":\"bandwidth\""));
+    flags.gpu_memory = "16GB";
+    CHECK(has(answer(flags), "\"weights_fit\":false"));
+    CHECK(has(answer(flags), "\"max_batch\":0,\"binding\":\"memory\""));
+}
+
+TEST_CASE("what is missing is named") {
+    PlanFlags flags;
+    CHECK(has(answer(flags), "--params"));
+    flags.params = "7e9";
+    CHECK(has(answer(flags), "--weight-dtype"));
+    flags.weight_dtype = "f16";
+    CHECK(has(answer(flags), "--bandwidth"));
+    flags.bandwidth = "2TB/s";
+    flags.tpot = "50ms";
+    const std::string error = answer(flags);
+    for (const char* flag : {"--layers", "--kv-heads", "--head-dim", "--kv-dtype", "--gpu-memory"})
+        CHECK(has(error, flag));
+    flags.tpot.clear();
+    flags.links = {"50GB/s"};
+    CHECK(has(answer(flags), "--flops"));
+    PlanFlags divided = seventy_billion();
+    divided.tensor = "3";
+    CHECK(has(answer(divided), "--gpus"));
+}
+
+TEST_CASE("a plan of a model's files and of its name") {
+    PlanFlags flags;
+    flags.device = "h100";
+    flags.model = "llama-3-8b";
+    const std::string named = answer(flags);
+    CHECK(has(named, "\"kv_bytes_per_token\":131072"));
+    CHECK(has(named, "\"disaggregation\":{"));
+    flags.model = TROUPE_TEST_DATA "/stories260k/stories260k-F32.gguf";
+    const std::string file = answer(flags);
+    CHECK(has(file, "\"kv_bytes_per_token\":640"));  // 2 * 5 layers * 4 heads * 8 elements * 2 bytes
+    flags.model = TROUPE_TEST_DATA "/stories260k";
+    CHECK(has(answer(flags), "\"kv_bytes_per_token\":640"));
+    flags.model = "no-such-model";
+    CHECK(has(answer(flags), "llama-3-70b"));
+}

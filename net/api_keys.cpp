@@ -108,33 +108,42 @@ void warn_if_others_can_read(const std::string& path) {
     }
 }
 
+LimitReached reached(std::string message, const char* code, std::uint32_t retry_after_s) {
+    return {{ErrorCode::resource_exhausted, std::move(message), {}, code}, retry_after_s};
+}
+
 }  // namespace
 
 std::optional<LimitReached> KeyUse::begin(const KeyLimits& limits, Clock::time_point now) {
     const std::lock_guard lock(mutex_);
-    const auto reached = [](std::string message, const char* code, std::uint32_t retry_after_s) {
-        return LimitReached{{ErrorCode::resource_exhausted, std::move(message), {}, code}, retry_after_s};
-    };
     if (limits.concurrent != 0 && running_ >= limits.concurrent) {
         return reached("this key may have " + std::to_string(limits.concurrent) +
                            " requests at the same time; wait for one to end",
                        "key_concurrency_limit", 1);
     }
-    if (limits.requests != 0) {
-        const double per_second = limits.requests / std::chrono::duration<double>(limits.period).count();
-        spent_ = std::max(0.0, spent_ - std::chrono::duration<double>(now - since_).count() * per_second);
-        since_ = now;
-        if (spent_ + 1 > limits.requests) {
-            const auto wait =
-                static_cast<std::uint32_t>(std::ceil((spent_ + 1 - limits.requests) / per_second));
-            return reached("this key may send " + std::to_string(limits.requests) + " requests in " +
-                               format_duration(static_cast<std::uint32_t>(limits.period.count())) +
-                               "; try again in " + std::to_string(wait) + " s",
-                           "key_rate_limit", std::max(wait, 1U));
-        }
-        spent_ += 1;
+    auto refused = spend(limits, now);
+    if (!refused) ++running_;
+    return refused;
+}
+
+std::optional<LimitReached> KeyUse::follow(const KeyLimits& limits, Clock::time_point now) {
+    const std::lock_guard lock(mutex_);
+    return spend(limits, now);
+}
+
+std::optional<LimitReached> KeyUse::spend(const KeyLimits& limits, Clock::time_point now) {
+    if (limits.requests == 0) return std::nullopt;
+    const double per_second = limits.requests / std::chrono::duration<double>(limits.period).count();
+    spent_ = std::max(0.0, spent_ - std::chrono::duration<double>(now - since_).count() * per_second);
+    since_ = now;
+    if (spent_ + 1 > limits.requests) {
+        const auto wait = static_cast<std::uint32_t>(std::ceil((spent_ + 1 - limits.requests) / per_second));
+        return reached("this key may send " + std::to_string(limits.requests) + " requests in " +
+                           format_duration(static_cast<std::uint32_t>(limits.period.count())) +
+                           "; try again in " + std::to_string(wait) + " s",
+                       "key_rate_limit", std::max(wait, 1U));
     }
-    ++running_;
+    spent_ += 1;
     return std::nullopt;
 }
 
@@ -145,9 +154,11 @@ void KeyUse::end() {
 
 std::optional<LimitReached> begin_request(const ApiKeyPtr& key, KeyLeasePtr& lease) {
     if (!key) return std::nullopt;
-    auto reached = key->use->begin(key->limits, KeyUse::Clock::now());
-    if (!reached) lease = std::make_shared<KeyLease>(key);
-    return reached;
+    const auto now = KeyUse::Clock::now();
+    if (lease) return key->use->follow(key->limits, now);
+    auto refused = key->use->begin(key->limits, now);
+    if (!refused) lease = std::make_shared<KeyLease>(key);
+    return refused;
 }
 
 Status ApiKeys::add(std::string_view key, ApiKey entry) {

@@ -34,9 +34,13 @@ class KeyUse {
 
     // Takes one request out of the limits, or says which one is reached.
     std::optional<LimitReached> begin(const KeyLimits& limits, Clock::time_point now);
+    // The same for one that follows another in its place: it costs of the rate only.
+    std::optional<LimitReached> follow(const KeyLimits& limits, Clock::time_point now);
     void end();  // of one that began
 
   private:
+    std::optional<LimitReached> spend(const KeyLimits& limits, Clock::time_point now);
+
     std::mutex mutex_;
     std::uint32_t running_ = 0;
     double spent_ = 0;  // of the period's requests; flows off at an even rate
@@ -73,7 +77,8 @@ class KeyLease {
 };
 using KeyLeasePtr = std::shared_ptr<KeyLease>;
 
-// Makes `lease`, unless there is no key to count for or a limit of it is reached.
+// Makes `lease`, unless there is no key to count for or a limit of it is reached. One that is there already
+// goes on to the new request.
 std::optional<LimitReached> begin_request(const ApiKeyPtr& key, KeyLeasePtr& lease);
 
 // Immutable: a reload makes another one.

@@ -23,6 +23,13 @@ class LeaseKeeper {
         kept_->leases[id] = std::move(lease);
     }
 
+    // Its reader is back. Null if there is none.
+    KeyLeasePtr take(const std::string& id) {
+        const std::lock_guard lock(kept_->mutex);
+        auto node = kept_->leases.extract(id);
+        return node ? std::move(node.mapped()) : nullptr;
+    }
+
     // Asks the port after each response; to be called now and then.
     void check(ClientPort& port) const {
         for (const auto& [id, tenant] : tenants()) {

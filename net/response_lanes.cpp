@@ -169,6 +169,11 @@ void ResponseLanes::steer(const Json& message) {
                     "too much input waits already: up to " + std::to_string(kMaxSteersPerResponse) +
                         " inputs of a response, and the bytes of all that waits on this connection");
     }
+    if (lane->steers.empty()) {  // a response more: all that is accepted until then goes into one
+        if (const auto reached = begin_request(context_.api, context_.key, lane->lease)) {
+            return fail(SteerError::successor_creation_failed, reached->error.message);
+        }
+    }
     waiting_bytes_ += bytes;
     steer.id = random_id("steer_");
     reply(steer_accepted(steer, lane->run->last_number(), lane->stream_id));
@@ -245,6 +250,7 @@ void ResponseLanes::on_started(const std::string& key, Result<RunPtr> run) {
     if (!run) lane.lease.reset();
     if (run) {
         lane.run = *std::move(run);
+        if (!lane.lease) lane.lease = context_.api.leases.take(lane.run->record().id);
         return context_.wake();  // its events may have come before it
     }
     if (lane.committing.empty()) {

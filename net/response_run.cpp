@@ -75,6 +75,25 @@ ResponseRequest settings_of(const ResponseRecord& record) {
     return settings;
 }
 
+// Refuses a number that none of its events has yet. The event that ends a response is sent to whoever asks,
+// also to those that had it: a stream without an end looks like one that broke.
+Status check_starting_after(std::int64_t& number, const KnownResponse& response) {
+    const auto status = response.state.status;
+    const bool running = status == GenerationStatus::queued || status == GenerationStatus::in_progress;
+    const std::int64_t last = !running ? end_number(response.record, status, response.texts)
+                              : response.texts == 0 || !response.record.generate
+                                  ? kInProgressNumber
+                                  : kFirstTextNumber + static_cast<std::int64_t>(response.texts) - 1;
+    if (number > last) {
+        return invalid_argument("starting_after is " + std::to_string(number) + ", but the last event of " +
+                                    response.record.id + (running ? " so far" : "") + " has the number " +
+                                    std::to_string(last),
+                                "starting_after");
+    }
+    if (!running) number = std::min(number, last - 1);
+    return {};
+}
+
 }  // namespace
 
 ResponseRun::ResponseRun(ClientPort& port, std::uint64_t tenant, ResponseRecord record,
@@ -230,14 +249,18 @@ void resume_response(const RunContext& context, const std::string& id, ReadOptio
                    done](const Result<GenerationSnapshot>& snapshot) {
         auto stored = stored_response(id, snapshot);
         if (!stored) return done(stored.error());
+        ReadOptions unread = options;
+        if (auto status = check_starting_after(unread.starting_after, *stored); !status) {
+            return done(status.error());
+        }
         // All texts are fetched, because the done events repeat the whole text; those that were read are set
         // apart.
-        auto reader = std::make_shared<EventReader>(context.wake, first_wanted_text(options.starting_after),
+        auto reader = std::make_shared<EventReader>(context.wake, first_wanted_text(unread.starting_after),
                                                     context.unread);
         auto settings = settings_of(stored->record);
         auto run =
             std::make_shared<ResponseRun>(context.api.port, tenant_of(context.key), std::move(stored->record),
-                                          std::move(settings), reader, options, true);
+                                          std::move(settings), reader, unread, true);
         context.api.port.attach(
             id, tenant_of(context.key), 0, reader, [post = context.post, id, run, done](Status status) {
                 post([id, run, done, status = std::move(status)] {

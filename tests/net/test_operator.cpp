@@ -6,7 +6,7 @@
 #include "net/lease_keeper.hpp"
 #include "tests/net/certificate.hpp"
 #include "tests/net/fixture.hpp"
-#include "tests/net/ws_client.hpp"
+#include "tests/net/ws_events.hpp"
 
 using namespace troupe;
 using namespace troupe::net;
@@ -182,6 +182,55 @@ TEST_CASE("What a rate allows flows back evenly") {
     const auto later = begin + std::chrono::hours(1);
     for (int i = 0; i < 10; ++i) CHECK_FALSE(use.begin(limits, later));
     CHECK(use.begin(limits, later));
+}
+
+TEST_CASE("A response that steering makes costs a key's rate, and holds its one place") {
+    KeyFixture keys("sk-a rate=2/h concurrent=1\n");
+    FakePort& port = keys.fixture.port;
+    WsClient socket(keys.fixture.number, "/v1/responses", "sk-a");
+    const auto speak = [&](std::size_t n) {
+        const std::string id = port.submitted(n);
+        port.start(id);
+        port.text(id, "one");
+        read_until(socket, "response.output_text.delta");
+        return R"({"type":"response.steer","input":"more","previous_response_id":")" + id + "\"}";
+    };
+    socket.send(create("", "x"));
+    socket.send(speak(0));
+    CHECK(string_at(read_to_end(socket).back(), "/response/incomplete_details/reason") == "steered");
+    const std::string steer = speak(1);
+    socket.send(create("b", "x"));
+    CHECK(string_at(read_until(socket, "error"), "/error/code") == "key_concurrency_limit");
+    socket.send(steer);
+    const std::string failed = read_until(socket, "response.steer.failed");
+    CHECK(string_at(failed, "/error/code") == "successor_creation_failed");
+    CHECK(has(string_at(failed, "/error/message"), "2 requests in 1h"));
+    CHECK(string_at(failed, "/steer/input") == "more");
+    port.finish(port.submitted(1), FinishReason::stop);  // it goes on to its own end
+    CHECK(string_at(read_to_end(socket).back(), "/type") == "response.completed");
+}
+
+TEST_CASE("The successor of a response that was resumed takes a place of its key") {
+    const bool kept = GENERATE(true, false);  // by the key that made it
+    KeyFixture keys("sk-a concurrent=1 tenant=t\nsk-b tenant=t\n");
+    FakePort& port = keys.fixture.port;
+    const std::string body = R"({"input":"x","background":true})";
+    TestClient first = keys.fixture.client();
+    first.send(http_request("POST", "/v1/responses", body, bearer(kept ? "sk-a" : "sk-b")));
+    const std::string id = port.submitted(0);
+    port.start(id);
+    port.text(id, "one");
+    CHECK(first.read_answer().status == 200);
+    REQUIRE(port.wait_for_detach(id));
+    WsClient socket(keys.fixture.number, "/v1/responses", "sk-a");
+    socket.send(R"({"type":"response.resume","response_id":")" + id + "\"}");
+    read_until(socket, "response.output_text.delta");
+    socket.send(R"({"type":"response.steer","input":"more","previous_response_id":")" + id + "\"}");
+    read_to_end(socket);
+    port.start(port.submitted(1));
+    CHECK(string_at(read_until(socket, "response.created"), "/response/previous_response_id") == id);
+    socket.send(create("b", "x"));
+    CHECK(string_at(read_until(socket, "error"), "/error/code") == "key_concurrency_limit");
 }
 
 TEST_CASE("A key's concurrency: a request holds its place until it has been answered") {

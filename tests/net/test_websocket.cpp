@@ -199,6 +199,42 @@ TEST_CASE("A cut socket detaches everything on it; a new connection resumes wher
     CHECK(text_of(rest) == "one two");
 }
 
+TEST_CASE("Whoever resumes behind an event that is yet to come is told so, and takes over from nobody") {
+    Fixture fixture;
+    WsClient reader(fixture.number), other(fixture.number);
+    const auto resume = [&other](const std::string& id, int after) {
+        other.send(R"({"type":"response.resume","response_id":")" + id + R"(","starting_after":)" +
+                   std::to_string(after) + "}");
+        return read_to_end(other);
+    };
+    const auto refused = [&](const std::string& id, int after, int last) {
+        CAPTURE(after);
+        const auto events = resume(id, after);
+        CHECK(events.size() == 1);
+        CHECK(at(events[0], "/status") == "400");
+        CHECK(string_at(events[0], "/error/param") == "starting_after");
+        CHECK(has(string_at(events[0], "/error/message"), "has the number " + std::to_string(last)));
+    };
+    const bool speaks = GENERATE(true, false);
+    reader.send(create("", "x", speaks ? "" : R"(,"generate":false)"));
+    const std::string id = fixture.port.submitted(0);
+    refused(id, 2, 1);
+    fixture.port.start(id);
+    fixture.port.text(id, "one");
+    if (speaks) read_until(reader, "response.output_text.delta");
+    const int last = speaks ? 4 : 1, end = speaks ? 8 : 2;
+    refused(id, last + 1, last);
+    refused(id, 1000000, last);
+    fixture.port.finish(id, FinishReason::stop);
+    CHECK(string_at(read_to_end(reader).back(), "/type") == "response.completed");  // not replaced
+    refused(id, end + 1, end);
+    // Who has all of it is told the end again.
+    const auto events = resume(id, end);
+    CHECK(events.size() == 1);
+    CHECK(string_at(events[0], "/type") == "response.completed");
+    CHECK(at(events[0], "/sequence_number") == std::to_string(end));
+}
+
 TEST_CASE("The upgrade asks for the key, and other paths have none") {
     Fixture fixture([](ServerConfig& config) { config.api_key = "secret"; });
     CHECK(WsClient(fixture.number).status == 401);

@@ -181,6 +181,7 @@ constexpr GenerationStatus status_after(FinishReason reason) {
         case FinishReason::stop:
             return GenerationStatus::completed;
         case FinishReason::length:
+        case FinishReason::steered:
             return GenerationStatus::incomplete;
         case FinishReason::cancelled:
             return GenerationStatus::cancelled;
@@ -199,6 +200,8 @@ constexpr const char* finish_reason_name(FinishReason reason) {
             return "length";
         case FinishReason::cancelled:
             return "cancelled";
+        case FinishReason::steered:
+            return "steered";
         case FinishReason::failed:
             break;
     }
@@ -271,8 +274,10 @@ class ClientPort {
     // one. No tenant is asked for: only who holds the reader can name it.
     virtual void detach(const std::string& id, std::weak_ptr<GenerationSink> reader) = 0;
 
-    // Ends it with FinishReason::cancelled. `done` gets the snapshot after that, or not_found, as for attach.
-    virtual void cancel(const std::string& id, std::uint64_t tenant,
+    // Ends it with that reason, cancelled or steered. A steered one shows nothing that was held back: its
+    // conversation goes on from what its reader has seen. `done` gets the snapshot after that, or not_found,
+    // as for attach.
+    virtual void cancel(const std::string& id, std::uint64_t tenant, FinishReason reason,
                         std::function<void(Result<GenerationSnapshot>)> done) = 0;
 
     virtual void lookup(const std::string& id, std::uint64_t tenant,

@@ -7,7 +7,7 @@
 // | GenerationRequest, SinkHandle     | client port       | router          | no    | start a generation                           |
 // | AttachReader, SinkHandle, StatusReply | port, router  | router, request | no    | read a generation from some text on          |
 // | DetachReader, SinkHandle          | port, router      | router, request | no    | the reader went away                         |
-// | CancelRequest, SnapshotReply      | port, router      | router, request | no    | end it as cancelled                          |
+// | CancelRequest, SnapshotReply      | port, router      | router, request | no    | end it as cancelled or steered               |
 // | LookupRequest, SnapshotReply      | port, router      | router, request | no    | its state now                                |
 // | AbortRequests                     | port, router      | router, request | no    | fail what lives: there will be no worker     |
 // | TokenizeText, IdsReply            | port, router      | router, frontend| no    | /tokenize                                    |
@@ -73,6 +73,7 @@ struct DetachReader {
 struct CancelRequest {
     std::string id;
     std::uint64_t tenant = 0;
+    FinishReason reason = FinishReason::cancelled;
     bool operator==(const CancelRequest&) const = default;
 };
 struct LookupRequest {
@@ -269,7 +270,7 @@ struct PoolHandle {
 // clang-format off
 template <class I> typename I::result_type inspect(I& f, AttachReader& x) { return f(caf::meta::type_name("AttachReader"), x.id, x.first, x.tenant); }
 template <class I> typename I::result_type inspect(I& f, DetachReader& x) { return f(caf::meta::type_name("DetachReader"), x.id); }
-template <class I> typename I::result_type inspect(I& f, CancelRequest& x) { return f(caf::meta::type_name("CancelRequest"), x.id, x.tenant); }
+template <class I> typename I::result_type inspect(I& f, CancelRequest& x) { auto reason = wire::enumerated(x.reason, FinishReason::failed); return f(caf::meta::type_name("CancelRequest"), x.id, x.tenant, reason); }
 template <class I> typename I::result_type inspect(I& f, LookupRequest& x) { return f(caf::meta::type_name("LookupRequest"), x.id, x.tenant); }
 template <class I> typename I::result_type inspect(I& f, TokenizeText& x) { return f(caf::meta::type_name("TokenizeText"), x.model, x.prompt); }
 template <class I> typename I::result_type inspect(I& f, DetokenizeIds& x) { auto ids = wire::run(x.ids); return f(caf::meta::type_name("DetokenizeIds"), x.model, ids); }

@@ -25,7 +25,8 @@ Metrics::Metrics() {
           "requests_recovered_total", "requests_refused_total", "policy_decisions_rejected_total",
           "requests_shed_total", "prefix_cache_queries_total", "prefix_cache_hits_total"})
         values_.counters[name] = 0;
-    for (const auto* reason : {"stop", "length", "cancelled", "failed"}) values_.request_success[reason] = 0;
+    for (const auto* reason : {"stop", "length", "cancelled", "steered", "failed"})
+        values_.request_success[reason] = 0;
     auto add = [&](const char* name, const std::vector<double>& bounds) {
         values_.histograms[name] = {bounds, std::vector<std::uint64_t>(bounds.size() + 1), 0};
     };

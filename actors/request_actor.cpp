@@ -164,7 +164,7 @@ void RequestState::finish(FinishReason reason, std::optional<Error> error) {
     event.reason = reason;
     event.error = std::move(error);
     if (output_) {
-        output_->flush();
+        if (reason != FinishReason::steered) output_->flush();
         event.index = output_->num_events();
         event.usage = {spec_.num_prompt_tokens, 0, output_->num_tokens()};
         event.ids.assign(spec_.tokens.begin() + spec_.num_prompt_tokens, spec_.tokens.end());
@@ -272,7 +272,7 @@ void RequestState::reader_gone() {
     sink_.reset();
     if (finished_) return;
     if (request_.retention == Retention::none) {
-        cancel({});
+        cancel({}, {});
     } else if (request_.retention == Retention::stored) {
         grace_due_ = now() + TimeUs{context_->resume_grace_ms} * 1000;
         arm();
@@ -299,7 +299,7 @@ void RequestState::alarm() {
         return true;
     };
     if (is_due(deadline_due_)) deadline_passed();
-    if (is_due(grace_due_) && !reading_ && !finished_) cancel({});
+    if (is_due(grace_due_) && !reading_ && !finished_) cancel({}, {});
     if (is_due(retention_due_)) return expire();
     arm();
 }
@@ -315,10 +315,10 @@ void RequestState::deadline_passed() {
            Error{ErrorCode::timed_out, "The deadline passed before the prompt was read.", "deadline_ms", {}});
 }
 
-void RequestState::cancel(const SnapshotReply& reply) {
+void RequestState::cancel(const CancelRequest& message, const SnapshotReply& reply) {
     if (!finished_) {
         self_->send(scheduler_, CancelSequence{spec_.id});
-        finish(FinishReason::cancelled);
+        finish(message.reason);
     }
     reply.done(snapshot());
 }
@@ -362,7 +362,7 @@ RequestActor::behavior_type request_actor(RequestActor::stateful_pointer<Request
         },
         [&state](const AttachReader& m, const SinkHandle& s, const StatusReply& r) { state.attach(m, s, r); },
         [&state](const DetachReader&, const SinkHandle& s) { state.detach(s); },
-        [&state](const CancelRequest&, const SnapshotReply& r) { state.cancel(r); },
+        [&state](const CancelRequest& m, const SnapshotReply& r) { state.cancel(m, r); },
         [&state](const LookupRequest&, const SnapshotReply& r) { state.lookup(r); },
         [&state](const AbortRequests& m) { state.abort(m.error); },
         [&state](const FrontendUp&, const FrontendActor& other) { state.prepare(other); },

@@ -35,7 +35,7 @@ struct RequestState {
     void scheduler_up(const SchedulerActor& scheduler);
     void attach(const AttachReader& message, const SinkHandle& sink, const StatusReply& reply);
     void detach(const SinkHandle& sink);
-    void cancel(const SnapshotReply& reply);
+    void cancel(const CancelRequest& message, const SnapshotReply& reply);
     void lookup(const SnapshotReply& reply) const;
     void abort(const Error& error);
     void prepare(const FrontendActor& frontend);

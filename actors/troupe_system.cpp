@@ -44,9 +44,9 @@ class Port final : public ClientPort {
     void detach(const std::string& id, std::weak_ptr<GenerationSink> reader) override {
         caf::anon_send(router_, DetachReader{id}, SinkHandle{std::move(reader)});
     }
-    void cancel(const std::string& id, std::uint64_t tenant,
+    void cancel(const std::string& id, std::uint64_t tenant, FinishReason reason,
                 std::function<void(Result<GenerationSnapshot>)> done) override {
-        caf::anon_send(router_, CancelRequest{id, tenant}, SnapshotReply{std::move(done)});
+        caf::anon_send(router_, CancelRequest{id, tenant, reason}, SnapshotReply{std::move(done)});
     }
     void lookup(const std::string& id, std::uint64_t tenant,
                 std::function<void(Result<GenerationSnapshot>)> done) override {

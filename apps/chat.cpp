@@ -93,7 +93,7 @@ class Conversation {
             const auto event = events.next(interrupt_check);
             if (interrupted != 0 && !cancelled) {
                 cancelled = true;
-                port_.cancel(id, 0, [](const Result<GenerationSnapshot>&) {});
+                port_.cancel(id, 0, FinishReason::cancelled, [](const Result<GenerationSnapshot>&) {});
             }
             if (!event) continue;
             if (const auto* text = std::get_if<TextEvent>(&*event)) {

@@ -57,6 +57,7 @@ enum class FinishReason : std::uint8_t {
     stop,       // end token, stop token or stop string
     length,     // max_tokens or the context is full
     cancelled,  // by the client
+    steered,    // by the client, to go on with other input
     failed,     // see the error beside it
 };
 

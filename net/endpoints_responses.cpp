@@ -153,7 +153,8 @@ void get_response(Api& api, const ExchangePtr& exchange, const std::string& id) 
 
 void cancel_response(Api& api, const ExchangePtr& exchange, const std::string& id) {
     if (!id.starts_with(kResponseIdPrefix)) return exchange->fail(response_not_found(id));
-    api.port.cancel(id, tenant_of(exchange->request().key), reply_with_object(exchange, id, known_response));
+    api.port.cancel(id, tenant_of(exchange->request().key), FinishReason::cancelled,
+                    reply_with_object(exchange, id, known_response));
 }
 
 }  // namespace troupe::net

@@ -128,7 +128,7 @@ void ResponseLanes::cancel(const Json& message, const std::optional<std::string>
             self->reply(ResponseEvents(response->record, stream_id).ended(number, response->state));
         }
     };
-    context_.api.port.cancel(*id, tenant_of(context_.key),
+    context_.api.port.cancel(*id, tenant_of(context_.key), FinishReason::cancelled,
                              [post = context_.post, answer](Result<GenerationSnapshot> snapshot) {
                                  post([answer, snapshot = std::move(snapshot)] { answer(snapshot); });
                              });
@@ -295,7 +295,7 @@ void ResponseLanes::finish(const std::string& key, Lane& lane) {
         reply_error(*run.refusal(), lane.stream_id);
     } else {
         RecentResponse recent{id, lane.stream_id, run.last_number(), {}};
-        if (!run.record().store || run.end()->steered) recent.state = run.snapshot();
+        if (!run.record().store) recent.state = run.snapshot();
         recent_.add(std::move(recent));
         const GenerationStatus status = run.end()->status;
         const bool continues =

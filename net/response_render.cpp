@@ -80,7 +80,9 @@ void write_response(JsonWriter& out, const ResponseRecord& record, const Respons
     state.error ? write_error(out, *state.error) : void(out.value(nullptr));
     out.key("incomplete_details");
     if (state.status == GenerationStatus::incomplete) {
-        out.begin_object().field("reason", state.steered ? "steered" : "max_output_tokens").end_object();
+        out.begin_object()
+            .field("reason", state.reason == FinishReason::steered ? "steered" : "max_output_tokens")
+            .end_object();
     } else {
         out.value(nullptr);
     }

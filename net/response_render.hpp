@@ -23,7 +23,6 @@ struct ResponseState {
     std::optional<Usage> usage;
     std::optional<FinishReason> reason;
     std::optional<Error> error;
-    bool steered = false;  // incomplete because of response.steer
 };
 
 // Of a response with generate: false: its one token counts for nothing.

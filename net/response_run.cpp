@@ -49,12 +49,6 @@ Result<RunPtr> submit(const RunContext& context, ResponseRequest request, const 
     return run;
 }
 
-// The end in mid-stream shows half a character as U+FFFD; a conversation goes on without it.
-void drop_half_character(std::string& text) {
-    constexpr std::string_view replacement = "\xEF\xBF\xBD";
-    if (text.ends_with(replacement)) text.resize(text.size() - replacement.size());
-}
-
 // What a response that was created elsewhere passes on: the settings that its object shows.
 ResponseRequest settings_of(const ResponseRecord& record) {
     ResponseRequest settings;
@@ -139,7 +133,6 @@ void ResponseRun::pump(std::vector<std::string>& events) {
         return;
     }
     if (begun_ || anything || pending.finished) begin(events);
-    if (cancelled_ && pending.finished && pending.text) drop_half_character(pending.text->text);
     if (pending.started) splitter_ = ReasoningSplitter(pending.started->thinking);
     const std::string skipped = splitter_.push(pending.skipped).content;
     text_ += skipped;
@@ -161,10 +154,6 @@ void ResponseRun::show(const std::string& content, std::uint64_t index, std::vec
 
 void ResponseRun::finish(const FinishedEvent& finished, std::vector<std::string>& events) {
     end_ = state_of(finished, std::move(text_));
-    if (cancelled_ && finished.reason == FinishReason::cancelled) {
-        end_->status = GenerationStatus::incomplete;
-        end_->steered = true;
-    }
     if (!record_.generate) hide_output(*end_);
     const std::int64_t last = end_number(record_, end_->status, finished.index);
     if (end_->status != GenerationStatus::failed && record_.generate) {
@@ -193,7 +182,7 @@ void ResponseRun::steer() {
 void ResponseRun::cancel_if_steered() {
     if (!steered_ || cancelled_ || ended() || text_.empty()) return;
     cancelled_ = true;
-    port_.cancel(record_.id, tenant_, [](const Result<GenerationSnapshot>&) {});
+    port_.cancel(record_.id, tenant_, FinishReason::steered, [](const Result<GenerationSnapshot>&) {});
 }
 
 void ResponseRun::detach() {

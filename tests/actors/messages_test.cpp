@@ -84,6 +84,7 @@ TEST_CASE("messages survive the wire") {
     check(AttachReader{"a", 1ULL << 60, 1ULL << 63});
     check(DetachReader{"a"});
     check(CancelRequest{"a", 1ULL << 63});
+    check(CancelRequest{"a", 0, FinishReason::steered});
     check(LookupRequest{"", 1});
     check(TokenizeText{"m", TokenPrompt{{}}});
     check(DetokenizeIds{"", {1, 2, -7}});

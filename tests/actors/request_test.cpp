@@ -335,6 +335,44 @@ TEST_CASE("cancelling ends a request at once, and answers with what there is") {
     CHECK(troupe.gauge("kv_cache_usage_perc") == 0);
 }
 
+TEST_CASE("steering ends a request with what its reader has seen, and it is remembered as steered") {
+    std::vector<std::string> whole;  // its text after each event
+    {
+        TroupeFixture troupe;
+        troupe.start();
+        auto reader = troupe.submit(TroupeFixture::request("whole", prompt, 60));
+        std::uint64_t seen = 0;
+        while (troupe.simulation.step()) {
+            if (std::exchange(seen, reader->next) != reader->next) whole.push_back(reader->text);
+        }
+    }
+    REQUIRE(whole.size() > 20);
+    for (std::size_t i = 0; i < 20; ++i) {
+        CAPTURE(i);
+        TroupeFixture troupe;
+        troupe.start();
+        auto request = TroupeFixture::request("resp", prompt, 60);
+        request.retention = Retention::stored;
+        auto reader = troupe.submit(request);
+        while (reader->text != whole[i]) REQUIRE(troupe.simulation.step());
+        for (int step = 0; step < 3; ++step) troupe.simulation.step();  // what may be held back
+        const std::string seen = reader->text;
+        CancelRequest steer{"resp"};
+        steer.reason = FinishReason::steered;
+        caf::anon_send(troupe.router_actor, steer, SnapshotReply{[](const Result<GenerationSnapshot>&) {}});
+        troupe.simulation.run();
+        REQUIRE(reader->finished);
+        CHECK(reader->finished->reason == FinishReason::steered);
+        CHECK(std::count(whole.begin(), whole.end(), reader->text) == 1);
+        CHECK(reader->text.starts_with(seen));
+        const auto snapshot = troupe.lookup("resp");
+        CHECK(snapshot.status == GenerationStatus::incomplete);
+        CHECK(snapshot.reason == FinishReason::steered);
+        CHECK(snapshot.text == reader->text);
+        CHECK(troupe.gauge("kv_cache_usage_perc") == 0);
+    }
+}
+
 TEST_CASE("the oldest retained results make room") {
     TroupeFixture troupe;
     troupe.start();

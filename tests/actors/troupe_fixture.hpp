@@ -28,7 +28,7 @@ struct Reader final : GenerationSink {
             logprobs.insert(logprobs.end(), end->logprobs.begin(), end->logprobs.end());
             if (text_tokens != 0 && text_tokens == end->usage.completion_tokens &&
                 end->ids.size() == text_tokens && end->reason != FinishReason::cancelled &&
-                end->reason != FinishReason::failed) {
+                end->reason != FinishReason::steered && end->reason != FinishReason::failed) {
                 CHECK(last);
             }
         } else if (const auto* described = std::get_if<PromptEvent>(&event)) {

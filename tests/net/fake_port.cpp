@@ -123,28 +123,14 @@ GenerationSnapshot FakePort::snapshot(const Generation& one) const {
     result.reason = one.finished->reason;
     result.usage = one.finished->usage;
     result.error = one.finished->error;
-    switch (one.finished->reason) {
-        case FinishReason::stop:
-            result.status = GenerationStatus::completed;
-            break;
-        case FinishReason::length:
-            result.status = GenerationStatus::incomplete;
-            break;
-        case FinishReason::cancelled:
-            result.status = GenerationStatus::cancelled;
-            break;
-        case FinishReason::failed:
-            result.status = GenerationStatus::failed;
-            break;
-    }
+    result.status = status_after(one.finished->reason);
     return result;
 }
 
-void FakePort::cancel(const std::string& id, std::uint64_t tenant,
+void FakePort::cancel(const std::string& id, std::uint64_t tenant, FinishReason reason,
                       std::function<void(Result<GenerationSnapshot>)> done) {
-    if (on_cancel) on_cancel(*this, id);
     const GenerationRequest request = generation(id).request;
-    if (!request.id.empty() && request.tenant == tenant) finish(id, FinishReason::cancelled);
+    if (!request.id.empty() && request.tenant == tenant) finish(id, reason);
     lookup(id, tenant, std::move(done));
 }
 

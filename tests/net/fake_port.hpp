@@ -22,7 +22,6 @@ class FakePort final : public ClientPort {
 
     // What happens on submit, on the caller's thread; nothing: the test plays.
     std::function<void(FakePort&, const GenerationRequest&)> on_submit;
-    std::function<void(FakePort&, const std::string&)> on_cancel;  // before it ends
     std::function<Result<std::vector<TokenId>>(const Prompt&)> tokenizer;
     std::atomic<ServerState> server_state{ServerState::ready};
     std::vector<ModelCard> more_models;  // served beside "fake", each in its card's state
@@ -46,7 +45,7 @@ class FakePort final : public ClientPort {
     void attach(const std::string& id, std::uint64_t tenant, std::uint64_t first,
                 std::weak_ptr<GenerationSink> sink, std::function<void(Status)> done) override;
     void detach(const std::string& id, std::weak_ptr<GenerationSink> reader) override;
-    void cancel(const std::string& id, std::uint64_t tenant,
+    void cancel(const std::string& id, std::uint64_t tenant, FinishReason reason,
                 std::function<void(Result<GenerationSnapshot>)> done) override;
     void lookup(const std::string& id, std::uint64_t tenant,
                 std::function<void(Result<GenerationSnapshot>)> done) override;

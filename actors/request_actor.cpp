@@ -312,7 +312,8 @@ void RequestState::deadline_passed() {
     if (finished_) return;
     if (spec_.num_prompt_tokens != 0) return self_->send(scheduler_, DeadlineDue{spec_.id});
     finish(FinishReason::failed,
-           Error{ErrorCode::timed_out, "The deadline passed before the prompt was read.", "deadline_ms", {}});
+           Error{ErrorCode::timed_out, "The deadline passed before the prompt was read.", "deadline_ms",
+                 "deadline_exceeded"});
 }
 
 void RequestState::cancel(const CancelRequest& message, const SnapshotReply& reply) {

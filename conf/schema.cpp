@@ -351,7 +351,7 @@ void add_server_options(std::vector<Option>& all) {
         name("--cors-origin", "cors_origin"), at(&Config::server, &S::cors_origins),
         "Web pages that may use the server from a browser, such as https://example.org; * is all. "
         "May be given several times, or with commas. WebSockets and POSTs of other pages are refused then.",
-        "none: browsers keep pages of other origins away, but from WebSockets"));
+        "none: only pages of the server's own place"));
     all.push_back(
         integer(name("--max-waiting", "max_waiting"), at(&Config::server, &S::max_waiting), 1, 1 << 20,
                 "Requests that may wait for their turn; more are refused with 429 and Retry-After."));

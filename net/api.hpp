@@ -34,7 +34,7 @@ struct Api {
 
 // Header fields that decide whether a request is served; empty if absent.
 struct HeaderFields {
-    std::string_view authorization, origin;
+    std::string_view authorization, origin, host;
     std::string_view wanted_method, wanted_headers;  // Access-Control-Request-...
     std::string_view content_type, content_encoding;
     bool upgrade = false;  // to a WebSocket

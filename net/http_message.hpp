@@ -41,7 +41,7 @@ std::string error_object(const Error& error, int status);
 
 int http_status(const Error& error);
 HttpReply error_reply(const Error& error);
-// For statuses that have no ErrorCode: 403, 405, 431. 429 and 503 come with Retry-After.
+// For statuses that have no ErrorCode: 403, 405, 415, 426, 431. 429 and 503 come with Retry-After.
 HttpReply error_reply(const Error& error, int status, std::uint32_t retry_after_s = 1);
 
 // Splits a request's target into path and query.

@@ -157,6 +157,7 @@ class HttpSession final : public Connection, public std::enable_shared_from_this
         request_ = described();
         const HeaderFields fields{message[http::field::authorization],
                                   message[http::field::origin],
+                                  message[http::field::host],
                                   message[http::field::access_control_request_method],
                                   message[http::field::access_control_request_headers],
                                   message[http::field::content_type],
@@ -203,12 +204,12 @@ class HttpSession final : public Connection, public std::enable_shared_from_this
     void on_body() {
         const auto& message = parser_->get();
         const bool upgrade = boost::beast::websocket::is_upgrade(message) && request_.path == "/v1/responses";
-        const Status ready = upgrade ? check_ready(api_.port) : Status();
-        if (upgrade && ready) return become_websocket();
+        auto refused = upgrade ? upgrade_refusal(api_, message) : std::nullopt;
+        if (upgrade && !refused) return become_websocket();
         request_.body = std::move(parser_->get().body());
         begin_exchange({message.keep_alive(), message.version() == 11});
         watch();
-        ready ? route(api_, exchange_) : exchange_->fail(ready.error());
+        refused ? exchange_->reply(*std::move(refused)) : route(api_, exchange_);
         exchange_->forget_body();
         body_share_.release();
         if (exchange_->streams()) arm(milliseconds(api_.config.keepalive_ms));

@@ -61,9 +61,11 @@ void write_usage(JsonWriter& out, const Usage& usage) {
 }
 
 void write_error(JsonWriter& out, const Error& error) {
-    // The API has a closed list of codes; our own, finer one stays in the message.
+    // The API has a closed list of codes, which has none for a deadline; our own, finer one stays in the
+    // message.
     const std::string_view code = error.code == ErrorCode::resource_exhausted ? "rate_limit_exceeded"
                                   : error.code == ErrorCode::invalid_argument ? "invalid_prompt"
+                                  : error.code == ErrorCode::timed_out        ? "deadline_exceeded"
                                                                               : "server_error";
     out.begin_object().field("code", code).field("message", error.message).end_object();
 }

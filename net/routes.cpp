@@ -147,20 +147,18 @@ HttpReply unsupported_media(const std::string& message, const char* code) {
 }
 
 // Browsers ask nobody before they open a WebSocket or send a POST that a form could send too, so what pages
-// of other origins may do is for us to say.
+// of other origins may do is for us to say. None of them has a key of ours unless it was given one.
 std::optional<HttpReply> check_origin(Api& api, const HttpRequest& request, const HeaderFields& header) {
     const bool reads = request.method == "GET" || request.method == "HEAD" || request.method == "OPTIONS";
-    if (header.origin.empty() || (reads && !header.upgrade)) return std::nullopt;
-    if (!api.config.cors_origins.empty() && !origin_allowed(api.config, header.origin)) {
-        api.stats.refused("origin");
-        return error_reply(invalid_argument("pages from " + shortened(header.origin, 100) +
-                                                " may not use this server (--cors-origin)",
-                                            {}, "origin_not_allowed"),
-                           403);
+    if (header.origin.empty() || (reads && !header.upgrade) || request.key) return std::nullopt;
+    if (origin_allowed(api.config, header.origin) || same_origin(header.origin, header.host)) {
+        return std::nullopt;
     }
     // JSON is no form: for it a browser does ask first, and without a list nobody is told yes.
-    if (!api.config.cors_origins.empty() || reads || is_json(header.content_type)) return std::nullopt;
+    const bool asked = api.config.cors_origins.empty() && !header.upgrade;
+    if (asked && is_json(header.content_type)) return std::nullopt;
     api.stats.refused("origin");
+    if (!asked) return error_reply(origin_not_allowed(header.origin), 403);
     return unsupported_media(
         "a page (header Origin) must send Content-Type: application/json, or its origin must be allowed with "
         "--cors-origin",
@@ -182,9 +180,9 @@ std::optional<HttpReply> refusal(Api& api, HttpRequest& request, const HeaderFie
                                      header.wanted_headers)) {
         return reply;
     }
-    if (auto reply = check_origin(api, request, header)) return reply;
     const Match found = match(request);
     if (auto reply = check_key(api, request, found.access, header.authorization)) return reply;
+    if (auto reply = check_origin(api, request, header)) return reply;
     if (found.route == nullptr && found.allowed.empty()) return nothing_there(request);
     if (found.route == nullptr) {
         auto reply = error_reply(

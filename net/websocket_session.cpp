@@ -242,7 +242,29 @@ class WebSocketSession final : public Connection, public std::enable_shared_from
     bool open_ = false, reading_ = false, writing_ = false, awaiting_rest_ = false, winding_up_ = false;
 };
 
+constexpr std::string_view kVersion = "13";
+constexpr std::size_t kKeyChars = 24;  // 16 bytes in base64
+
 }  // namespace
+
+// What Beast looks at too (RFC 6455, 4.2.1), which refuses in plain text; the rest makes it an upgrade at
+// all.
+std::optional<HttpReply> upgrade_refusal(const Api& api, const http::fields& header) {
+    if (auto ready = check_ready(api.port); !ready) return error_reply(ready.error());
+    const auto refused = [](const std::string& message, int status) {
+        return error_reply(invalid_argument(message, {}, "invalid_upgrade"), status);
+    };
+    if (header.count(http::field::host) == 0) return refused("an upgrade must have the header Host", 400);
+    if (header[http::field::sec_websocket_version] != kVersion) {
+        auto reply =
+            refused("this server speaks version 13 of WebSocket: send Sec-WebSocket-Version: 13", 426);
+        reply.headers.emplace_back("Sec-WebSocket-Version", kVersion);
+        return reply;
+    }
+    const std::string_view key = header[http::field::sec_websocket_key];
+    if (key.size() == kKeyChars && key.ends_with("==")) return std::nullopt;
+    return refused("an upgrade must have a header Sec-WebSocket-Key with 16 random bytes in base64", 400);
+}
 
 void serve_websocket(Stream stream, http::request<http::string_body> upgrade, HttpRequest request, Api& api,
                      Connections::Slot slot) {

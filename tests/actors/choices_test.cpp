@@ -95,6 +95,23 @@ TEST_CASE("choices wait at one frontend with one prompt, which is gone with the 
     for (const auto& one : asked) one->unanswered.clear();
 }
 
+TEST_CASE("a deadline passes although the prompt has not been read") {
+    TroupeFixture troupe;
+    troupe.start();
+    const auto asked = std::make_shared<Asked>();
+    caf::anon_send(troupe.router_actor, FrontendUp{"fake", 0},
+                   troupe.simulation.system.spawn(silent_frontend, asked));
+    auto request = TroupeFixture::request("late", prompt, 8);
+    request.deadline_ms = 3000;
+    auto reader = troupe.submit(std::move(request));
+    troupe.simulation.advance(3s);
+    REQUIRE(asked->requests.size() == 1);
+    REQUIRE(reader->finished);
+    CHECK(reader->finished->error->code == ErrorCode::timed_out);
+    CHECK(reader->finished->error->tag == "deadline_exceeded");
+    asked->unanswered.clear();
+}
+
 TEST_CASE("choices whose frontend dies are prepared by the next") {
     TroupeFixture troupe;
     troupe.options.frontends = 2;

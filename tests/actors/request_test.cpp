@@ -434,6 +434,7 @@ TEST_CASE("a deadline that passes before the first token fails the request alone
     troupe.simulation.advance(1ms);
     REQUIRE(late->finished);
     CHECK(late->finished->error->code == ErrorCode::timed_out);
+    CHECK(late->finished->error->tag == "deadline_exceeded");
     troupe.simulation.advance(3s);
     CHECK(patient->finished->ids == TroupeFixture::expected(prompt, 10));
 }

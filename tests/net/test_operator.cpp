@@ -434,19 +434,80 @@ TEST_CASE("A preflight is answered without a key") {
     CHECK_FALSE(refused.headers.contains("access-control-allow-origin"));
 }
 
-TEST_CASE("A WebSocket of a page that is not allowed is refused") {
-    Fixture fixture([](ServerConfig& config) { config.cors_origins = {"https://a.example"}; });
-    const auto status = [&](const std::string& origin) {
-        TestClient client = fixture.client();
-        client.send(http_request("GET", "/v1/responses", "",
-                                 "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
-                                 "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n" +
-                                     origin));
-        return client.read_answer(true).status;
+// The answer to an upgrade with these headers.
+Answer upgrade(Fixture& fixture, const std::string& headers, bool only_head = true) {
+    TestClient client = fixture.client();
+    client.send(
+        "GET /v1/responses HTTP/1.1\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+        "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n" +
+        headers + "\r\n");
+    return client.read_answer(only_head);
+}
+
+TEST_CASE("A WebSocket of a page that is not allowed is refused, with or without a list") {
+    const bool listed = GENERATE(true, false);
+    CAPTURE(listed);
+    Fixture fixture([&](ServerConfig& config) {
+        if (listed) config.cors_origins = {"https://a.example"};
+    });
+    const auto status = [&](const std::string& origin, const std::string& host = "llm.example:8000") {
+        return upgrade(fixture, "Host: " + host + "\r\n" + origin).status;
     };
-    CHECK(status("Origin: https://b.example\r\n") == 403);
-    CHECK(status("Origin: https://a.example\r\n") == 101);
+    for (const char* other : {"https://b.example", "null", "", "http://llm.example", "http://llm.example:80",
+                              "http://llm.example:8001", "http://xllm.example:8000", "llm.example:8000",
+                              "file://", "http://llm.example:8000.evil.example"}) {
+        CAPTURE(other);
+        CHECK(status("Origin: " + std::string(other) + "\r\n") == (*other == '\0' ? 101 : 403));
+    }
+    CHECK(status("Origin: https://a.example\r\n") == (listed ? 101 : 403));
     CHECK(status("") == 101);  // no browser
+    // Pages of the server's own, behind a proxy that speaks TLS too.
+    CHECK(status("Origin: http://llm.example:8000\r\n") == 101);
+    CHECK(status("Origin: https://llm.example\r\n", "llm.example") == 101);
+    CHECK(status("Origin: https://llm.example\r\n", "llm.example:443") == 101);
+    CHECK(status("Origin: http://llm.example\r\n", "llm.example:80") == 101);
+    CHECK(status("Origin: http://llm.example\r\n", "llm.example:443") == 403);
+    CHECK(status("Origin: http://[::1]:8000\r\n", "[::1]:8000") == 101);
+    const Answer refused = upgrade(fixture, "Host: x\r\nOrigin: https://b.example\r\n", false);
+    CHECK(string_at(refused.body, "/error/code") == "origin_not_allowed");
+    CHECK(has(string_at(refused.body, "/error/message"), "--cors-origin"));
+}
+
+TEST_CASE("A client that has a key may say that it is a page of any origin") {
+    KeyFixture keys("sk-a\n");
+    const auto status = [&](const std::string& headers) {
+        return upgrade(keys.fixture, "Host: x\r\nOrigin: https://b.example\r\n" + headers).status;
+    };
+    CHECK(status(bearer("sk-a")) == 101);
+    CHECK(status(bearer("sk-b")) == 401);
+    CHECK(status("") == 401);
+}
+
+TEST_CASE("Upgrades that are none get the error that every request gets") {
+    Fixture fixture;
+    const auto send = [&](const std::string& headers) {
+        TestClient client = fixture.client();
+        client.send("GET /v1/responses HTTP/1.1\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n" + headers +
+                    "\r\n");
+        Answer answer = client.read_answer();
+        CAPTURE(headers);
+        CHECK(answer.headers.at("content-type") == "application/json");
+        CHECK(answer.headers.contains("x-request-id"));
+        CHECK(string_at(answer.body, "/error/code") == "invalid_upgrade");
+        return answer;
+    };
+    const std::string host = "Host: x\r\n", version = "Sec-WebSocket-Version: 13\r\n",
+                      key = "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
+    CHECK(send(version + key).status == 400);
+    CHECK(send(host + version).status == 400);
+    CHECK(send(host + version + "Sec-WebSocket-Key: short\r\n").status == 400);
+    for (const char* old : {"", "Sec-WebSocket-Version: 8\r\n"}) {
+        const Answer answer = send(host + key + old);
+        CHECK(answer.status == 426);
+        CHECK(answer.headers.at("sec-websocket-version") == "13");
+    }
+    fixture.port.server_state = ServerState::draining;
+    CHECK(upgrade(fixture, host).status == 503);
 }
 
 TEST_CASE("A page that is not allowed cannot send what browsers send without asking") {
@@ -491,6 +552,7 @@ TEST_CASE("Without a list of origins pages have to send JSON, for which their br
     CHECK(refused.status == 415);
     CHECK(string_at(refused.body, "/error/code") == "json_required");
     CHECK(fixture.client().request("POST", "/v1/responses/resp_x/cancel", "", origin).status == 415);
+    CHECK(status("Origin: http://test\r\nContent-Type: text/plain\r\n") == 200);  // its own page
     CHECK(status(origin + "Content-Type: application/json\r\n") == 200);
     CHECK(status(origin + "Content-Type: Application/JSON ; charset=utf-8\r\n") == 200);
     CHECK(fixture.client().request("GET", "/health", "", origin).status == 200);

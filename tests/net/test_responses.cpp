@@ -237,6 +237,24 @@ TEST_CASE("A response that fails after it began says so in its stream, and by st
     CHECK(string_at(fixture.get("/v1/responses/" + fixture.port.submitted(1)).body, "/status") == "failed");
 }
 
+TEST_CASE("A response whose deadline passes fails with a code of its own, however early it is") {
+    const bool started = GENERATE(true, false);
+    Fixture fixture;
+    fixture.port.on_submit = [&](FakePort& port, const GenerationRequest& request) {
+        if (started) port.start(request.id);
+        port.finish(request.id, FinishReason::failed,
+                    Error{ErrorCode::timed_out, "too late", "deadline_ms", "deadline_exceeded"});
+    };
+    const Answer answer = fixture.post("/v1/responses", R"({"input":"x","stream":true,"deadline_ms":1})");
+    if (started) {
+        const auto data = sse_data(answer.body);
+        CHECK(string_at(data[data.size() - 2], "/response/error/code") == "deadline_exceeded");
+    } else {
+        CHECK(answer.status == 408);
+        CHECK(string_at(answer.body, "/error/code") == "deadline_exceeded");
+    }
+}
+
 TEST_CASE("Conversations continue and fork") {
     Fixture fixture;
     const std::string first = finished_response(fixture);

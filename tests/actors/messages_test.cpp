@@ -90,7 +90,7 @@ TEST_CASE("messages survive the wire") {
     check(DetokenizeIds{"", {1, 2, -7}});
     check(Drain{});
     check(PreparedRequest{false, error, {}, sampling(), stop, Thinking::inside, true});
-    check(SequenceSpec{1, 2, -3, 4, 5, {6, 7}, 1, sampling(), stop, ~0ULL});
+    check(SequenceSpec{1, 2, -3, 4, 5, 6, 7, {6, 7}, 1, sampling(), stop, ~0ULL});
     check(CancelSequence{~0ULL});
     check(StopSequence{1, 2, 3});
     check(DeadlineDue{4});

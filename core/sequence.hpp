@@ -1,6 +1,7 @@
 // The scheduler's picture of one sequence. No text, no callbacks, no tensors; owned by the Scheduler machine.
 #pragma once
 #include <cstdint>
+#include <string>
 #include <vector>
 
 #include "core/ids.hpp"
@@ -25,6 +26,7 @@ struct SequenceSpec {
     // later shares its KV. Only a saving: each lives, ends and recovers by itself.
     std::uint64_t prompt_group = 0;
     std::uint32_t oracle_tokens = 0;  // how many it will generate, which only a simulation knows; 0: unknown
+    std::string cache_salt;  // KV is shared under equal salts only: what else it depends on, and whose it is
 
     bool operator==(const SequenceSpec&) const = default;
 };

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <stdexcept>
+#include <string>
 
 namespace troupe {
 
@@ -13,45 +14,115 @@ BlockPool::BlockPool(std::uint32_t num_blocks) : blocks_(num_blocks) {
 BlockId BlockPool::take() {
     const BlockId block = free_.back();
     free_.pop_back();
-    blocks_[index(block)] = {.references = 1, .last_use = 0};
+    Block& state = blocks_[index(block)];
+    state.references = 1;
+    state.last_use = 0;
     return block;
 }
 
-void BlockPool::share(BlockId block) { ++blocks_[index(block)].references; }
+void BlockPool::share(BlockId block) {
+    Block& state = blocks_[index(block)];
+    if (state.references == 0) {
+        if (is_retired(state)) {
+            --num_retired_;
+        } else {
+            unlink(block);
+        }
+        if (state.kept) ++changes_;
+    }
+    ++state.references;
+}
 
 void BlockPool::drop(BlockId block, StepId last_use) {
     Block& state = blocks_[index(block)];
     state.last_use = std::max(state.last_use, last_use);
     if (--state.references > 0) return;
-    (state.last_use > ended_ ? retired_ : free_).push_back(block);
+    if (state.kept) ++changes_;
+    if (!is_retired(state)) return settle(block);
+    ++num_retired_;
+    if (!state.listed) retired_.push_back(block);
+    state.listed = true;
+}
+
+// Nobody references it and no step uses it.
+void BlockPool::settle(BlockId block) {
+    Block& state = blocks_[index(block)];
+    if (!state.kept) return free_.push_back(block);
+    state.idle_since = ++last_idle_;
+    state.older = newest_;
+    state.newer = none;
+    (newest_ == none ? oldest_ : blocks_[index(newest_)].newer) = block;
+    newest_ = block;
+    ++num_idle_;
+}
+
+void BlockPool::unlink(BlockId block) {
+    const Block& state = blocks_[index(block)];
+    (state.older == none ? oldest_ : blocks_[index(state.older)].newer) = state.newer;
+    (state.newer == none ? newest_ : blocks_[index(state.newer)].older) = state.older;
+    --num_idle_;
+}
+
+void BlockPool::unkeep(BlockId block) {
+    Block& state = blocks_[index(block)];
+    if (is_idle(state)) {
+        unlink(block);
+        free_.push_back(block);
+        ++changes_;
+    }
+    state.kept = false;
 }
 
 void BlockPool::end_step(StepId step) {
     ended_ = std::max(ended_, step);
     std::erase_if(retired_, [this](BlockId block) {
-        if (blocks_[index(block)].last_use > ended_) return false;
-        free_.push_back(block);
+        Block& state = blocks_[index(block)];
+        if (is_retired(state)) return false;
+        state.listed = false;
+        if (state.references > 0) return true;  // was shared again
+        --num_retired_;
+        settle(block);
         return true;
     });
 }
 
 void BlockPool::check_invariants() const {
+    const auto require = [](bool holds, const char* what) {
+        if (!holds) throw std::logic_error(std::string("block pool: ") + what);
+    };
     std::vector<bool> seen(blocks_.size(), false);
-    auto check = [&](BlockId block, bool retired) {
-        if (block < 0 || index(block) >= blocks_.size())
-            throw std::logic_error("block pool: unknown block listed");
-        if (seen[index(block)]) throw std::logic_error("block pool: a block is listed twice");
+    const auto see = [&](BlockId block) {
+        require(block >= 0 && index(block) < blocks_.size(), "unknown block listed");
+        require(!seen[index(block)], "a block is listed twice");
         seen[index(block)] = true;
         const Block& state = blocks_[index(block)];
-        if (state.references != 0) throw std::logic_error("block pool: a listed block is referenced");
-        if (retired != (state.last_use > ended_))
-            throw std::logic_error("block pool: a block is in the wrong list");
+        require(state.references == 0, "a listed block is referenced");
+        return state;
     };
-    for (BlockId block : free_) check(block, false);
-    for (BlockId block : retired_) check(block, true);
-    for (std::size_t i = 0; i < blocks_.size(); ++i) {
-        if (!seen[i] && blocks_[i].references == 0) throw std::logic_error("block pool: a block has leaked");
+    for (BlockId block : free_) {
+        const Block& state = see(block);
+        require(!state.kept && !is_retired(state), "a free block is kept or in use");
     }
+    std::uint32_t retired = 0;
+    for (BlockId block : retired_) {
+        const Block& state = blocks_[index(block)];
+        require(state.listed, "a retired block does not know that it is listed");
+        if (state.references > 0) continue;
+        require(is_retired(see(block)), "a block waits for a step that has ended");
+        ++retired;
+    }
+    std::uint32_t idle = 0;
+    std::uint64_t since = 0;
+    for (BlockId block = oldest_; block != none; block = blocks_[index(block)].newer) {
+        const Block& state = see(block);
+        require(is_idle(state), "a block in use is listed as idle");
+        require(state.idle_since > since, "idle blocks are out of order");
+        since = state.idle_since;
+        ++idle;
+    }
+    require(retired == num_retired_ && idle == num_idle_, "blocks are not counted right");
+    for (std::size_t i = 0; i < blocks_.size(); ++i)
+        require(seen[i] || blocks_[i].references > 0, "a block has leaked");
 }
 
 }  // namespace troupe

@@ -90,7 +90,20 @@ TEST_CASE("messages survive the wire") {
     check(DetokenizeIds{"", {1, 2, -7}});
     check(Drain{});
     check(PreparedRequest{false, error, {}, sampling(), stop, Thinking::inside, true});
-    check(SequenceSpec{1, 2, -3, 4, 5, 6, 7, {6, 7}, 1, sampling(), stop, ~0ULL});
+    check(SequenceSpec{.id = 1,
+                       .tenant = 2,
+                       .arrival = -3,
+                       .priority = 4,
+                       .deadline = 5,
+                       .ttft_target = 6,
+                       .tpot_target = 7,
+                       .tokens = {8, 9},
+                       .num_prompt_tokens = 1,
+                       .sampling = sampling(),
+                       .stop = stop,
+                       .prompt_group = ~0ULL,
+                       .oracle_tokens = 10,
+                       .cache_salt = std::string("a\0b", 3)});
     check(CancelSequence{~0ULL});
     check(StopSequence{1, 2, 3});
     check(DeadlineDue{4});

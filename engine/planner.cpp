@@ -66,6 +66,8 @@ void Planner::find_groups() {
     for (Sequence* sequence : state_.by_arrival) {
         if (sequence->spec.prompt_group == 0 || sequence->status != SequenceStatus::running) continue;
         PromptGroup& group = groups_[sequence->spec.prompt_group];
+        group.priority =
+            group.coming ? std::min(group.priority, sequence->spec.priority) : sequence->spec.priority;
         group.coming = true;
         const std::uint32_t covered = sequence->num_computed_tokens + sequence->num_scheduled_tokens;
         if (covered >= shared_tokens(sequence->spec)) group.source = sequence;
@@ -93,7 +95,10 @@ void Planner::build_view(TimeUs now) {
             const bool takes = !needs_logits(spec);
             if (takes && group.source != nullptr) prefix = {group.source, shared_tokens(spec)};
             const bool suspected = sequence->num_worker_deaths >= deaths_to_run_alone;  // waits for nobody
-            if (takes && group.source == nullptr && group.coming && !suspected) continue;
+            // Nor does it wait for a less urgent one, which a policy might preempt for it again and again.
+            const bool waits = group.coming && group.priority <= spec.priority;
+            if (takes && group.source == nullptr && waits && !suspected) continue;
+            group.priority = group.coming ? std::min(group.priority, spec.priority) : spec.priority;
             group.coming = true;
         }
         candidates_.push_back(sequence);
@@ -271,9 +276,9 @@ std::uint32_t Planner::blocks_wanted(const Sequence& sequence, const Prefix& pre
 bool Planner::append_row(std::uint32_t candidate, std::uint32_t num_tokens, bool& short_of_blocks,
                          StepPlan& plan) {
     Sequence& sequence = *candidates_[candidate];
-    const Prefix& prefix = prefixes_[candidate];
-    // Its source is a victim of this very decision.
-    if (prefix.source != nullptr && prefix.source->status != SequenceStatus::running) return false;
+    Prefix prefix = prefixes_[candidate];
+    // Its source is a victim of this very decision: it computes its prompt itself.
+    if (prefix.source != nullptr && prefix.source->status != SequenceStatus::running) prefix = {};
     const std::uint32_t wanted = blocks_wanted(sequence, prefix, num_tokens);
     if (wanted > 0 && (short_of_blocks || wanted > state_.kv.num_free())) {
         short_of_blocks = true;

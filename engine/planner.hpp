@@ -29,6 +29,7 @@ class Planner {
     // How far its group is with a prompt that several sequences share.
     struct PromptGroup {
         Sequence* source = nullptr;  // runs, and will have KV of the prompt by the end of the steps in flight
+        std::int32_t priority = 0;   // of the most urgent of those coming
         bool coming = false;         // somebody runs, or is to run first, and will be the source
     };
     // The KV that a sequence that does not run yet takes over when it does: of its prompt but for the last

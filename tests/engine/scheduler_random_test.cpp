@@ -2,7 +2,7 @@
 #include <array>
 #include <random>
 
-#include "policies/fcfs.hpp"
+#include "policies/builtin.hpp"
 #include "tests/catch.hpp"
 #include "tests/engine/simulation.hpp"
 
@@ -111,15 +111,17 @@ struct Totals {
     std::uint64_t rejected_decisions = 0;
     std::uint64_t recovered_sequences = 0;
     std::uint64_t shared_tokens = 0;
+    std::uint64_t shed = 0;
+    std::string last_rejection;
 };
 
-template <class Policy>
-Totals run_all(const Disturbance& disturbance, std::uint32_t seeds, int operations = 400) {
+Totals run_all(const PolicyTable& table, const Disturbance& disturbance, std::uint32_t seeds,
+               int operations = 400, const std::string& policy_options = {}) {
     Totals totals;
     for (const Shape& shape : shapes) {
         for (std::uint32_t steps : {1U, 2U, 3U}) {
             for (std::uint32_t seed = 1; seed <= seeds; ++seed) {
-                TablePolicyPort policy(table_of<Policy>);
+                TablePolicyPort policy(table, policy_options);
                 World world{options_of(shape, steps), disturbance};
                 world.operations = operations;
                 Simulation simulation(world, policy, seed);
@@ -131,22 +133,14 @@ Totals run_all(const Disturbance& disturbance, std::uint32_t seeds, int operatio
                 totals.preemptions += simulation.stats().num_preemptions;
                 totals.rejected_decisions += simulation.stats().num_rejected_decisions;
                 totals.shared_tokens += simulation.num_shared_tokens();
+                if (!simulation.last_rejection().empty()) totals.last_rejection = simulation.last_rejection();
+                totals.shed += simulation.stats().num_shed_sequences;
                 totals.recovered_sequences += simulation.stats().num_recovered_sequences;
             }
         }
     }
     return totals;
 }
-
-struct Fcfs {
-    static void* create(const char* options, char* error, std::uint32_t capacity) {
-        return fcfs_policy().create(options, error, capacity);
-    }
-    static void destroy(void* self) { fcfs_policy().destroy(self); }
-    static std::int32_t decide(void* self, const PolicyView* view, PolicyDecision* decision) {
-        return fcfs_policy().decide(self, view, decision);
-    }
-};
 
 constexpr Disturbance everything = {.arrival = 20,
                                     .cancel = 4,
@@ -158,7 +152,7 @@ constexpr Disturbance everything = {.arrival = 20,
                                     .scheduler_restart = 1};
 
 TEST_CASE("random load: every sequence ends with the tokens of a run alone") {
-    const Totals totals = run_all<Fcfs>({.arrival = 25}, 6);
+    const Totals totals = run_all(*find_builtin_policy("fcfs"), {.arrival = 25}, 6);
     CHECK(totals.completed > 1000);
     CHECK(totals.preemptions > 100);
     CHECK(totals.rejected_decisions == 0);
@@ -166,7 +160,7 @@ TEST_CASE("random load: every sequence ends with the tokens of a run alone") {
 }
 
 TEST_CASE("random load with cancels, stops, deadlines, lost workers, late results and restarts") {
-    const Totals totals = run_all<Fcfs>(everything, 8);
+    const Totals totals = run_all(*find_builtin_policy("fcfs"), everything, 8);
     CHECK(totals.completed > 1000);
     CHECK(totals.recovered_sequences > 100);
     CHECK(totals.timed_out > 100);
@@ -174,13 +168,32 @@ TEST_CASE("random load with cancels, stops, deadlines, lost workers, late result
     CHECK(totals.rejected_decisions == 0);
 }
 
+TEST_CASE("under every built-in policy every run ends, and no decision is nonsense") {
+    for (const BuiltinPolicy& policy : builtin_policies()) {
+        INFO(policy.name);
+        const Totals totals = run_all(policy.table(), everything, 3);
+        CHECK(totals.completed > 500);
+        CHECK(totals.recovered_sequences > 50);
+        CHECK(totals.last_rejection == "");
+        CHECK(totals.rejected_decisions == 0);
+    }
+}
+
+TEST_CASE("a policy that refuses what cannot make it loses nothing else") {
+    const Totals totals =
+        run_all(*find_builtin_policy("slo"), everything, 3, 400, "ttft_ms=0.2\ntpot_ms=0.02\nshed=1");
+    CHECK(totals.completed > 500);
+    CHECK(totals.shed > 100);
+    CHECK(totals.rejected_decisions == 0);
+}
+
 TEST_CASE("a worker that dies often: requests fail alone, by their third death") {
-    const Totals totals = run_all<Fcfs>({.arrival = 15, .worker_loss = 25}, 4);
+    const Totals totals = run_all(*find_builtin_policy("fcfs"), {.arrival = 15, .worker_loss = 25}, 4);
     CHECK(totals.completed > 100);
 }
 
 TEST_CASE("a hostile policy changes no token and stops no run") {
-    const Totals totals = run_all<HostilePolicy>(everything, 6);
+    const Totals totals = run_all(table_of<HostilePolicy>, everything, 6);
     CHECK(totals.completed > 500);
     CHECK(totals.rejected_decisions > 100);
     CHECK(totals.preemptions > 100);
@@ -188,7 +201,7 @@ TEST_CASE("a hostile policy changes no token and stops no run") {
 }
 
 TEST_CASE("a policy that runs in circles stops no run") {
-    const Totals totals = run_all<CirclingPolicy>({.arrival = 25}, 1, 60);
+    const Totals totals = run_all(table_of<CirclingPolicy>, {.arrival = 25}, 1, 60);
     CHECK(totals.completed > 100);
     CHECK(totals.rejected_decisions > 100);
 }

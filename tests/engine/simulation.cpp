@@ -76,6 +76,9 @@ void Simulation::arrive() {
     spec.id = ++last_id_;
     spec.arrival = now_ - upto(3);  // ties, and arrivals out of order
     spec.priority = static_cast<std::int32_t>(upto(3));
+    spec.tenant = upto(3);
+    if (upto(4) == 0) spec.ttft_target = 1 + upto(1000);
+    if (upto(4) == 0) spec.tpot_target = 1 + upto(100);
     spec.num_prompt_tokens = 1 + upto(world_.max_prompt);
     for (std::uint32_t i = 0; i < spec.num_prompt_tokens; ++i)
         spec.tokens.push_back(static_cast<TokenId>(upto(2)));
@@ -107,6 +110,7 @@ void Simulation::join_group(SequenceSpec& spec) {
     if (upto(16) == 0) return;
     spec.num_prompt_tokens = other.num_prompt_tokens;
     spec.tokens = other.tokens;
+    spec.tenant = other.tenant;
     spec.arrival = other.arrival;
 }
 

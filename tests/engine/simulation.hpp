@@ -46,6 +46,7 @@ class Simulation {
     const std::vector<Event>& events() const { return events_; }
     const std::vector<std::vector<Action>>& actions() const { return actions_; }
     SchedulerStats stats() const { return scheduler_->stats(); }
+    const std::string& last_rejection() const { return scheduler_->last_rejection(); }
     std::size_t num_completed() const {
         return completed_;
     }  // ended by themselves, with the tokens of a run alone

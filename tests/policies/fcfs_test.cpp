@@ -4,54 +4,19 @@
 #include <vector>
 
 #include "tests/catch.hpp"
+#include "tests/policies/asked.hpp"
 
 namespace troupe {
 namespace {
 
-PolicySequence sequence(std::uint32_t state, std::uint32_t prompt, std::uint32_t computed,
-                        std::uint32_t generated, std::uint32_t blocks) {
-    PolicySequence s{};
-    s.state = state;
-    s.prompt_tokens = prompt;
-    s.computed_tokens = computed;
-    s.generated_tokens = generated;
-    s.max_tokens = 100;
-    s.blocks_held = blocks;
-    return s;
-}
-
-struct Answer {
-    std::vector<std::pair<std::uint32_t, std::uint32_t>> rows;  // index, tokens
-    std::vector<std::uint32_t> victims;
-};
+using test::Answer;
+using test::Rows;
+using test::sequence;
 
 Answer ask(const std::vector<PolicySequence>& sequences, std::uint32_t budget, std::uint32_t max_sequences,
            std::uint32_t free_blocks) {
-    PolicyView view{};
-    view.sequences = sequences.data();
-    view.num_sequences = static_cast<std::uint32_t>(sequences.size());
-    for (const auto& s : sequences) view.num_running += s.state == POLICY_RUNNING ? 1 : 0;
-    view.token_budget = budget;
-    view.max_sequences = max_sequences;
-    view.block_size = 4;
-    view.free_blocks = free_blocks;
-    std::vector<PolicyRow> rows(sequences.size());
-    std::vector<std::uint32_t> victims(sequences.size());
-    PolicyDecision decision{};
-    decision.rows = rows.data();
-    decision.rows_capacity = view.num_sequences;
-    decision.victims = victims.data();
-    decision.victims_capacity = view.num_sequences;
-    REQUIRE(fcfs_policy().decide(nullptr, &view, &decision) == 0);
-    Answer answer;
-    for (std::uint32_t i = 0; i < decision.num_rows; ++i) {
-        answer.rows.emplace_back(rows[i].sequence, rows[i].num_tokens);
-    }
-    answer.victims.assign(victims.begin(), victims.begin() + decision.num_victims);
-    return answer;
+    return test::Asked(fcfs_policy()).decide(sequences, budget, max_sequences, free_blocks);
 }
-
-using Rows = std::vector<std::pair<std::uint32_t, std::uint32_t>>;
 
 TEST_CASE("the flat types have no hidden padding") {
     CHECK(sizeof(PolicySequence) == 8 * 8 + 12 * 4);

@@ -2,6 +2,7 @@
 #pragma once
 #include "actors/client_port.hpp"
 #include "actors/wire.hpp"
+#include "core/block_move.hpp"
 #include "core/sequence.hpp"
 #include "core/step_plan.hpp"
 
@@ -102,6 +103,27 @@ template <class Inspector>
 typename Inspector::result_type inspect(Inspector& f, StepResult& x) {
     return f(caf::meta::type_name("StepResult"), x.epoch, x.step, x.sampled, x.prompts, x.compute_us,
              x.idle_us);
+}
+
+template <class Inspector>
+typename Inspector::result_type inspect(Inspector& f, BlockPlace& x) {
+    auto tier = wire::enumerated(x.tier, Tier::disk);
+    return f(caf::meta::type_name("BlockPlace"), tier, x.slot);
+}
+
+template <class Inspector>
+typename Inspector::result_type inspect(Inspector& f, BlockMove& x) {
+    return f(caf::meta::type_name("BlockMove"), x.from, x.to);
+}
+
+template <class Inspector>
+typename Inspector::result_type inspect(Inspector& f, MoveBlocks& x) {
+    return f(caf::meta::type_name("MoveBlocks"), x.epoch, x.job, x.moves);
+}
+
+template <class Inspector>
+typename Inspector::result_type inspect(Inspector& f, MoveDone& x) {
+    return f(caf::meta::type_name("MoveDone"), x.epoch, x.job, x.num_moved, x.us);
 }
 
 template <class Inspector>

@@ -30,7 +30,10 @@
 // | CreatePool                        | supervisor        | memory manager  | yes   | make an empty KV pool for this epoch         |
 // | PoolReady, PoolHandle             | memory manager    | supervisor      | no    | here it is                                   |
 // | WorkerStarted                     | worker            | supervisor      | yes   | the backend is up; its numerics              |
-// | WorkerUp, WorkerActor             | supervisor        | scheduler       | yes   | plan for this worker                         |
+// | MoveBlocks                        | scheduler         | memory manager  | yes   | copy blocks between the tiers                |
+// | MoveDone                          | memory manager    | scheduler       | yes   | how many of them are copied                  |
+// | DiskTransfer, PageHandle -> DiskTransferred | memory manager | disk     | no    | write or read a page of the swap file        |
+// | WorkerUp, WorkerActor, MemoryManagerActor | supervisor | scheduler      | yes   | plan for this worker, move with this manager |
 // | WorkerDown                        | supervisor        | scheduler       | yes   | this epoch is over                           |
 // | LossHandled                       | scheduler         | supervisor      | yes   | and whether a request is to blame            |
 // | ReplicaFailed                     | supervisor        | router          | yes   | its model will have no worker any more       |
@@ -52,6 +55,7 @@
 #include "actors/caf_layer.hpp"
 #include "actors/client_port.hpp"
 #include "actors/inspect_core.hpp"
+#include "core/block_move.hpp"
 #include "core/sequence.hpp"
 #include "core/step_plan.hpp"
 #include "model/backend.hpp"
@@ -214,6 +218,19 @@ struct FrontendUp {
     bool operator==(const FrontendUp&) const = default;
 };
 
+// ---- memory manager -> disk
+
+struct DiskTransfer {
+    std::int64_t page = 0;
+    bool write = false;  // otherwise read
+    bool operator==(const DiskTransfer&) const = default;
+};
+struct DiskTransferred {
+    bool ok = false;
+    Error error;  // if not ok
+    bool operator==(const DiskTransferred&) const = default;
+};
+
 // ---- timers
 
 struct StartReplica {
@@ -264,6 +281,9 @@ struct DoneReply {
 struct PoolHandle {
     std::shared_ptr<KvPool> pool;
 };
+struct PageHandle {
+    std::shared_ptr<std::vector<std::byte>> bytes;
+};
 
 // ---- inspectors
 
@@ -294,6 +314,8 @@ template <class I> typename I::result_type inspect(I& f, AbortRequests& x) { ret
 template <class I> typename I::result_type inspect(I& f, FrontendNeeded& x) { return f(caf::meta::type_name("FrontendNeeded"), x.id); }
 template <class I> typename I::result_type inspect(I& f, Alarm&) { return f(caf::meta::type_name("Alarm")); }
 template <class I> typename I::result_type inspect(I& f, ReplicaFailed& x) { return f(caf::meta::type_name("ReplicaFailed"), x.model, x.why); }
+template <class I> typename I::result_type inspect(I& f, DiskTransfer& x) { return f(caf::meta::type_name("DiskTransfer"), x.page, x.write); }
+template <class I> typename I::result_type inspect(I& f, DiskTransferred& x) { return f(caf::meta::type_name("DiskTransferred"), x.ok, x.error); }
 template <class I> typename I::result_type inspect(I& f, SchedulerUp& x) { return f(caf::meta::type_name("SchedulerUp"), x.model); }
 template <class I> typename I::result_type inspect(I& f, FrontendUp& x) { return f(caf::meta::type_name("FrontendUp"), x.model, x.index); }
 template <class I> typename I::result_type inspect(I& f, StartReplica& x) { return f(caf::meta::type_name("StartReplica"), x.generation); }
@@ -312,11 +334,14 @@ using StepReceiver = caf::typed_actor<On<StepResult>>;
 using PoolOwner = caf::typed_actor<On<PoolReady, PoolHandle>>;
 using RequestOwner = caf::typed_actor<On<RequestEnded>, On<RequestExpired>, On<FrontendNeeded>>;
 using LossReceiver = caf::typed_actor<On<LossHandled>>;
+using MoveReceiver = caf::typed_actor<On<MoveDone>>;
 
-using MemoryManagerActor = caf::typed_actor<On<CreatePool>>;
+using DiskActor = caf::typed_actor<caf::replies_to<DiskTransfer, PageHandle>::with<DiskTransferred>>;
+using MemoryManagerActor = caf::typed_actor<On<CreatePool>, On<MoveBlocks>>;
 using SchedulerActor =
     StepReceiver::extend<On<SequenceSpec, TokenReceiver>, On<CancelSequence>, On<StopSequence>,
-                         On<DeadlineDue>, On<WorkerUp, WorkerActor>, On<WorkerDown>>;
+                         On<DeadlineDue>, On<WorkerUp, WorkerActor, MemoryManagerActor>, On<WorkerDown>,
+                         On<MoveDone>>;
 using FrontendActor = caf::typed_actor<caf::replies_to<PrepareRequest>::with<PreparedRequest>,
                                        On<TokenizeText, IdsReply>, On<DetokenizeIds, TextReply>>;
 using RequestActor =
@@ -343,6 +368,7 @@ CAF_ALLOW_UNSAFE_MESSAGE_TYPE(troupe::IdsReply)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(troupe::TextReply)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(troupe::DoneReply)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(troupe::PoolHandle)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(troupe::PageHandle)
 
 CAF_BEGIN_TYPE_ID_BLOCK(troupe, caf::first_custom_type_id)
 CAF_ADD_TYPE_ID(troupe, (troupe::GenerationRequest))
@@ -371,6 +397,10 @@ CAF_ADD_TYPE_ID(troupe, (troupe::Alarm))
 CAF_ADD_TYPE_ID(troupe, (troupe::RequestExpired))
 CAF_ADD_TYPE_ID(troupe, (troupe::StepPlan))
 CAF_ADD_TYPE_ID(troupe, (troupe::StepResult))
+CAF_ADD_TYPE_ID(troupe, (troupe::MoveBlocks))
+CAF_ADD_TYPE_ID(troupe, (troupe::MoveDone))
+CAF_ADD_TYPE_ID(troupe, (troupe::DiskTransfer))
+CAF_ADD_TYPE_ID(troupe, (troupe::DiskTransferred))
 CAF_ADD_TYPE_ID(troupe, (troupe::CreatePool))
 CAF_ADD_TYPE_ID(troupe, (troupe::PoolReady))
 CAF_ADD_TYPE_ID(troupe, (troupe::WorkerStarted))
@@ -382,6 +412,7 @@ CAF_ADD_TYPE_ID(troupe, (troupe::FrontendUp))
 CAF_ADD_TYPE_ID(troupe, (troupe::StartReplica))
 CAF_ADD_TYPE_ID(troupe, (troupe::TokenReceiver))
 CAF_ADD_TYPE_ID(troupe, (troupe::WorkerActor))
+CAF_ADD_TYPE_ID(troupe, (troupe::MemoryManagerActor))
 CAF_ADD_TYPE_ID(troupe, (troupe::SchedulerActor))
 CAF_ADD_TYPE_ID(troupe, (troupe::FrontendActor))
 CAF_END_TYPE_ID_BLOCK(troupe)

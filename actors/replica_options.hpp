@@ -3,6 +3,7 @@
 #include <memory>
 #include <string>
 
+#include "actors/memory_manager_actor.hpp"
 #include "actors/shared_status.hpp"
 #include "conf/config.hpp"
 #include "engine/scheduler.hpp"
@@ -19,6 +20,8 @@ struct ReplicaOptions {
     std::uint32_t frontends = 1;
     bool own_threads = true;  // detached workers, schedulers, frontends; false in tests under virtual time
     BackendFactory backend;
+    SwapOptions swap;
+    decltype(MemoryManagerOptions::spawn_disk) spawn_disk = {};  // for tests
     std::shared_ptr<const LoadedModel> model;
     std::shared_ptr<SharedStatus> status;
 };

@@ -27,8 +27,10 @@ void SchedulerShell::submit(const SequenceSpec& spec, const TokenReceiver& recei
     handle(RequestArrived{now(), spec});
 }
 
-void SchedulerShell::worker_up(Epoch epoch, const WorkerActor& worker) {
+void SchedulerShell::worker_up(Epoch epoch, const WorkerActor& worker,
+                               const MemoryManagerActor& memory_manager) {
     worker_ = worker;
+    memory_manager_ = memory_manager;
     handle(WorkerReady{now(), epoch});
 }
 
@@ -158,8 +160,11 @@ SchedulerActor::behavior_type scheduler(SchedulerActor::stateful_pointer<Schedul
         [&shell](const DeadlineDue& m) {
             shell.handle(DeadlineReached{shell.now(), m.id});
         },
-        [&shell](const WorkerUp& m, const WorkerActor& worker) { shell.worker_up(m.epoch, worker); },
+        [&shell](const WorkerUp& m, const WorkerActor& worker, const MemoryManagerActor& memory) {
+            shell.worker_up(m.epoch, worker, memory);
+        },
         [&shell](const WorkerDown& m) { shell.worker_down(m.epoch); },
+        [](const MoveDone&) {},
     };
 }
 

@@ -17,7 +17,7 @@ struct SchedulerShell {
     void start(const SchedulerOptions& options, std::shared_ptr<SharedStatus> status,
                LossReceiver supervisor);
     void submit(const SequenceSpec& spec, const TokenReceiver& receiver);
-    void worker_up(Epoch epoch, const WorkerActor& worker);
+    void worker_up(Epoch epoch, const WorkerActor& worker, const MemoryManagerActor& memory_manager);
     void worker_down(Epoch epoch);
     void step_done(const StepResult& result);
     void receiver_down(const caf::actor_addr& source);
@@ -50,6 +50,7 @@ struct SchedulerShell {
     std::shared_ptr<SharedStatus> status_;
     LossReceiver supervisor_;
     WorkerActor worker_;
+    MemoryManagerActor memory_manager_;
     std::unique_ptr<PolicyPort> policy_;
     std::unique_ptr<Scheduler> machine_;
     std::map<SequenceId, Live> live_;

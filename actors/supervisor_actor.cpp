@@ -55,8 +55,13 @@ void SupervisorState::spawn_frontend(std::uint32_t index) {
 void SupervisorState::start_epoch(std::uint64_t generation) {
     if (generation != generation_) return;
     ++epoch_;
-    memory_manager_ = spawn_child(self_, options_.own_threads, memory_manager, options_.backend.make_pool,
-                                  caf::actor_cast<PoolOwner>(self_));
+    if (!memory_manager_) {  // one that outlived its epoch still has what was moved off the pool
+        MemoryManagerOptions options{options_.name, options_.backend.make_pool, options_.swap,
+                                     options_.own_threads, options_.spawn_disk};
+        memory_manager_ =
+            spawn_child(self_, options_.own_threads, memory_manager, std::move(options),
+                        caf::actor_cast<PoolOwner>(self_), caf::actor_cast<MoveReceiver>(scheduler_));
+    }
     self_->send(memory_manager_, CreatePool{epoch_});
 }
 
@@ -78,7 +83,7 @@ void SupervisorState::worker_started(const WorkerStarted& message) {
     }
     options_.status->worker_lives = true;
     options_.status->ever_ready = true;
-    self_->send(scheduler_, WorkerUp{epoch_}, worker_);
+    self_->send(scheduler_, WorkerUp{epoch_}, worker_, memory_manager_);
     spdlog::info("model {}: worker ready: epoch {}, {}", options_.name, epoch_, message.numerics);
 }
 
@@ -93,39 +98,44 @@ void SupervisorState::down(const caf::down_msg& message) {
     }
     if (options_.status->failed) return;
     if (message.source == scheduler_) {
-        // Its machines are gone, and with them the meaning of the worker's pool. Request actors submit again.
+        // Its machines are gone, and with them the meaning of the pool and the tiers below. Request actors
+        // submit again.
         spdlog::error("model {}: scheduler died ({}); restarting the replica", options_.name, reason);
-        stop_worker_group();
+        stop_worker();
+        stop_memory_manager();
         spawn_scheduler();
         restarts_.push_back(now_ms());
         plan_restart();
     } else if (message.source == worker_) {
         end_epoch("worker died (" + reason + ")");
     } else if (message.source == memory_manager_) {
+        memory_manager_ = nullptr;
         end_epoch("memory manager died (" + reason + ")");
     }
 }
 
 void SupervisorState::stop() {
-    stop_worker_group();
+    stop_worker();
+    stop_memory_manager();
     self_->send_exit(scheduler_, caf::exit_reason::user_shutdown);
     for (const auto& member : frontends_) self_->send_exit(member, caf::exit_reason::user_shutdown);
 }
 
 void SupervisorState::end_epoch(const std::string& why) {
     spdlog::warn("model {}: {}; epoch {} ends", options_.name, why, epoch_);
-    stop_worker_group();
+    stop_worker();
     loss_pending_ = true;
     self_->send(scheduler_, WorkerDown{epoch_});
 }
 
-void SupervisorState::stop_worker_group() {
+void SupervisorState::stop_worker() {
     options_.status->worker_lives = false;
-    for (const auto& member :
-         {caf::actor_cast<caf::actor>(worker_), caf::actor_cast<caf::actor>(memory_manager_)}) {
-        if (member) self_->send_exit(member, caf::exit_reason::kill);
-    }
+    if (worker_) self_->send_exit(worker_, caf::exit_reason::kill);
     worker_ = nullptr;
+}
+
+void SupervisorState::stop_memory_manager() {
+    if (memory_manager_) self_->send_exit(memory_manager_, caf::exit_reason::kill);
     memory_manager_ = nullptr;
 }
 
@@ -150,7 +160,8 @@ void SupervisorState::plan_restart() {
 
 void SupervisorState::give_up(const std::string& why) {
     spdlog::error("model {}: {}", options_.name, why);
-    stop_worker_group();
+    stop_worker();
+    stop_memory_manager();
     options_.status->failed = true;
     self_->send(router_, ReplicaFailed{options_.name, why});
 }

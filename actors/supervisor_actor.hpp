@@ -2,7 +2,8 @@
 // a budget. A server has one for each model; they know nothing of each other.
 //
 // An epoch is one incarnation of a replica's worker with its pool. Whatever member dies ends it for all: the
-// scheduler is told, survivors are stopped, and a new pool and worker follow; weights are shared and stay.
+// scheduler is told, a new pool and worker follow; weights are shared and stay. The memory manager outlives a
+// worker, and with it what was moved off the pool: the next worker has the same numerics, so KV is the same.
 #pragma once
 #include <deque>
 #include <string>
@@ -32,7 +33,8 @@ struct SupervisorState {
     void end_epoch(const std::string& why);
     void plan_restart();
     void give_up(const std::string& why);  // no worker any more: the router is told
-    void stop_worker_group();
+    void stop_worker();
+    void stop_memory_manager();
     std::int64_t now_ms() const;
 
     SupervisorActor::pointer self_;

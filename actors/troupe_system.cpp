@@ -131,6 +131,7 @@ Result<ReplicaOptions> replica_options(const Config& config, ServedModel& served
     if (fault.model.empty() || fault.model == served.name) replica.fault = fault;
     replica.frontends = config.engine.frontend_threads;
     replica.backend = std::move(served.backend);
+    replica.swap = served.swap;
     replica.model = served.model;
     replica.status = std::make_shared<SharedStatus>();
     return replica;

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "actors/client_port.hpp"
+#include "actors/swap_options.hpp"
 #include "conf/config.hpp"
 #include "core/status.hpp"
 #include "model/backend.hpp"
@@ -21,6 +22,7 @@ struct ServedModel {
     BackendFactory backend;                    // pool and backend of one worker
     std::uint32_t num_blocks = 0;              // of the pool that `backend` makes
     std::uint32_t max_model_len = 0;           // prompt and generated tokens together
+    SwapOptions swap = {};                     // tiers below the pool
 };
 
 struct TroupeOptions {

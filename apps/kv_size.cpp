@@ -11,6 +11,7 @@ namespace troupe {
 namespace {
 
 constexpr std::uint64_t when_memory_is_unknown = 1ULL << 30;
+constexpr std::uint64_t most_pages = std::numeric_limits<std::int32_t>::max();
 
 Error too_large(const std::string& flag, std::uint64_t bytes, std::uint64_t available) {
     return invalid_argument(flag + ": the KV cache would take " + format_size(bytes) + ", but only " +
@@ -105,6 +106,35 @@ Result<std::vector<KvSize>> choose_kv_sizes(const EngineConfig& config, const st
     if (available_bytes && total > *available_bytes)
         return too_large(division->flag, total, *available_bytes);
     return sizes;
+}
+
+Result<SwapOptions> choose_swap(const EngineConfig& config, const std::vector<KvNeed>& needs,
+                                const std::vector<KvSize>& sizes,
+                                std::optional<std::uint64_t> available_bytes) {
+    std::uint64_t cost = 0, pools = 0;  // of one block for each
+    for (const KvNeed& need : needs) cost += need.bytes_per_block;
+    for (const KvSize& size : sizes) pools += size.bytes;
+    const auto blocks = [&](std::uint64_t bytes) {
+        return static_cast<std::uint32_t>(std::min<std::uint64_t>(bytes / cost, most_pages));
+    };
+    if (available_bytes && config.swap_space > 0 && pools + config.swap_space > *available_bytes) {
+        return invalid_argument("--swap-space: " + format_size(config.swap_space) + " beside a KV cache of " +
+                                    format_size(pools) + " is more than the " +
+                                    format_size(*available_bytes) +
+                                    " of memory that are available; make it smaller",
+                                "--swap-space");
+    }
+    if (config.swap_space > 0 && blocks(config.swap_space) == 0) {
+        return invalid_argument("--swap-space: " + format_size(config.swap_space) +
+                                    " is less than one block for each model, which takes " +
+                                    format_size(cost),
+                                "--swap-space");
+    }
+    SwapOptions swap;
+    swap.host_pages = blocks(config.swap_space);
+    if (!config.swap_path.empty()) swap.disk_pages = blocks(config.swap_disk_space);
+    swap.directory = config.swap_path;
+    return swap;
 }
 
 }  // namespace troupe

@@ -4,6 +4,7 @@
 #include <optional>
 #include <vector>
 
+#include "actors/swap_options.hpp"
 #include "conf/config.hpp"
 #include "core/status.hpp"
 
@@ -27,5 +28,11 @@ struct KvNeed {
 // leaves is the others'. Errors name the flag to change.
 Result<std::vector<KvSize>> choose_kv_sizes(const EngineConfig& config, const std::vector<KvNeed>& needs,
                                             std::optional<std::uint64_t> available_bytes);
+
+// How many blocks lie below each model's pool: every model gets as many as the others. An error if
+// --swap-space and the pools together are more than available memory.
+Result<SwapOptions> choose_swap(const EngineConfig& config, const std::vector<KvNeed>& needs,
+                                const std::vector<KvSize>& sizes,
+                                std::optional<std::uint64_t> available_bytes);
 
 }  // namespace troupe

@@ -65,6 +65,8 @@ Result<LocalTroupe> start_local_troupe(const Config& config,
     }
     const auto sizes = choose_kv_sizes(config.engine, needs, available_memory());
     if (!sizes) return sizes.error();
+    const auto swap = choose_swap(config.engine, needs, *sizes, available_memory());
+    if (!swap) return swap.error();
     TroupeOptions options;
     options.config = config;
     options.give_up = std::move(give_up);
@@ -75,7 +77,7 @@ Result<LocalTroupe> start_local_troupe(const Config& config,
         options.models.push_back(
             {model.name, ready[i].path, ready[i].loaded,
              make_cpu_backend_factory(ready[i].cpu, pool, blocks, config.engine.block_size), blocks,
-             model.max_model_len});
+             model.max_model_len, *swap});
     }
     auto system = TroupeSystem::start(std::move(options));
     if (!system) return system.error();

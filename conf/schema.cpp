@@ -279,6 +279,20 @@ void add_engine_options(std::vector<Option>& all) {
                 "Size of the KV cache in blocks, for each model. Give either this or --kv-memory. 0: by "
                 "--kv-memory.",
                 "by --kv-memory"));
+    all.push_back(
+        size(name("--swap-space", "swap_space"), at(&Config::engine, &E::swap_space), 0, 0,
+             "Host memory for KV blocks that the KV cache has no room for: of preempted sequences, and of "
+             "prefixes that nobody uses now. They are copied back when that is quicker than computing them "
+             "again. Several models share it. 0: none.",
+             "no host memory"));
+    all.push_back(
+        text(name("--swap-path", "swap_path"), at(&Config::engine, &E::swap_path), "DIR",
+             "Directory for a file of KV blocks, below --swap-space and slower. The file has no name "
+             "there and is gone when the server ends.",
+             "none"));
+    all.push_back(size(name("--swap-disk-space", "swap_disk_space"), at(&Config::engine, &E::swap_disk_space),
+                       0, 0,
+                       "Size of that file at the most; it grows as it is needed. Several models share it."));
     all.push_back(integer(name("--block-size", "block_size"), at(&Config::engine, &E::block_size), 1, 256,
                           "Tokens in one KV block."));
     all.push_back(integer(name("--threads", "threads"), at(&Config::engine, &E::threads), 0, 1024,

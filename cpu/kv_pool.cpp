@@ -1,7 +1,9 @@
 #include "cpu/kv_pool.hpp"
 
+#include <cstring>
 #include <limits>
 #include <new>
+#include <stdexcept>
 
 namespace troupe {
 
@@ -21,6 +23,22 @@ CpuKvPool::CpuKvPool(const KvLayout& layout, std::size_t num_blocks)
     : layout_(layout), num_blocks_(num_blocks) {
     if (num_blocks > std::numeric_limits<std::size_t>::max() / layout.block_bytes) throw std::bad_alloc();
     data_ = memory_.allocate(num_blocks * layout.block_bytes);
+}
+
+void CpuKvPool::read_block(BlockId id, std::span<std::byte> bytes) const {
+    check(id, bytes.size());
+    std::memcpy(bytes.data(), data_ + static_cast<std::size_t>(id) * layout_.block_bytes, bytes.size());
+}
+
+void CpuKvPool::write_block(BlockId id, std::span<const std::byte> bytes) {
+    check(id, bytes.size());
+    std::memcpy(block(id), bytes.data(), bytes.size());
+}
+
+// Moves may come from another node: a wrong one must not reach the memory.
+void CpuKvPool::check(BlockId id, std::size_t bytes) const {
+    if (id < 0 || static_cast<std::size_t>(id) >= num_blocks_ || bytes != layout_.block_bytes)
+        throw std::invalid_argument("KV pool: no such block");
 }
 
 }  // namespace troupe

@@ -3,6 +3,7 @@
 // holds 16 tokens; V of a head is [block_size][padded head_dim].
 #pragma once
 #include <cstddef>
+#include <span>
 
 #include "core/ids.hpp"
 #include "cpu/float_kernels.hpp"
@@ -34,6 +35,8 @@ class CpuKvPool final : public KvPool {
 
     std::size_t num_blocks() const override { return num_blocks_; }
     std::size_t bytes_per_block() const override { return layout_.block_bytes; }
+    void read_block(BlockId id, std::span<std::byte> bytes) const override;
+    void write_block(BlockId id, std::span<const std::byte> bytes) override;
     const KvLayout& layout() const { return layout_; }
 
     std::byte* block(BlockId id) { return data_ + static_cast<std::size_t>(id) * layout_.block_bytes; }
@@ -45,6 +48,8 @@ class CpuKvPool final : public KvPool {
     }
 
   private:
+    void check(BlockId id, std::size_t bytes) const;
+
     KvLayout layout_;
     std::size_t num_blocks_;
     WeightArena memory_;

@@ -44,6 +44,11 @@ class KvPool {
     virtual ~KvPool() = default;
     virtual std::size_t num_blocks() const = 0;
     virtual std::size_t bytes_per_block() const = 0;
+
+    // A whole block, all its layers, as [bytes_per_block] bytes out of the pool and into it. From any thread,
+    // beside steps and copies that use other blocks. May throw on device failure.
+    virtual void read_block(BlockId block, std::span<std::byte> bytes) const = 0;
+    virtual void write_block(BlockId block, std::span<const std::byte> bytes) = 0;
 };
 
 // What apps hand to the actors. Both may be called again after a loss: weights and packed panels are shared

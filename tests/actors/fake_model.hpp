@@ -1,6 +1,7 @@
 // A backend whose "model" is a hash of the sequence's tokens, read back slot by slot from its pool: whatever
 // is wrong with blocks, tables, positions or recovery changes the tokens.
 #pragma once
+#include <cstring>
 #include <functional>
 #include <stdexcept>
 #include <string>
@@ -18,6 +19,12 @@ class FakePool final : public KvPool {
         : block_size_(block_size), slots(blocks * block_size, -1) {}
     std::size_t num_blocks() const override { return slots.size() / block_size_; }
     std::size_t bytes_per_block() const override { return block_size_ * sizeof(TokenId); }
+    void read_block(BlockId block, std::span<std::byte> bytes) const override {
+        std::memcpy(bytes.data(), &slots.at(static_cast<std::size_t>(block) * block_size_), bytes.size());
+    }
+    void write_block(BlockId block, std::span<const std::byte> bytes) override {
+        std::memcpy(&slots.at(static_cast<std::size_t>(block) * block_size_), bytes.data(), bytes.size());
+    }
 
   private:
     std::size_t block_size_;

@@ -126,6 +126,11 @@ TEST_CASE("messages survive the wire") {
                    {{13, 14}},
                    {{5, 2, RowKind::sample}, {10, 512, RowKind::chunk}}});
     check(StepResult{1, 2, {{3, {4}}, {5, {}, {position}}}, {{5, 6, {position}}}, -6, 7});
+    check(MoveBlocks{});
+    check(MoveBlocks{1, ~0ULL, {{{Tier::device, 3}, {Tier::disk, 1 << 30}}, {{Tier::host, 0}, {}}}});
+    check(MoveDone{1, 2, 3, -4});
+    check(DiskTransfer{1LL << 40, true});
+    check(DiskTransferred{false, error});
     check(CreatePool{1});
     check(PoolReady{2});
     check(WorkerStarted{1, "cpu/f32"});

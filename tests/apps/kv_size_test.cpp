@@ -74,3 +74,18 @@ TEST_CASE("several models hold the same number of tokens, and none takes what it
     CHECK(blocks({{1000, 1000}, {3000, 1000}}, 28'000) == std::vector<std::uint32_t>{7, 7});
     CHECK(choose_kv_sizes(config, {{1000, 1000}, {3000, 1000}}, 27'999).error().param == "--kv-blocks");
 }
+
+TEST_CASE("swap space is divided into as many blocks for each model") {
+    EngineConfig config;
+    const std::vector<KvNeed> needs{{1000, 100}, {3000, 100}};
+    const std::vector<KvSize> pools{{10, 10'000, 1}, {10, 30'000, 1}};
+    CHECK(*choose_swap(config, needs, pools, 1'000'000) == SwapOptions{});  // none unless asked for
+    config.swap_space = 9'000;
+    CHECK(*choose_swap(config, needs, pools, 1'000'000) == SwapOptions{2, 0, ""});
+    config.swap_path = "/var/tmp";
+    config.swap_disk_space = 41'000;
+    CHECK(*choose_swap(config, needs, pools, std::nullopt) == SwapOptions{2, 10, "/var/tmp"});
+    CHECK(choose_swap(config, needs, pools, 48'999).error().param == "--swap-space");
+    config.swap_space = 3'999;
+    CHECK(choose_swap(config, needs, pools, 1'000'000).error().param == "--swap-space");
+}

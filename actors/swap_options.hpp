@@ -1,0 +1,16 @@
+// The tiers below a replica's KV pool.
+#pragma once
+#include <cstdint>
+#include <string>
+
+namespace troupe {
+
+struct SwapOptions {
+    std::uint32_t host_pages = 0;  // blocks of host memory
+    std::uint32_t disk_pages = 0;  // blocks of a file in `directory`
+    std::string directory;
+
+    bool operator==(const SwapOptions&) const = default;
+};
+
+}  // namespace troupe

@@ -42,8 +42,8 @@ template <class Inspector>
 typename Inspector::result_type inspect(Inspector& f, SequenceSpec& x) {
     auto tokens = wire::run(x.tokens);
     return f(caf::meta::type_name("SequenceSpec"), x.id, x.tenant, x.arrival, x.priority, x.deadline,
-             x.ttft_target, x.tpot_target, tokens, x.num_prompt_tokens, x.sampling, x.stop, x.prompt_group,
-             x.cache_salt, x.oracle_tokens);
+             x.ttft_target, x.tpot_target, tokens, x.num_prompt_tokens, x.sampling, x.stop, x.cache_salt,
+             x.oracle_tokens);
 }
 
 template <class Inspector>

@@ -71,7 +71,6 @@ void RequestState::prepared(const PreparedRequest& message) {
     request_.prompt = {};  // its tokens are what counts from here on
     spec_.tokens = message.prompt_ids;
     spec_.num_prompt_tokens = static_cast<std::uint32_t>(message.prompt_ids.size());
-    spec_.prompt_group = request_.prompt_group;
     spec_.sampling = message.sampling;
     spec_.sampling.choice = request_.choice;
     spec_.stop = message.stop;

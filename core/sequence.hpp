@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "core/ids.hpp"
+#include "core/prefix_match.hpp"
 #include "core/sampling_params.hpp"
 
 namespace troupe {
@@ -22,9 +23,6 @@ struct SequenceSpec {
     std::uint32_t num_prompt_tokens = 0;
     SamplingParams sampling;
     StopParams stop;
-    // Sequences with the same number, not 0, have the same prompt (the n choices of a request): whoever runs
-    // later shares its KV. Only a saving: each lives, ends and recovers by itself.
-    std::uint64_t prompt_group = 0;
     std::uint32_t oracle_tokens = 0;  // how many it will generate, which only a simulation knows; 0: unknown
     std::string cache_salt;  // KV is shared under equal salts only: what else it depends on, and whose it is
 
@@ -44,6 +42,7 @@ struct Sequence {
     TimeUs first_token_time = 0;          // 0: none yet, or before it was submitted again
     TimeUs last_token_time = 0;
     std::uint32_t block_table = 0;  // handle in the KvCacheManager; meaningful while running
+    PrefixMatch prefix;             // what it would take from the cache; meaningful while it does not run
 };
 
 }  // namespace troupe

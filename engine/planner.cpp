@@ -10,17 +10,6 @@
 namespace troupe {
 namespace {
 
-// A sequence that saw this many of its worker's deaths in a row runs alone (design, law 7).
-constexpr std::uint32_t deaths_to_run_alone = 2;
-
-// Tokens of its prompt whose KV it can share with others of its group.
-std::uint32_t shared_tokens(const SequenceSpec& spec) {
-    return spec.prompt_group == 0 ? 0 : spec.num_prompt_tokens - 1;
-}
-
-// Shared KV comes without the logits of its tokens: such a sequence gives, but does not take.
-bool needs_logits(const SequenceSpec& spec) { return spec.sampling.prompt_logprobs >= 0; }
-
 Error slo_unreachable() {
     return {
         ErrorCode::resource_exhausted,
@@ -60,72 +49,49 @@ std::optional<StepPlan> Planner::next_plan(TimeUs now, std::vector<Action>& acti
     }
 }
 
-// Who runs with a prompt that others want, too.
-void Planner::find_groups() {
-    groups_.clear();
-    for (Sequence* sequence : state_.by_arrival) {
-        if (sequence->spec.prompt_group == 0 || sequence->status != SequenceStatus::running) continue;
-        PromptGroup& group = groups_[sequence->spec.prompt_group];
-        group.priority =
-            group.coming ? std::min(group.priority, sequence->spec.priority) : sequence->spec.priority;
-        group.coming = true;
-        const std::uint32_t covered = sequence->num_computed_tokens + sequence->num_scheduled_tokens;
-        if (covered >= shared_tokens(sequence->spec)) group.source = sequence;
-    }
-}
-
 // The policy sees every sequence that a decision may name. Preempted ones whose last tokens are still to come
 // from steps in flight are left out until they have come: the worker has to be given all tokens when they run
-// again. So are those whose prompt another of their group is computing: its KV will be theirs.
+// again. So are those that another is about to save work: what it computes will be theirs, too.
 void Planner::build_view(TimeUs now) {
     const SchedulerOptions& options = state_.options;
     entries_.clear();
     candidates_.clear();
-    prefixes_.clear();
-    find_groups();
+    sharing_.begin();
     std::uint32_t num_running = 0;
     for (Sequence* sequence : state_.by_arrival) {
         const bool running = sequence->status == SequenceStatus::running;
         if (!running && sequence->num_pending_samples > 0) continue;
         if (running) ++num_running;
         const SequenceSpec& spec = sequence->spec;
-        Prefix prefix;
-        if (!running && shared_tokens(spec) > 0) {
-            PromptGroup& group = groups_[spec.prompt_group];
-            const bool takes = !needs_logits(spec);
-            if (takes && group.source != nullptr) prefix = {group.source, shared_tokens(spec)};
-            const bool suspected = sequence->num_worker_deaths >= deaths_to_run_alone;  // waits for nobody
-            // Nor does it wait for a less urgent one, which a policy might preempt for it again and again.
-            const bool waits = group.coming && group.priority <= spec.priority;
-            if (takes && group.source == nullptr && waits && !suspected) continue;
-            group.priority = group.coming ? std::min(group.priority, spec.priority) : spec.priority;
-            group.coming = true;
+        if (!running) {
+            sharing_.look(*sequence);
+            if (sharing_.waits(*sequence)) continue;
         }
+        const std::uint32_t cached = running ? 0 : sequence->prefix.num_blocks * options.block_size;
         candidates_.push_back(sequence);
-        prefixes_.push_back(prefix);
-        entries_.push_back({.id = spec.id,
-                            .tenant = spec.tenant,
-                            .arrival_us = spec.arrival,
-                            .deadline_us = spec.deadline,
-                            .first_token_us = sequence->first_token_time,
-                            .last_token_us = sequence->last_token_time,
-                            .ttft_target_us = spec.ttft_target,
-                            .tpot_target_us = spec.tpot_target,
-                            .priority = spec.priority,
-                            .state = static_cast<std::uint32_t>(sequence->status),
-                            .prompt_tokens = spec.num_prompt_tokens,
-                            .computed_tokens = sequence->num_computed_tokens +
-                                               sequence->num_scheduled_tokens + prefix.num_tokens,
-                            .cached_prefix_tokens = prefix.num_tokens,
-                            .cached_free_blocks = 0,
-                            .swapped_tokens = 0,
-                            .generated_tokens = num_generated(*sequence) + sequence->num_pending_samples,
-                            .max_tokens = state_.max_len(spec) - spec.num_prompt_tokens,
-                            .oracle_tokens = spec.oracle_tokens,
-                            .blocks_held = running ? static_cast<std::uint32_t>(
-                                                         state_.kv.block_table(sequence->block_table).size())
-                                                   : 0,
-                            .preemptions = sequence->num_preemptions});
+        entries_.push_back(
+            {.id = spec.id,
+             .tenant = spec.tenant,
+             .arrival_us = spec.arrival,
+             .deadline_us = spec.deadline,
+             .first_token_us = sequence->first_token_time,
+             .last_token_us = sequence->last_token_time,
+             .ttft_target_us = spec.ttft_target,
+             .tpot_target_us = spec.tpot_target,
+             .priority = spec.priority,
+             .state = static_cast<std::uint32_t>(sequence->status),
+             .prompt_tokens = spec.num_prompt_tokens,
+             .computed_tokens = sequence->num_computed_tokens + sequence->num_scheduled_tokens + cached,
+             .cached_prefix_tokens = cached,
+             .cached_free_blocks = running ? 0 : state_.kv.num_unreferenced(sequence->prefix),
+             .swapped_tokens = 0,
+             .generated_tokens = num_generated(*sequence) + sequence->num_pending_samples,
+             .max_tokens = state_.max_len(spec) - spec.num_prompt_tokens,
+             .oracle_tokens = spec.oracle_tokens,
+             .blocks_held =
+                 running ? static_cast<std::uint32_t>(state_.kv.block_table(sequence->block_table).size())
+                         : 0,
+             .preemptions = sequence->num_preemptions});
     }
     const StepCost cost = state_.cost_model.cost();
     view_ = {.struct_size = sizeof(PolicyView),
@@ -243,9 +209,10 @@ StepPlan Planner::plan_rows(const Decision& decision) {
     bool short_of_blocks = false;
     for (const PolicyRow& row : decision.rows) {
         Sequence& sequence = *candidates_[row.sequence];
-        if (!append_row(row.sequence, row.num_tokens, short_of_blocks, plan)) continue;
-        step.rows.push_back({sequence.spec.id, row.num_tokens, plan.rows.back().kind, RowFate::live});
-        step.num_tokens += row.num_tokens;
+        if (!append_row(sequence, row.num_tokens, short_of_blocks, plan)) continue;
+        const PlanRow& added = plan.rows.back();
+        step.rows.push_back({added.id, added.num_new_tokens, added.kind, RowFate::live});
+        step.num_tokens += added.num_new_tokens;
         step.context_tokens += sequence.num_computed_tokens + sequence.num_scheduled_tokens;
     }
     if (plan.rows.empty()) return plan;
@@ -258,50 +225,62 @@ StepPlan Planner::plan_rows(const Decision& decision) {
 }
 
 // Blocks that must be free for the row to be carried out now.
-std::uint32_t Planner::blocks_wanted(const Sequence& sequence, const Prefix& prefix,
-                                     std::uint32_t num_tokens) const {
+std::uint32_t Planner::blocks_wanted(const Sequence& sequence, std::uint32_t num_tokens) const {
     const KvCacheManager& kv = state_.kv;
     if (sequence.status == SequenceStatus::running) return kv.blocks_needed(sequence.block_table, num_tokens);
-    // A shared block that is partly full is copied.
-    const std::uint32_t shared = prefix.num_tokens / state_.options.block_size;
+    const std::uint32_t shared = sequence.prefix.num_blocks;
+    const std::uint32_t taken = kv.num_idle(sequence.prefix);
     if (sequence.status == SequenceStatus::waiting)
-        return kv.blocks_for(std::uint64_t{prefix.num_tokens} + num_tokens) - shared;
+        return kv.blocks_for(std::uint64_t{shared} * state_.options.block_size + num_tokens) - shared + taken;
     // Preempted: its whole recompute plus one block, or it would soon be preempted again.
     return std::min(kv.blocks_for(sequence.spec.tokens.size()) + 1, state_.max_blocks(sequence.spec)) -
-           shared;
+           shared + taken;
 }
 
-// Reserves the row's blocks and adds it to the plan; false if they are not to be had now. Once a row was
-// short of blocks, no later one gets any: they are kept for it.
-bool Planner::append_row(std::uint32_t candidate, std::uint32_t num_tokens, bool& short_of_blocks,
+// Gives it a table with what the cache has. Returns how many of the num_tokens after its prefix are still to
+// be computed: a tail comes off them, so that it needs no more blocks than without.
+std::uint32_t Planner::admit(Sequence& sequence, std::uint32_t num_tokens) {
+    auto tail = sharing_.find_tail(sequence);
+    if (tail) tail->num_tokens = std::min(tail->num_tokens, num_tokens - 1);
+    if (tail && tail->num_tokens == 0) tail.reset();
+    sequence.block_table = state_.kv.take(sequence.prefix, tail);
+    sequence.num_computed_tokens = static_cast<std::uint32_t>(state_.kv.num_tokens(sequence.block_table));
+    if (sequence.status == SequenceStatus::waiting && !needs_prompt_logits(sequence.spec)) {
+        state_.totals.num_prefix_queries += sequence.spec.tokens.size();
+        state_.totals.num_prefix_hits += sequence.num_computed_tokens;
+    }
+    sequence.status = SequenceStatus::running;
+    return tail ? num_tokens - tail->num_tokens : num_tokens;
+}
+
+// Reserves the row's blocks and adds it to the plan; false if they are not to be had now, or if another who
+// runs since this plan computes what it needs. Once a row was short of blocks, no later one gets any: they
+// are kept for it.
+bool Planner::append_row(Sequence& sequence, std::uint32_t num_tokens, bool& short_of_blocks,
                          StepPlan& plan) {
-    Sequence& sequence = *candidates_[candidate];
-    Prefix prefix = prefixes_[candidate];
-    // Its source is a victim of this very decision: it computes its prompt itself.
-    if (prefix.source != nullptr && prefix.source->status != SequenceStatus::running) prefix = {};
-    const std::uint32_t wanted = blocks_wanted(sequence, prefix, num_tokens);
-    if (wanted > 0 && (short_of_blocks || wanted > state_.kv.num_free())) {
+    const bool running = sequence.status == SequenceStatus::running;
+    if (!running) {
+        sharing_.look(sequence);  // rows before it may have got blocks that it could have taken
+        if (sharing_.waits(sequence)) return false;
+    }
+    KvCacheManager& kv = state_.kv;
+    const std::uint32_t wanted = blocks_wanted(sequence, num_tokens);
+    if (wanted > 0 && (short_of_blocks || wanted > kv.num_free())) {
         short_of_blocks = true;
         return false;
     }
-    KvCacheManager& kv = state_.kv;
     const SequenceSpec& spec = sequence.spec;
-    const bool running = sequence.status == SequenceStatus::running;
-    if (!running) {
-        sequence.block_table =
-            prefix.source == nullptr ? kv.create() : kv.fork(prefix.source->block_table, prefix.num_tokens);
-        sequence.num_computed_tokens = prefix.num_tokens;
-    }
+    if (!running) num_tokens = admit(sequence, num_tokens);
     auto reservation = kv.extend(sequence.block_table, num_tokens, plan.step);
     if (!reservation) throw std::logic_error("scheduler: blocks that were free are not");
     if (!running) {
         plan.added.push_back({.id = spec.id,
                               .tokens = spec.tokens,
                               .num_prompt_tokens = spec.num_prompt_tokens,
-                              .num_computed_tokens = prefix.num_tokens,
+                              .num_computed_tokens = sequence.num_computed_tokens,
                               .sampling = spec.sampling,
                               .block_table = kv.block_table(sequence.block_table)});
-        sequence.status = SequenceStatus::running;
+        sharing_.note_started(sequence);
     } else if (!reservation->new_blocks.empty()) {
         plan.grown.push_back({spec.id, std::move(reservation->new_blocks), reservation->num_replaced});
     }

@@ -98,6 +98,7 @@ std::vector<SequenceId> lose_worker(SchedulerState& state) {
     state.to_remove.clear();  // the next worker knows nobody
     state.plans_without_token = 0;
     state.kv.end_step(state.last_step);
+    state.kv.forget_all();
     state.worker_ready = false;
     return involved;
 }
@@ -153,7 +154,6 @@ void Scheduler::on(const RequestArrived& event, std::vector<Action>& actions) {
         return;
     }
     Sequence& sequence = state_->insert(event.spec);
-    if (!state_->has_prompt_of_group(sequence.spec)) sequence.spec.prompt_group = 0;
     policy_.on_event(
         policy_event(POLICY_EVENT_ARRIVED, event.now, sequence.spec, sequence.spec.num_prompt_tokens));
     // Submitted again after its last token, the Finish of which was lost.
@@ -211,10 +211,7 @@ void Scheduler::on(const StepCompleted& event, std::vector<Action>& actions) {
         const SampledTokens* tokens = row.kind == RowKind::sample ? &*sampled++ : nullptr;
         Sequence* sequence = state.find(row.id);
         if (sequence == nullptr || row.fate == RowFate::dropped) continue;
-        if (row.fate == RowFate::live) {
-            sequence->num_computed_tokens += row.num_new_tokens;
-            sequence->num_scheduled_tokens -= row.num_new_tokens;
-        }
+        if (row.fate == RowFate::live) state.complete_row(*sequence, row.num_new_tokens);
         if (tokens == nullptr) continue;
         if (tokens->tokens.front() == no_token) {
             finish(state, policy_, event.now, *sequence, FinishReason::failed, num_generated(*sequence),
@@ -275,6 +272,7 @@ SchedulerStats Scheduler::stats() const {
     }
     stats.steps_in_flight = static_cast<std::uint32_t>(state_->in_flight.size());
     stats.free_blocks = state_->kv.num_free();
+    stats.cached_blocks = state_->kv.num_idle();
     stats.total_blocks = state_->kv.num_blocks();
     stats.step_cost = state_->cost_model.cost();
     return stats;

@@ -53,7 +53,8 @@ struct SchedulerStats {
     std::uint32_t num_running = 0;
     std::uint32_t num_waiting = 0;  // preempted ones included
     std::uint32_t steps_in_flight = 0;
-    std::uint32_t free_blocks = 0;
+    std::uint32_t free_blocks = 0;    // those that only the cache remembers included
+    std::uint32_t cached_blocks = 0;  // of them, those that it remembers
     std::uint32_t total_blocks = 0;
     std::uint64_t num_steps = 0;  // completed
     std::uint64_t num_preemptions = 0;
@@ -61,6 +62,9 @@ struct SchedulerStats {
     std::uint64_t num_shed_sequences = 0;       // refused by the policy
     std::uint64_t num_recovered_sequences = 0;  // made to recompute by a worker's loss
     std::uint64_t num_generated_tokens = 0;
+    // Of sequences that ran for the first time: tokens that could have come from the cache, and that did.
+    std::uint64_t num_prefix_queries = 0;
+    std::uint64_t num_prefix_hits = 0;
     StepCost step_cost;
 };
 

@@ -33,7 +33,17 @@ void SchedulerState::preempt(Sequence& sequence) {
     sequence.status = SequenceStatus::preempted;
     sequence.num_computed_tokens = 0;
     sequence.num_scheduled_tokens = 0;
+    sequence.prefix = {};
     mark_rows(sequence.spec.id, RowFate::kv_lost);
+}
+
+void SchedulerState::complete_row(Sequence& sequence, std::uint32_t num_tokens) {
+    const std::uint32_t full = sequence.num_computed_tokens / options.block_size;
+    sequence.num_computed_tokens += num_tokens;
+    sequence.num_scheduled_tokens -= num_tokens;
+    if (sequence.num_computed_tokens / options.block_size == full) return;
+    const SequenceSpec& spec = sequence.spec;
+    kv.completed(sequence.block_table, spec.cache_salt, {spec.tokens.data(), sequence.num_computed_tokens});
 }
 
 void SchedulerState::free_blocks(Sequence& sequence) {
@@ -47,18 +57,6 @@ void SchedulerState::mark_rows(SequenceId id, RowFate fate) {
             if (row.id == id && row.fate != RowFate::dropped) row.fate = fate;
         }
     }
-}
-
-bool SchedulerState::has_prompt_of_group(const SequenceSpec& spec) const {
-    if (spec.prompt_group == 0) return true;
-    const auto other = std::find_if(by_arrival.begin(), by_arrival.end(), [&](const Sequence* sequence) {
-        return sequence->spec.prompt_group == spec.prompt_group && sequence->spec.id != spec.id;
-    });
-    if (other == by_arrival.end()) return true;
-    const SequenceSpec& theirs = (*other)->spec;
-    return theirs.tenant == spec.tenant && theirs.num_prompt_tokens == spec.num_prompt_tokens &&
-           std::equal(theirs.tokens.begin(), theirs.tokens.begin() + theirs.num_prompt_tokens,
-                      spec.tokens.begin());
 }
 
 std::uint32_t SchedulerState::max_len(const SequenceSpec& spec) const {

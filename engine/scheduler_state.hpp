@@ -15,6 +15,9 @@
 
 namespace troupe {
 
+// A sequence that saw this many of its worker's deaths in a row runs alone (design, law 7).
+constexpr std::uint32_t deaths_to_run_alone = 2;
+
 // What a row's result is still good for. A preempted sequence keeps the token that a step in flight samples,
 // though the KV is gone; one that was replaced by a new submission takes nothing.
 enum class RowFate : std::uint8_t { live, kv_lost, dropped };
@@ -36,7 +39,7 @@ struct InFlightStep {
 struct SchedulerState {
     explicit SchedulerState(SchedulerOptions frozen)
         : options(std::move(frozen)),
-          kv({options.num_blocks, options.block_size}),
+          kv({.num_blocks = options.num_blocks, .block_size = options.block_size}),
           last_step(options.first_step - 1) {}
 
     Sequence* find(SequenceId id);
@@ -46,10 +49,9 @@ struct SchedulerState {
     void erase(Sequence& sequence);
     // Back to the queue without its blocks; keeps its tokens, those that steps in flight sample included.
     void preempt(Sequence& sequence);
+    // A step has computed its next tokens: full blocks of them can be found by others from now on.
+    void complete_row(Sequence& sequence, std::uint32_t num_tokens);
     void mark_rows(SequenceId id, RowFate fate);
-
-    // Whether its prompt is that of the others in its group: a wrong number must not give wrong tokens.
-    bool has_prompt_of_group(const SequenceSpec& spec) const;
 
     // It can end there at the latest, prompt and generated together.
     std::uint32_t max_len(const SequenceSpec& spec) const;
@@ -80,6 +82,9 @@ inline std::uint32_t remaining_tokens(const Sequence& sequence) {
     return static_cast<std::uint32_t>(sequence.spec.tokens.size()) + sequence.num_pending_samples -
            sequence.num_computed_tokens - sequence.num_scheduled_tokens;
 }
+
+// Then each token of its prompt has to be computed, whatever the cache holds.
+inline bool needs_prompt_logits(const SequenceSpec& spec) { return spec.sampling.prompt_logprobs >= 0; }
 
 inline std::uint32_t num_generated(const Sequence& sequence) {
     return static_cast<std::uint32_t>(sequence.spec.tokens.size()) - sequence.spec.num_prompt_tokens;

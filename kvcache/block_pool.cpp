@@ -40,8 +40,8 @@ void BlockPool::drop(BlockId block, StepId last_use) {
     if (state.kept) ++changes_;
     if (!is_retired(state)) return settle(block);
     ++num_retired_;
-    if (!state.listed) retired_.push_back(block);
-    state.listed = true;
+    state.retired_as = ++last_retired_;
+    retired_.push_back({block, state.retired_as});
 }
 
 // Nobody references it and no step uses it.
@@ -75,11 +75,11 @@ void BlockPool::unkeep(BlockId block) {
 
 void BlockPool::end_step(StepId step) {
     ended_ = std::max(ended_, step);
-    std::erase_if(retired_, [this](BlockId block) {
-        Block& state = blocks_[index(block)];
+    std::erase_if(retired_, [this](const Retired& entry) {
+        const auto [block, number] = entry;
+        const Block& state = blocks_[index(block)];
+        if (state.references > 0 || state.retired_as != number) return true;  // was shared again
         if (is_retired(state)) return false;
-        state.listed = false;
-        if (state.references > 0) return true;  // was shared again
         --num_retired_;
         settle(block);
         return true;
@@ -104,10 +104,9 @@ void BlockPool::check_invariants() const {
         require(!state.kept && !is_retired(state), "a free block is kept or in use");
     }
     std::uint32_t retired = 0;
-    for (BlockId block : retired_) {
+    for (const auto& [block, number] : retired_) {
         const Block& state = blocks_[index(block)];
-        require(state.listed, "a retired block does not know that it is listed");
-        if (state.references > 0) continue;
+        if (state.references > 0 || state.retired_as != number) continue;
         require(is_retired(see(block)), "a block waits for a step that has ended");
         ++retired;
     }

@@ -62,8 +62,8 @@ class BlockPool {
     struct Block {
         std::uint32_t references = 0;
         bool kept = false;
-        bool listed = false;                 // in retired_, perhaps held again
         StepId last_use = 0;                 // by those that dropped it
+        std::uint64_t retired_as = 0;        // its last entry's number in retired_
         std::uint64_t idle_since = 0;        // by a counter of our own
         BlockId older = none, newer = none;  // while idle
     };
@@ -76,12 +76,17 @@ class BlockPool {
     void unlink(BlockId block);
 
     std::vector<Block> blocks_;
-    std::vector<BlockId> free_;     // the last one is taken first
-    std::vector<BlockId> retired_;  // in order of retirement
+    std::vector<BlockId> free_;  // the last one is taken first
+    struct Retired {
+        BlockId block;
+        std::uint64_t number;
+    };
+    std::vector<Retired> retired_;  // in order of retirement; void for blocks that were shared again
     BlockId oldest_ = none, newest_ = none;
     std::uint32_t num_idle_ = 0;
     std::uint32_t num_retired_ = 0;
     std::uint64_t changes_ = 1;
+    std::uint64_t last_retired_ = 0;
     std::uint64_t last_idle_ = 0;
     StepId ended_ = 0;  // last step that ended
 };

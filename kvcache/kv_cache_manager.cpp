@@ -21,16 +21,6 @@ KvCacheManager::TableHandle KvCacheManager::create() {
     return handle;
 }
 
-KvCacheManager::TableHandle KvCacheManager::fork(TableHandle parent, std::uint64_t num_tokens) {
-    const TableHandle child = create();
-    const std::vector<BlockId>& blocks = tables_[parent].blocks;
-    tables_[child].blocks.assign(blocks.begin(), blocks.begin() + blocks_for(num_tokens));
-    tables_[child].num_tokens = num_tokens;
-    tables_[child].last_use = tables_[parent].last_use;  // steps in flight may still write there
-    for (BlockId block : tables_[child].blocks) pool_.share(block);
-    return child;
-}
-
 // What follows from the tree's shape: an ancestor of a block that somebody has is had by him, too.
 std::uint32_t KvCacheManager::num_unreferenced(PrefixMatch& match) const {
     if (match.num_blocks == 0) return 0;
@@ -52,6 +42,13 @@ std::uint32_t KvCacheManager::num_idle(const PrefixMatch& match) const {
         if (pool_.is_idle(tree_.block(node))) ++idle;
     }
     return idle;
+}
+
+PrefixMatch KvCacheManager::match_of(TableHandle table, std::string_view salt,
+                                     std::span<const TokenId> tokens) const {
+    const std::vector<Node>& chain = tables_[table].chain;
+    const Node last = chain.empty() ? PrefixTree::none : chain.back();
+    return tree_.match_at(last, static_cast<std::uint32_t>(chain.size()), salt, tokens);
 }
 
 bool KvCacheManager::follows(TableHandle table, const PrefixMatch& match) const {

@@ -65,10 +65,6 @@ class KvCacheManager {
     // A new, empty table.
     TableHandle create();
 
-    // A table that shares the parent's blocks of its first num_tokens tokens, which the parent must have.
-    // Whichever of the two first extends into a shared block that is not full of its own tokens gets a copy.
-    TableHandle fork(TableHandle parent, std::uint64_t num_tokens);
-
     // Brings `match` up to date with what is remembered of the beginning of `tokens` under `salt`. Sequences
     // share blocks only under equal salts. A match goes with one salt and one list of tokens.
     void match(PrefixMatch& match, std::string_view salt, std::span<const TokenId> tokens) const {
@@ -79,6 +75,8 @@ class KvCacheManager {
     std::uint32_t num_unreferenced(PrefixMatch& match) const;
     // How many of them are idle, and so counted in num_free().
     std::uint32_t num_idle(const PrefixMatch& match) const;
+    // The match of a table's own blocks, with `tokens` being its tokens.
+    PrefixMatch match_of(TableHandle table, std::string_view salt, std::span<const TokenId> tokens) const;
     // Whether the table's first blocks are those found.
     bool follows(TableHandle table, const PrefixMatch& match) const;
 

@@ -66,8 +66,7 @@ void PrefixTree::match(PrefixMatch& match, std::string_view salt, std::span<cons
         next_key = match.next_key;
     }
     for (;;) {
-        const std::size_t begin = std::size_t{match.num_blocks} * block_size_;
-        const auto next = wanted.subspan(begin, std::min<std::size_t>(block_size_, wanted.size() - begin));
+        const auto next = block_of(wanted, match.num_blocks);
         if (next_key == 0 && !next.empty()) next_key = key(match.node, salt, next);
         match.next_key = std::exchange(next_key, 0);
         const Node child = next.size() < block_size_ ? none : find_child(match.node, match.next_key, next);
@@ -78,6 +77,19 @@ void PrefixTree::match(PrefixMatch& match, std::string_view salt, std::span<cons
     }
     match.node_id = match.node == none ? 0 : nodes_[match.node].id;
     match.version = match.node == none ? roots_version_ : nodes_[match.node].version;
+}
+
+PrefixMatch PrefixTree::match_at(Node node, std::uint32_t depth, std::string_view salt,
+                                 std::span<const TokenId> known) const {
+    const auto next = block_of(known, depth);
+    return {.num_blocks = depth, .next_key = next.empty() ? 0 : key(node, salt, next), .node = node};
+}
+
+// What there is of it.
+std::span<const TokenId> PrefixTree::block_of(std::span<const TokenId> all, std::size_t index) const {
+    const std::size_t begin = index * block_size_;
+    return begin >= all.size() ? std::span<const TokenId>()
+                               : all.subspan(begin, std::min<std::size_t>(block_size_, all.size() - begin));
 }
 
 PrefixTree::Node PrefixTree::find(Node parent, std::string_view salt, std::span<const TokenId> wanted) const {

@@ -32,6 +32,10 @@ class PrefixTree {
     // still there. While nothing has changed there it only looks whether that is so.
     void match(PrefixMatch& match, std::string_view salt, std::span<const TokenId> tokens) const;
 
+    // The match that ends at `node`, `depth` blocks into the tokens, whether more is known of them or not.
+    PrefixMatch match_at(Node node, std::uint32_t depth, std::string_view salt,
+                         std::span<const TokenId> tokens) const;
+
     // The child of `parent` (none: of the salt's root) with exactly these tokens, a full block; or none.
     Node find(Node parent, std::string_view salt, std::span<const TokenId> tokens) const;
     // Precondition: there is none, and the block has no node.
@@ -66,6 +70,7 @@ class PrefixTree {
     Node find_root(std::string_view salt) const;
     Node find_child(Node parent, std::uint64_t key, std::span<const TokenId> tokens) const;
     std::uint64_t key(Node parent, std::string_view salt, std::span<const TokenId> tokens) const;
+    std::span<const TokenId> block_of(std::span<const TokenId> tokens, std::size_t index) const;
     std::span<const TokenId> tokens(Node node) const {
         return std::span(tokens_).subspan(std::size_t{node} * block_size_, block_size_);
     }

@@ -101,7 +101,6 @@ TEST_CASE("messages survive the wire") {
                        .num_prompt_tokens = 1,
                        .sampling = sampling(),
                        .stop = stop,
-                       .prompt_group = ~0ULL,
                        .oracle_tokens = 10,
                        .cache_salt = std::string("a\0b", 3)});
     check(CancelSequence{~0ULL});

@@ -18,9 +18,14 @@ inline std::uint64_t mix(std::uint64_t a, std::uint64_t b) {
     return x ^ (x >> 29);
 }
 
+// As with dynamic rope scaling, KV depends on the prompt's length beyond a border. To be part of the salt.
+inline std::uint32_t rope_of(std::uint32_t num_prompt_tokens) {
+    return num_prompt_tokens > 12 ? num_prompt_tokens : 0;
+}
+
 // KV of a token: of itself, its position and the KV before it.
-inline std::uint64_t kv_of(std::uint64_t before, TokenId token, std::uint64_t position) {
-    return mix(mix(before, static_cast<std::uint64_t>(token) + 1), position);
+inline std::uint64_t kv_of(std::uint64_t before, TokenId token, std::uint64_t position, std::uint32_t rope) {
+    return mix(mix(before, static_cast<std::uint64_t>(token) + 1), position + (std::uint64_t{rope} << 32));
 }
 
 // With penalties it looks at the tokens that came before, too.
@@ -57,7 +62,8 @@ class FakeModel {
                 const auto position = static_cast<std::uint64_t>(batch.positions[t]);
                 const std::uint64_t before = position == 0 ? 0 : at(position - 1);
                 pool_[static_cast<std::size_t>(batch.slot_mapping[t])] =
-                    kv_of(before, batch.input_ids[t], position);
+                    kv_of(before, batch.input_ids[t], position,
+                          rope_of(static_cast<std::uint32_t>(batch.prompt_lens[row])));
             }
             while (sampled.size() < batch.logits_rows.size() &&
                    batch.logits_rows[sampled.size()] < batch.query_start[row + 1] &&
@@ -105,7 +111,7 @@ inline Reference run_alone(const SequenceSpec& spec, const std::vector<TokenId>&
     std::uint64_t attention = 0;
     std::uint64_t position = 0;
     auto take = [&](TokenId token) {
-        before = kv_of(before, token, position++);
+        before = kv_of(before, token, position++, rope_of(spec.num_prompt_tokens));
         attention = mix(attention, before);
     };
     for (std::uint32_t i = 0; i < spec.num_prompt_tokens; ++i) take(spec.tokens[i]);

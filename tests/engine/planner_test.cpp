@@ -49,7 +49,7 @@ struct Bench {
         SequenceSpec spec;
         spec.id = id;
         spec.arrival = static_cast<TimeUs>(id);
-        spec.tokens.assign(prompt, 1);
+        spec.tokens.assign(prompt, static_cast<TokenId>(id));  // nothing to share
         spec.num_prompt_tokens = prompt;
         send(RequestArrived{10, spec});
     }
@@ -93,15 +93,19 @@ TEST_CASE("a preempted sequence runs again only when its whole recompute and one
     CHECK(bench.step({{{0, 1}}, {1}}) == Rows{{1, 1, RowKind::sample}});
     CHECK(bench.policy.seen.at(1).preemptions == 0);
     bench.arrive(3, 12);
-    // Four blocks are 1's, three are to be 3's: 2 needs four and one.
+    // Four blocks are 1's, three are to be 3's: 2 needs four and one, three of them with the KV it had.
     CHECK(bench.step({{{0, 1}, {2, 12}}, {}}).size() == 2);
     CHECK(bench.policy.seen.at(1).state == POLICY_PREEMPTED);
     CHECK(bench.policy.seen.at(1).preemptions == 1);
     CHECK(bench.policy.seen.at(1).generated_tokens == 1);
-    CHECK(bench.step({{{1, 4}, {0, 1}}, {}}) == Rows{{1, 1, RowKind::sample}});
+    CHECK(bench.policy.seen.at(1).cached_prefix_tokens == 12);
+    CHECK(bench.policy.seen.at(1).computed_tokens == 12);
+    CHECK(bench.policy.seen.at(1).cached_free_blocks == 3);
+    CHECK(bench.step({{{1, 2}, {0, 1}}, {}}) == Rows{{1, 1, RowKind::sample}});
     bench.send(RequestCancelled{30, 3});
-    CHECK(bench.step({{{1, 4}}, {}}) == Rows{{2, 4, RowKind::chunk}});
+    CHECK(bench.step({{{1, 2}}, {}}) == Rows{{2, 2, RowKind::chunk}});
     CHECK(bench.plan.added.at(0).tokens.size() == 15);
+    CHECK(bench.plan.added.at(0).num_computed_tokens == 12);
 }
 
 TEST_CASE("FCFS decides when the policy does not or must not, and it is counted") {

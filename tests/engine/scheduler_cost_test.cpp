@@ -33,7 +33,7 @@ Cost median_cost(std::uint32_t running, std::uint32_t waiting) {
     for (std::uint32_t i = 1; i <= running + waiting; ++i) {
         SequenceSpec spec;
         spec.id = i;
-        spec.tokens.assign(100, 1);
+        spec.tokens.assign(100, static_cast<TokenId>(i));
         spec.num_prompt_tokens = 100;
         spec.stop.max_tokens = 1000;
         take(scheduler.handle(RequestArrived{1, spec}));

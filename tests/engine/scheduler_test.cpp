@@ -12,7 +12,7 @@ SequenceSpec spec_of(SequenceId id, std::uint32_t prompt, std::uint32_t max_toke
     SequenceSpec spec;
     spec.id = id;
     spec.arrival = static_cast<TimeUs>(id);
-    spec.tokens.assign(prompt, 1);
+    spec.tokens.assign(prompt, static_cast<TokenId>(id));  // nothing to share
     spec.num_prompt_tokens = prompt;
     spec.stop.max_tokens = max_tokens;
     return spec;
@@ -225,7 +225,7 @@ TEST_CASE("a lost worker's sequences go on with the next one, from their tokens,
     CHECK(plan.epoch == 2);
     CHECK(plan.removed.empty());
     REQUIRE(plan.added.size() == 3);
-    CHECK(plan.added[0].tokens == std::vector<TokenId>{1, 1, 1, 5, 6});
+    CHECK(plan.added[0].tokens == std::vector<TokenId>{7, 7, 7, 5, 6});
     CHECK(plan.added[0].num_computed_tokens == 0);
     CHECK(plan.rows == Rows{{7, 5, RowKind::sample}, {8, 2, RowKind::sample}, {9, 1, RowKind::sample}});
     CHECK(all<EmitToken>(bench.complete(7)).at(0) == EmitToken{7, 2, 2, {7}});

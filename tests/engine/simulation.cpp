@@ -82,7 +82,8 @@ void Simulation::arrive() {
     spec.num_prompt_tokens = 1 + upto(world_.max_prompt);
     for (std::uint32_t i = 0; i < spec.num_prompt_tokens; ++i)
         spec.tokens.push_back(static_cast<TokenId>(upto(2)));
-    join_group(spec);
+    share_prompt(spec);
+    spec.cache_salt = std::to_string(rope_of(spec.num_prompt_tokens)) + (upto(4) == 0 ? "a" : "b");
     spec.sampling.seed = upto(3);
     if (upto(3) == 0) spec.sampling.presence_penalty = 1.0F;
     if (upto(4) == 0) spec.sampling.prompt_logprobs = 1;
@@ -96,22 +97,21 @@ void Simulation::arrive() {
     handle(RequestArrived{now_, submitted});
 }
 
-// A group of its own, none, or that of a sequence before it: mostly with its prompt, sometimes wrongly.
-void Simulation::join_group(SequenceSpec& spec) {
-    const auto dice = upto(4);
-    if (dice == 0) return;
-    spec.prompt_group = spec.id;
-    if (dice == 1 || requests_.empty()) return;
-    const SequenceSpec& other =
-        std::next(requests_.rbegin(),
-                  upto(std::min<std::uint32_t>(3, static_cast<std::uint32_t>(requests_.size()))))
-            ->second.spec;
-    spec.prompt_group = other.prompt_group;
-    if (upto(16) == 0) return;
-    spec.num_prompt_tokens = other.num_prompt_tokens;
-    spec.tokens = other.tokens;
-    spec.tenant = other.tenant;
-    spec.arrival = other.arrival;
+// Sometimes the prompt of one before it, or that with its answer and more, as in a conversation.
+void Simulation::share_prompt(SequenceSpec& spec) {
+    if (requests_.empty() || upto(2) == 0) return;
+    const auto back = upto(std::min<std::uint32_t>(3, static_cast<std::uint32_t>(requests_.size())));
+    const Request& other = std::next(requests_.rbegin(), back)->second;
+    std::vector<TokenId> tokens = other.spec.tokens;
+    if (upto(2) == 0) {
+        tokens.insert(tokens.end(), other.received.begin(), other.received.end());
+        tokens.insert(tokens.end(), spec.tokens.begin(), spec.tokens.begin() + 1);
+        if (tokens.size() > world_.max_prompt) tokens.resize(world_.max_prompt);
+    }
+    spec.tokens = tokens;
+    spec.num_prompt_tokens = static_cast<std::uint32_t>(tokens.size());
+    spec.tenant = other.spec.tenant;
+    if (upto(2) == 0) spec.arrival = other.spec.arrival;
 }
 
 // A stop string somewhere in what was received so far; a second, lower one may still come.
@@ -263,6 +263,8 @@ void Simulation::check_blocks(const StepPlan& plan) {
         const auto shared = added.num_computed_tokens / world_.options.block_size;
         check_new({added.block_table.begin() + shared, added.block_table.end()});
         shared_tokens_ += added.num_computed_tokens;
+        expect(added.num_computed_tokens == 0 || requests_.at(added.id).spec.sampling.prompt_logprobs < 0,
+               "who needs logits takes no KV");
         tables_[added.id] = added.block_table;
     }
     for (const GrownSequence& grown : plan.grown) {

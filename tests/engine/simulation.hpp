@@ -52,7 +52,7 @@ class Simulation {
     }  // ended by themselves, with the tokens of a run alone
     std::size_t num_crashed() const { return crashed_; }  // ended by law 7
     std::size_t num_timed_out() const { return timed_out_; }
-    std::uint64_t num_shared_tokens() const { return shared_tokens_; }  // taken over from others of a group
+    std::uint64_t num_shared_tokens() const { return shared_tokens_; }  // taken from the cache
 
   private:
     struct Request {
@@ -75,7 +75,7 @@ class Simulation {
 
     void operate();
     void arrive();
-    void join_group(SequenceSpec& spec);
+    void share_prompt(SequenceSpec& spec);
     void send_stop();
     void reach_deadline();
     void resubmit();

@@ -107,6 +107,23 @@ TEST_CASE("the least recently used block goes first, and those after it before i
     CHECK_FALSE(kv.extend(other, 1, ++step));
 }
 
+TEST_CASE("blocks that are shared again while a step uses them keep their order") {
+    KvCacheManager kv({.num_blocks = 4, .block_size = 4});
+    const Tokens tokens = count_up(0, 8);
+    kv.release(compute(kv, "", tokens, 1));
+    const Handle a = kv.take(look(kv, "", count_up(0, 4)));
+    REQUIRE(kv.extend(a, 1, 2));
+    kv.release(a);  // block 0 waits for step 2, block 1 is idle
+    const Handle b = kv.take(look(kv, "", tokens));
+    REQUIRE(kv.extend(b, 1, 2));
+    kv.release(b);
+    kv.check_invariants();
+    kv.end_step(2);
+    kv.check_invariants();
+    REQUIRE(kv.extend(kv.create(), 12, 3));
+    CHECK(look(kv, "", tokens).num_blocks == 1);
+}
+
 TEST_CASE("a match is brought up to date when more is known, and when it is gone") {
     KvCacheManager kv({.num_blocks = 3, .block_size = 4});
     const Tokens tokens = count_up(0, 12);
@@ -203,6 +220,18 @@ TEST_CASE("the beginning of a block that another fills is shared by copy-on-writ
     CHECK(written->copy == BlockCopy{.from = 1, .to = 2});
     CHECK(kv.block_table(b) == Tokens{0, 2});
     CHECK_FALSE(kv.extend(a, 1, 2)->copy);  // its own again
+    kv.check_invariants();
+}
+
+TEST_CASE("a copied block that nobody else holds lives until its copy is made") {
+    KvCacheManager kv({.num_blocks = 2, .block_size = 4});
+    const Handle a = compute(kv, "", {1}, 1);
+    const Handle b = kv.take(look(kv, "", {1}), KvCacheManager::Tail{a, 1});
+    REQUIRE(kv.extend(b, 1, 2)->copy);
+    kv.release(a);  // its last step has ended, but the copy in step 2 reads its block
+    CHECK(kv.num_free() == 0);
+    kv.end_step(2);
+    CHECK(kv.num_free() == 1);
     kv.check_invariants();
 }
 

@@ -69,7 +69,7 @@ std::vector<Load> make_load() {
         }
         made.spec.stop = {shape.max_tokens, shape.ignore_eos, {}};
     }
-    load[1].spec.prompt_group = 1;  // and more choices of its prompt
+    // and more choices of one's prompt
     for (std::uint32_t choice = 1; choice < 4; ++choice) {
         Load made = load[1];
         made.spec.id = load.size() + 1;

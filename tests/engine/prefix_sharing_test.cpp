@@ -1,5 +1,6 @@
-// Sequences of one prompt: who computes it, who shares it, and what happens when those who have it end or
-// lose it. That tokens stay those of a run alone is tested in scheduler_random_test.cpp.
+// Sequences whose prompts begin alike: who computes that, who waits for it and takes it, and what happens
+// when those who have it end or lose it. That tokens stay those of a run alone is tested in
+// scheduler_random_test.cpp.
 #include "engine/scheduler.hpp"
 #include "policies/fcfs.hpp"
 #include "tests/catch.hpp"
@@ -15,7 +16,6 @@ SequenceSpec choice(SequenceId id, std::uint32_t prompt, std::uint32_t max_token
     spec.num_prompt_tokens = prompt;
     spec.sampling.choice = static_cast<std::uint32_t>(id);
     spec.stop.max_tokens = max_tokens;
-    spec.prompt_group = 77;
     return spec;
 }
 
@@ -99,6 +99,92 @@ TEST_CASE("the choices of a request compute its prompt once and share its blocks
     CHECK(bench.scheduler.stats().free_blocks == 32);
 }
 
+TEST_CASE("what one computed, a later one takes, even when the first has ended") {
+    Bench bench;
+    bench.ready();
+    bench.send(RequestArrived{++bench.now, choice(1, 22, 4)});
+    bench.complete_all();
+    CHECK(bench.scheduler.stats().free_blocks == 32);
+    CHECK(bench.scheduler.stats().cached_blocks == 6);  // 22 and three generated, the last of which has no KV
+    SequenceSpec later = choice(2, 22, 4);
+    later.tokens.insert(later.tokens.end(), {5, 5, 5, 5, 70, 71});  // the answer, and the next question
+    later.num_prompt_tokens = 28;
+    bench.send(RequestArrived{++bench.now, later});
+    CHECK(bench.added(2)->num_computed_tokens == 24);
+    bench.complete_all();
+    bench.send(RequestArrived{++bench.now, choice(3, 22, 4)});
+    CHECK(bench.added(3)->num_computed_tokens == 20);
+    bench.complete_all();
+    CHECK(bench.scheduler.stats().num_prefix_queries == 22 + 28 + 22);
+    CHECK(bench.scheduler.stats().num_prefix_hits == 24 + 20);
+}
+
+TEST_CASE("sequences with different salts share nothing, and do not wait for each other") {
+    Bench bench;
+    bench.ready();
+    for (const SequenceId id : {1U, 2U, 3U}) {
+        SequenceSpec spec = choice(id, 3, 4);
+        spec.cache_salt = id == 3 ? "a" : std::string(id, 'a');
+        bench.send(RequestArrived{++bench.now, spec});
+    }
+    bench.complete_all();
+    CHECK(bench.added(2)->num_computed_tokens == 0);
+    CHECK(bench.tokens_of(2) == 6);
+    CHECK(bench.added(3)->num_computed_tokens == 2);  // the first one's
+}
+
+TEST_CASE("arrivals at once with one beginning compute that once") {
+    Bench bench;
+    for (const SequenceId id : {1U, 2U, 3U, 4U}) {
+        SequenceSpec spec = choice(id, 14, 2);
+        spec.tokens[12] = static_cast<TokenId>(100 + id);  // three blocks are the same
+        bench.send(RequestArrived{++bench.now, spec});
+    }
+    bench.ready();
+    bench.complete_all();
+    CHECK(bench.tokens_of(1) == 15);
+    for (const SequenceId id : {2U, 3U, 4U}) CHECK(bench.tokens_of(id) == 3);
+    CHECK(bench.plans.at(0).rows.size() == 1);
+}
+
+TEST_CASE("the more urgent does not wait for what a less urgent one computes") {
+    Bench bench;
+    bench.ready();
+    SequenceSpec slow = choice(1, 30, 2);
+    slow.priority = 1;
+    bench.send(RequestArrived{++bench.now, slow});
+    bench.send(RequestArrived{++bench.now, choice(2, 12, 2)});
+    while (bench.added(2) == nullptr) bench.complete();
+    CHECK(bench.added(2)->num_computed_tokens < 11);
+    bench.complete_all();
+}
+
+TEST_CASE("what is not the same is not waited for") {
+    Bench bench;
+    for (const SequenceId id : {1U, 2U}) {
+        SequenceSpec spec = choice(id, 4, 2);
+        spec.tokens[id] = 99;
+        bench.send(RequestArrived{++bench.now, spec});
+    }
+    bench.ready();
+    CHECK(bench.plans.at(0).rows.size() == 2);
+}
+
+TEST_CASE("a preempted sequence takes its own blocks back") {
+    Bench bench(1, 9);
+    bench.ready();
+    bench.send(RequestArrived{++bench.now, choice(1, 13, 20)});
+    SequenceSpec other = choice(2, 14, 6);
+    other.arrival = 2;
+    other.tokens[0] = 99;
+    bench.send(RequestArrived{++bench.now, other});
+    while (bench.scheduler.stats().num_preemptions == 0) bench.complete();
+    const std::uint32_t before = bench.tokens_of(2);
+    bench.complete_all();
+    CHECK(bench.added(2)->num_computed_tokens > 0);
+    CHECK(bench.tokens_of(2) == before + 19 - bench.added(2)->num_computed_tokens);
+}
+
 TEST_CASE("a choice goes on when the one that computed the prompt ends, is cancelled or lost") {
     Bench bench;
     bench.ready();
@@ -130,17 +216,25 @@ TEST_CASE("a choice goes on when the one that computed the prompt ends, is cance
     CHECK(bench.scheduler.stats().num_running == 0);
 }
 
-TEST_CASE("a prompt of one token, or another prompt under the same number, is not shared") {
+TEST_CASE("a prompt of one token is not shared, and of another's prompt only what is the same") {
     Bench bench;
     bench.ready();
     bench.send(RequestArrived{++bench.now, choice(1, 1, 4)});
     bench.send(RequestArrived{++bench.now, choice(2, 1, 4)});
     SequenceSpec other = choice(3, 9, 4);
+    other.tokens[2] = 55;
     bench.send(RequestArrived{++bench.now, other});
+    bench.complete();
     bench.complete_all();
     CHECK(bench.added(2)->num_computed_tokens == 0);
-    CHECK(bench.added(3)->num_computed_tokens == 0);
-    CHECK(bench.tokens_of(3) == 12);
+    CHECK(bench.added(3)->num_computed_tokens == 1);  // copied from the first one's only block
+    CHECK(bench.tokens_of(3) == 11);
+    SequenceSpec longer = choice(4, 12, 4);
+    longer.tokens[2] = 55;
+    longer.tokens[7] = 55;
+    bench.send(RequestArrived{++bench.now, longer});
+    CHECK(bench.added(4)->num_computed_tokens == 4);
+    bench.complete_all();
 }
 
 TEST_CASE("a choice that needs its prompt's logits computes it itself") {

@@ -1,0 +1,75 @@
+#include "engine/prefix_sharing.hpp"
+
+#include <algorithm>
+
+namespace troupe {
+namespace {
+
+// The tokens whose KV it can take. The last one it computes itself, to draw what comes next; if the logits of
+// its prompt are wanted, all of them: KV comes without logits.
+std::span<const TokenId> usable(const Sequence& sequence) {
+    if (needs_prompt_logits(sequence.spec)) return {};
+    return {sequence.spec.tokens.data(), sequence.spec.tokens.size() - 1};
+}
+
+}  // namespace
+
+void PrefixSharing::begin() {
+    coming_.clear();
+    started_.clear();
+    for (const Sequence* sequence : state_.by_arrival) {
+        if (sequence->status == SequenceStatus::running) note(*sequence);
+    }
+}
+
+void PrefixSharing::note(const Sequence& running) {
+    const SequenceSpec& spec = running.spec;
+    if (running.num_computed_tokens + 1 >= spec.tokens.size()) return;
+    const std::span<const TokenId> known(spec.tokens.data(), spec.tokens.size() - 1);
+    const PrefixMatch have = state_.kv.match_of(running.block_table, spec.cache_salt, known);
+    const std::size_t end =
+        std::min((std::size_t{have.num_blocks} + 1) * state_.options.block_size, known.size());
+    // If it is not remembered although it is computed, another had computed it before.
+    if (end > running.num_computed_tokens) coming_.push_back({have.next_key, spec.priority});
+}
+
+void PrefixSharing::note_started(const Sequence& running) {
+    started_.push_back(&running);
+    note(running);
+}
+
+void PrefixSharing::look(Sequence& sequence) const {
+    state_.kv.match(sequence.prefix, sequence.spec.cache_salt, usable(sequence));
+}
+
+bool PrefixSharing::waits(const Sequence& sequence) const {
+    const std::uint64_t wanted = sequence.prefix.next_key;
+    if (wanted == 0 || sequence.num_worker_deaths >= deaths_to_run_alone) return false;
+    return std::any_of(coming_.begin(), coming_.end(), [&](const Coming& coming) {
+        return coming.key == wanted && coming.priority <= sequence.spec.priority;
+    });
+}
+
+std::optional<KvCacheManager::Tail> PrefixSharing::find_tail(const Sequence& sequence) const {
+    const std::uint32_t block_size = state_.options.block_size;
+    const std::span<const TokenId> wanted = usable(sequence);
+    const std::size_t begin = std::size_t{sequence.prefix.num_blocks} * block_size;
+    std::optional<KvCacheManager::Tail> longest;
+    for (const Sequence* const other : state_.by_arrival) {
+        if (other->status != SequenceStatus::running ||
+            std::find(started_.begin(), started_.end(), other) != started_.end())
+            continue;
+        const std::size_t end =
+            std::min({wanted.size(), begin + block_size - 1, std::size_t{other->num_computed_tokens}});
+        const std::size_t known = longest ? longest->num_tokens : 0;
+        if (end <= begin + known || other->spec.cache_salt != sequence.spec.cache_salt ||
+            !state_.kv.follows(other->block_table, sequence.prefix))
+            continue;
+        std::size_t equal = begin;
+        while (equal < end && other->spec.tokens[equal] == wanted[equal]) ++equal;
+        if (equal > begin + known) longest = {other->block_table, static_cast<std::uint32_t>(equal - begin)};
+    }
+    return longest;
+}
+
+}  // namespace troupe

@@ -1,0 +1,48 @@
+// What a sequence that does not run yet takes from the cache when it does, and whom it waits for. Part of the
+// Scheduler machine.
+#pragma once
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <vector>
+
+#include "core/sequence.hpp"
+#include "engine/scheduler_state.hpp"
+
+namespace troupe {
+
+class PrefixSharing {
+  public:
+    explicit PrefixSharing(SchedulerState& state) : state_(state) {}
+
+    // For a new plan: looks what the sequences that run are about to compute.
+    void begin();
+
+    // Brings sequence.prefix up to date.
+    void look(Sequence& sequence) const;
+
+    // Another is about to compute the next block that it needs, or all that is left but its last token: it is
+    // to wait and take that. Unless it has to run alone, or is more urgent: a policy might preempt the other
+    // for it again and again. Precondition: sequence.prefix is up to date.
+    bool waits(const Sequence& sequence) const;
+
+    // The longest beginning of the block after sequence.prefix that one who runs has computed: to be shared
+    // by copy-on-write.
+    std::optional<KvCacheManager::Tail> find_tail(const Sequence& sequence) const;
+
+    // It runs from this plan on: others may wait for what it computes.
+    void note_started(const Sequence& running);
+
+  private:
+    void note(const Sequence& running);
+
+    SchedulerState& state_;
+    struct Coming {
+        std::uint64_t key;
+        std::int32_t priority;
+    };
+    std::vector<Coming> coming_;            // what comes next, of each that runs and has a prompt to read
+    std::vector<const Sequence*> started_;  // in this plan: what they took may still have to be copied
+};
+
+}  // namespace troupe

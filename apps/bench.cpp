@@ -6,6 +6,7 @@
 #include <memory>
 
 #include "apps/bench_client.hpp"
+#include "apps/bench_objectives.hpp"
 #include "apps/bench_report.hpp"
 #include "apps/bench_workload.hpp"
 #include "apps/commands.hpp"
@@ -110,27 +111,6 @@ void add_flags(CLI::App& parser, BenchFlags& flags) {
                     "Write the report as JSON, '-' to the standard output instead of the table")
         ->option_text("FILE")
         ->group("Report");
-}
-
-Result<BenchObjectives> parse_objectives(const std::vector<std::string>& texts) {
-    BenchObjectives objectives;
-    for (const std::string& text : texts) {
-        const std::size_t colon = text.find(':');
-        const std::string what = text.substr(0, colon);
-        std::optional<double>* place = what == "ttft"   ? &objectives.ttft
-                                       : what == "tpot" ? &objectives.tpot
-                                       : what == "e2el" ? &objectives.e2el
-                                                        : nullptr;
-        double value = 0;
-        if (place == nullptr || colon == std::string::npos ||
-            !CLI::detail::lexical_cast(text.substr(colon + 1), value) || !(value > 0)) {
-            return invalid_argument(
-                "--goodput: '" + text + "' is not an objective; write ttft:MS, tpot:MS or e2el:MS",
-                "--goodput");
-        }
-        *place = value;
-    }
-    return objectives;
 }
 
 // Lengths and arrivals, the warm-up's first.

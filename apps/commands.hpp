@@ -25,6 +25,7 @@ Command tokenize_command(CLI::App& program);
 Command logits_command(CLI::App& program);
 Command render_command(CLI::App& program);
 Command plan_command(CLI::App& program);
+Command simulate_command(CLI::App& program);
 Command version_command(CLI::App& program);
 
 }  // namespace troupe

@@ -1,0 +1,278 @@
+#include "apps/simulate_input.hpp"
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <cstdio>
+#include <filesystem>
+
+#include "apps/model_shape.hpp"
+#include "apps/policy_choice.hpp"
+#include "apps/quantity.hpp"
+#include "apps/trace_file.hpp"
+#include "conf/device_file.hpp"
+#include "engine/device_numbers.hpp"
+
+namespace troupe {
+namespace {
+
+constexpr double memory_share = 0.9;  // of a device, for weights and KV; the rest is for activations
+
+std::string number(double value) {
+    std::array<char, 48> text{};
+    std::snprintf(text.data(), text.size(), "%.6g", value);
+    return text.data();
+}
+
+class SimulationReader {
+  public:
+    explicit SimulationReader(const SimulateFlags& flags) : flags_(flags) {}
+
+    Result<SimulationSetup> read() {
+        read_device();
+        read_model();
+        read_scheduler();
+        read_policies();
+        read_workload();
+        if (!status_) return status_.error();
+        setup_.facts.insert(setup_.facts.begin(),
+                            {"requests", std::to_string(setup_.workload.requests.size())});
+        fact("requests_per_second", number(mean_rate(setup_.workload)));
+        return std::move(setup_);
+    }
+
+  private:
+    void fail(Error error) {
+        if (status_) status_ = std::move(error);
+    }
+    void fact(const std::string& name, const std::string& value) { setup_.facts.emplace_back(name, value); }
+
+    template <class T>
+    bool take(Result<T> result, T& place) {
+        if (!result) {
+            fail(result.error());
+            return false;
+        }
+        place = *std::move(result);
+        return true;
+    }
+
+    // A name, or a file, which may hold measured costs.
+    void read_device() {
+        if (const auto known = find_device(flags_.device, is_eight_bit(flags_.weight_dtype))) {
+            numbers_ = *known;
+        } else if (std::error_code error; std::filesystem::exists(flags_.device, error)) {
+            if (!take(read_device_file(flags_.device), file_)) return;
+            numbers_ = {file_.name.empty() ? flags_.device : file_.name,
+                        file_.memory_bytes,
+                        file_.bandwidth,
+                        file_.flops,
+                        file_.link_bandwidth,
+                        file_.watts};
+            ServerOverheads& overheads = setup_.options.overheads;
+            overheads = {file_.request_us, file_.request_us_per_token, file_.emit_us, file_.gap_us};
+        } else {
+            return fail(invalid_argument("--device: '" + flags_.device +
+                                             "' is neither a file of `troupe calibrate` nor known; "
+                                             "known are " +
+                                             device_names(),
+                                         "--device"));
+        }
+        fact("device", numbers_.name);
+    }
+
+    void read_parallelism() {
+        std::uint32_t gpus = flags_.gpus;
+        const std::uint32_t tensor = flags_.tensor, pipeline = std::max(flags_.pipeline, 1U);
+        if (gpus == 0) gpus = std::max(tensor, 1U) * pipeline;
+        parallel_ = {tensor > 0 ? tensor : gpus / pipeline, pipeline};
+        if (parallel_.tensor > 0 && flags_.pipeline == 0 && gpus % parallel_.tensor == 0)
+            parallel_.pipeline = gpus / parallel_.tensor;
+        if (parallel_.devices() != gpus)
+            fail(invalid_argument("--tp times --pp must be --gpus, which is " + std::to_string(gpus),
+                                  "--gpus"));
+    }
+
+    void read_model() {
+        read_parallelism();
+        if (!status_) return;
+        if (file_.is_calibrated()) {
+            fact("model", file_.model);
+            CalibratedOptions options{{file_.tokens, file_.tokens_us},
+                                      {file_.logits, file_.logits_us},
+                                      file_.decode_context_us,
+                                      file_.chunk_context_us,
+                                      file_.chunk_pair_us};
+            setup_.costs = std::make_unique<CalibratedCosts>(std::move(options));
+            return;
+        }
+        ShapeWish wish{flags_.model, {}, {}};
+        double bytes = 0;
+        if (!flags_.weight_dtype.empty() && take(parse_dtype(flags_.weight_dtype, "--weight-dtype"), bytes))
+            wish.weight_bytes = bytes;
+        if (!flags_.kv_dtype.empty() && take(parse_dtype(flags_.kv_dtype, "--kv-dtype"), bytes))
+            wish.kv_bytes = bytes;
+        if (!status_ || !take(find_model_shape(wish), shape_)) return;
+        fact("model", shape_.name);
+        RooflineOptions options;
+        options.shape = shape_;
+        options.device = numbers_;
+        options.parallel = parallel_;
+        if (!file_.name.empty() || file_.bandwidth > 0) {
+            options.reached_bandwidth = file_.reached_bandwidth;
+            options.reached_flops = file_.reached_flops;
+            options.launch_us = file_.launch_us;
+        }
+        setup_.costs = std::make_unique<RooflineCosts>(std::move(options));
+    }
+
+    void read_scheduler() {
+        if (!status_) return;
+        const auto given = [](std::uint32_t flag, std::uint32_t file, std::uint32_t otherwise) {
+            return flag > 0 ? flag : file > 0 ? file : otherwise;
+        };
+        const bool server = file_.is_calibrated();  // then as `troupe serve` has it without flags
+        SchedulerOptions& scheduler = setup_.options.scheduler;
+        scheduler.max_num_seqs = given(flags_.max_num_seqs, 0, server ? 64 : 256);
+        scheduler.max_num_batched_tokens = given(flags_.max_num_batched_tokens, 0, server ? 512 : 2048);
+        scheduler.block_size = given(flags_.block_size, file_.block_size, 16);
+        scheduler.max_model_len =
+            given(flags_.max_model_len, file_.max_model_len, std::max(shape_.max_context, 32768U));
+        scheduler.max_steps_in_flight = flags_.steps_in_flight;
+        scheduler.end_token_ids = {0};
+        scheduler.num_blocks = given(flags_.kv_blocks, file_.kv_blocks, 0);
+        if (scheduler.num_blocks == 0) read_pool(scheduler);
+        if (!status_) return;
+        if (const Status valid = validate(scheduler); !valid) return fail(valid.error());
+        SimulationOptions& options = setup_.options;
+        options.num_replicas = flags_.replicas;
+        options.max_tokens = flags_.max_tokens;
+        options.oracle = flags_.oracle;
+        if (flags_.max_waiting > 0) options.max_open = flags_.max_waiting + scheduler.max_num_seqs;
+        double seconds = 0;
+        if (!flags_.ttft_target.empty() && take(parse_seconds(flags_.ttft_target, "--ttft-target"), seconds))
+            options.ttft_target = std::llround(seconds * 1e6);
+        if (!flags_.tpot_target.empty() && take(parse_seconds(flags_.tpot_target, "--tpot-target"), seconds))
+            options.tpot_target = std::llround(seconds * 1e6);
+        const auto routing = parse_routing(flags_.routing);
+        if (!routing) {
+            return fail(invalid_argument(
+                "--routing: '" + flags_.routing + "' is not least-loaded, round-robin or prefix",
+                "--routing"));
+        }
+        options.routing = *routing;
+        setup_.prices = {flags_.replicas * parallel_.devices(),
+                         flags_.watts > 0 ? flags_.watts : numbers_.watts, flags_.price, flags_.energy_price};
+        fact("replicas", std::to_string(flags_.replicas));
+        fact("devices_per_replica", std::to_string(parallel_.devices()));
+        fact("max_num_seqs", std::to_string(scheduler.max_num_seqs));
+        fact("max_num_batched_tokens", std::to_string(scheduler.max_num_batched_tokens));
+        fact("kv_blocks", std::to_string(scheduler.num_blocks));
+        fact("block_size", std::to_string(scheduler.block_size));
+    }
+
+    // What the weights leave.
+    void read_pool(SchedulerOptions& scheduler) {
+        DeviceNumbers usable = numbers_;
+        usable.memory_bytes *= memory_share;
+        if (file_.is_calibrated() || numbers_.memory_bytes <= 0)
+            return fail(invalid_argument(
+                "--kv-blocks is needed: the device's file does not say how many there are", "--kv-blocks"));
+        const double blocks = kv_capacity_tokens(shape_, usable, parallel_) / scheduler.block_size;
+        if (blocks < 1) {
+            return fail(invalid_argument("the weights of " + shape_.name +
+                                             " do not fit into 90 % of the devices' memory; take more "
+                                             "--gpus or a smaller --weight-dtype",
+                                         "--gpus"));
+        }
+        scheduler.num_blocks = static_cast<std::uint32_t>(std::min(blocks, 1e9));
+    }
+
+    void read_policies() {
+        if (!status_) return;
+        take(choose_policies(flags_.policies, flags_.policy_options), setup_.policies);
+    }
+
+    void read_workload() {
+        if (!status_) return;
+        const bool synthetic = flags_.trace.empty();
+        if (synthetic) {
+            setup_.workload = synthetic_workload({flags_.num_requests > 0 ? flags_.num_requests : 1000,
+                                                  flags_.input_len, flags_.output_len, flags_.length_spread,
+                                                  flags_.shared_prefix, flags_.seed});
+        } else if (!take(read_trace(flags_.trace), setup_.workload)) {
+            return;
+        }
+        if (!synthetic && flags_.num_requests > 0) repeat(setup_.workload, flags_.num_requests);
+        if (flags_.tenants > 0) set_tenants(setup_.workload, flags_.tenants, flags_.seed);
+        if (flags_.request_rate > 0 && flags_.load > 0)
+            return fail(
+                invalid_argument("--load and --request-rate say the same thing twice; give one", "--load"));
+        double rate = flags_.request_rate;
+        if (flags_.load > 0) {
+            const double capacity = capacity_of_replica(setup_) * flags_.replicas;
+            rate = flags_.load * capacity;
+            fact("capacity_requests_per_second", number(capacity));
+        }
+        set_rate(synthetic, rate);
+        fact("workload", synthetic ? "synthetic" : std::filesystem::path(flags_.trace).filename().string());
+        fact("seed", std::to_string(flags_.seed));
+    }
+
+    // A trace keeps its pattern, faster or slower, unless arrivals were asked for.
+    void set_rate(bool synthetic, double rate) {
+        ArrivalOptions arrivals;
+        arrivals.variation = flags_.burstiness;
+        arrivals.burst = flags_.burst;
+        arrivals.seed = flags_.seed;
+        if (flags_.arrivals == "gamma") arrivals.kind = Arrivals::gamma;
+        if (flags_.arrivals == "bursts") arrivals.kind = Arrivals::bursts;
+        const double own = mean_rate(setup_.workload);
+        arrivals.rate = rate > 0 ? rate : own > 0 ? own : 1;
+        if (synthetic || !flags_.arrivals.empty()) {
+            set_arrivals(setup_.workload, arrivals);
+        } else if (rate > 0 && own > 0) {
+            scale_rate(setup_.workload, rate / own);
+        }
+        if (flags_.rate_scale != 1) scale_rate(setup_.workload, flags_.rate_scale);
+    }
+
+    const SimulateFlags& flags_;
+    SimulationSetup setup_;
+    DeviceFile file_;
+    DeviceNumbers numbers_;
+    ModelShape shape_;
+    Parallelism parallel_;
+    Status status_;
+};
+
+}  // namespace
+
+Result<SimulationSetup> set_up_simulation(const SimulateFlags& flags) {
+    return SimulationReader(flags).read();
+}
+
+double capacity_of_replica(const SimulationSetup& setup) {
+    constexpr std::size_t enough = 4000;
+    Workload workload = setup.workload;
+    repeat(workload, std::min(enough, workload.requests.size()));
+    for (WorkloadRequest& request : workload.requests) request.arrival = 0;
+    SimulationOptions options = setup.options;
+    options.num_replicas = 1;
+    options.max_open = 0;
+    const SimulationResult result = simulate(workload, options, *setup.costs, setup.policies.front().make);
+    // Between a tenth and nine tenths of the ends: neither filling up nor running empty.
+    std::vector<TimeUs> ends;
+    for (const RequestOutcome& request : result.requests)
+        if (request.served) ends.push_back(request.last_token);
+    std::sort(ends.begin(), ends.end());
+    if (ends.size() < 10)
+        return result.duration > 0
+                   ? static_cast<double>(ends.size()) * 1e6 / static_cast<double>(result.duration)
+                   : 0;
+    const std::size_t first = ends.size() / 10, last = ends.size() - 1 - ends.size() / 10;
+    return static_cast<double>(last - first) * 1e6 /
+           static_cast<double>(std::max<TimeUs>(1, ends[last] - ends[first]));
+}
+
+}  // namespace troupe

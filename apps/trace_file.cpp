@@ -1,0 +1,107 @@
+#include "apps/trace_file.hpp"
+
+#include <simdjson.h>
+
+#include <algorithm>
+#include <cmath>
+#include <fstream>
+#include <limits>
+#include <optional>
+
+#include "apps/bench_workload.hpp"
+
+namespace troupe {
+namespace {
+
+constexpr std::uint64_t longest = 100'000'000;      // tokens of a prompt or an output
+constexpr double latest_ms = 1e12;                  // a timestamp, some thirty years
+constexpr std::uint64_t highest_hash = 0x3FFFFFFF;  // they become token ids
+
+Workload from_bench(const std::vector<BenchRequest>& requests) {
+    Workload workload;
+    for (const BenchRequest& request : requests) {
+        WorkloadRequest one;
+        one.arrival = std::llround(request.arrival * 1e6);
+        one.prompt_tokens = request.input_len;
+        one.output_tokens = request.output_len;
+        workload.requests.push_back(one);
+    }
+    return workload;
+}
+
+std::optional<std::uint32_t> length_of(simdjson::dom::element line, const char* name) {
+    std::uint64_t value = 0;
+    if (line[name].get_uint64().get(value) || value == 0 || value > longest) return std::nullopt;
+    return static_cast<std::uint32_t>(value);
+}
+
+// What is wrong with the line, or nothing.
+std::optional<std::string> append_line(simdjson::dom::element line, Workload& workload) {
+    double timestamp = 0;
+    if (line["timestamp"].get_double().get(timestamp) || !(timestamp >= 0) || timestamp > latest_ms)
+        return "\"timestamp\" must be milliseconds";
+    const auto input = length_of(line, "input_length"), output = length_of(line, "output_length");
+    if (!input || !output) return "\"input_length\" and \"output_length\" must be whole numbers from 1";
+    WorkloadRequest request;
+    request.arrival = std::llround(timestamp * 1e3);
+    request.prompt_tokens = *input;
+    request.output_tokens = *output;
+    request.first_hash = static_cast<std::uint32_t>(workload.hashes.size());
+    simdjson::dom::array ids;
+    if (!line["hash_ids"].get_array().get(ids)) {
+        for (const auto id : ids) {
+            std::uint64_t hash = 0;
+            if (id.get_uint64().get(hash) || hash > highest_hash)
+                return "\"hash_ids\" must be whole numbers up to " + std::to_string(highest_hash);
+            workload.hashes.push_back(static_cast<std::uint32_t>(hash));
+            ++request.num_hashes;
+        }
+    }
+    workload.requests.push_back(request);
+    return std::nullopt;
+}
+
+Result<Workload> read_json_lines(const std::string& path) {
+    std::ifstream file(path);
+    simdjson::dom::parser parser;
+    Workload workload;
+    std::string line;
+    for (std::size_t number = 1; std::getline(file, line); ++number) {
+        if (line.find_first_not_of(" \t\r") == std::string::npos) continue;
+        simdjson::dom::element element;
+        std::optional<std::string> fault;
+        if (parser.parse(line).get(element)) {
+            fault = "is no JSON";
+        } else {
+            fault = append_line(element, workload);
+        }
+        if (fault) return invalid_argument(path + ":" + std::to_string(number) + ": " + *fault, "--trace");
+    }
+    if (workload.requests.empty())
+        return invalid_argument("--trace: " + path + " holds no requests", "--trace");
+    std::stable_sort(workload.requests.begin(), workload.requests.end(),
+                     [](const auto& a, const auto& b) { return a.arrival < b.arrival; });
+    return workload;
+}
+
+}  // namespace
+
+Result<Workload> read_trace(const std::string& path) {
+    std::ifstream file(path);
+    if (!file) return not_found("--trace: cannot read the file " + path, "--trace");
+    char first = 0;
+    file >> first;
+    if (first == '{') return read_json_lines(path);
+    const auto requests = trace_workload(path, 0, 1.0, 0);
+    if (!requests) return requests.error();
+    Workload workload = from_bench(*requests);
+    for (std::size_t i = 1; i < workload.requests.size(); ++i) {
+        if (workload.requests[i].arrival < workload.requests[i - 1].arrival)
+            return invalid_argument("--trace: " + path + ": request " + std::to_string(i + 1) +
+                                        " is earlier than the one before it",
+                                    "--trace");
+    }
+    return workload;
+}
+
+}  // namespace troupe

@@ -1,0 +1,44 @@
+#include "engine/simulator/step_costs.hpp"
+
+#include <algorithm>
+#include <cstddef>
+#include <utility>
+
+namespace troupe {
+
+RooflineCosts::RooflineCosts(RooflineOptions options) : options_(std::move(options)) {
+    options_.device.bandwidth *= options_.reached_bandwidth;
+    options_.device.flops *= options_.reached_flops;
+}
+
+double RooflineCosts::step_us(const StepFeatures& step) const {
+    constexpr double us = 1e6;
+    const RooflineOptions& o = options_;
+    // Stages work on micro-batches side by side: a step of a part of the rows through all of them.
+    const double stages = o.parallel.pipeline;
+    const StepWork work{step.tokens / stages, step.logits_rows / stages,
+                        static_cast<double>(step.decode_context + step.chunk_context) / stages,
+                        static_cast<double>(step.decode_context + step.chunk_pairs) / stages};
+    return us * (step_seconds(o.shape, o.device, o.parallel, work) +
+                 communication_seconds(o.shape, o.device, o.parallel, step.tokens)) +
+           o.launch_us;
+}
+
+double MeasuredCurve::at(double value) const {
+    if (x.empty() || value <= 0) return 0;
+    if (x.size() == 1) return us[0];
+    const auto above = static_cast<std::size_t>(std::lower_bound(x.begin(), x.end(), value) - x.begin());
+    const std::size_t right = std::clamp<std::size_t>(above, 1, x.size() - 1);
+    const std::size_t left = right - 1;
+    const double share = (value - x[left]) / (x[right] - x[left]);
+    return std::max(0.0, us[left] + share * (us[right] - us[left]));
+}
+
+double CalibratedCosts::step_us(const StepFeatures& step) const {
+    return options_.tokens.at(step.tokens) + options_.logits.at(step.logits_rows) +
+           options_.decode_context_us * static_cast<double>(step.decode_context) +
+           options_.chunk_context_us * static_cast<double>(step.chunk_context) +
+           options_.chunk_pair_us * static_cast<double>(step.chunk_pairs);
+}
+
+}  // namespace troupe

@@ -1,0 +1,126 @@
+#include "engine/simulator/workload.hpp"
+
+#include <algorithm>
+#include <cmath>
+
+#include "engine/simulator/random.hpp"
+
+namespace troupe {
+namespace {
+
+constexpr double us_per_second = 1e6;
+
+std::uint32_t around(Random& random, std::uint32_t mean, double spread) {
+    const double value = mean * (1 + spread * (2 * random.uniform() - 1));
+    return static_cast<std::uint32_t>(std::max(1.0, std::round(value)));
+}
+
+double gap(Random& random, const ArrivalOptions& options, std::size_t index) {
+    const double mean = us_per_second / options.rate;
+    switch (options.kind) {
+        case Arrivals::poisson:
+            return random.exponential(mean);
+        case Arrivals::gamma: {
+            const double shape = 1 / (options.variation * options.variation);
+            return random.gamma(shape, mean / shape);
+        }
+        case Arrivals::bursts:
+            return (index + 1) % options.burst == 0 ? random.exponential(mean * options.burst) : 0;
+    }
+    return mean;
+}
+
+}  // namespace
+
+void repeat(Workload& workload, std::size_t count) {
+    std::vector<WorkloadRequest>& requests = workload.requests;
+    const std::size_t period = requests.size();
+    if (period == 0) return;
+    if (count <= period) {
+        requests.resize(count);
+        return;
+    }
+    const TimeUs span = requests.back().arrival - requests.front().arrival;
+    const TimeUs length = span + (period > 1 ? span / static_cast<TimeUs>(period - 1) : 0);
+    const std::size_t num_hashes = workload.hashes.size();
+    std::uint32_t distinct = 0;
+    for (const std::uint32_t hash : workload.hashes) distinct = std::max(distinct, hash + 1);
+    const std::size_t rounds = (count + period - 1) / period;
+    workload.hashes.reserve(num_hashes * rounds);
+    requests.reserve(count);
+    for (std::size_t round = 1; round < rounds; ++round) {
+        for (std::size_t i = 0; i < num_hashes; ++i)
+            workload.hashes.push_back(workload.hashes[i] + static_cast<std::uint32_t>(round) * distinct);
+        for (std::size_t i = 0; i < period && requests.size() < count; ++i) {
+            WorkloadRequest request = requests[i];
+            request.arrival += static_cast<TimeUs>(round) * length;
+            request.first_hash += static_cast<std::uint32_t>(round * num_hashes);
+            requests.push_back(request);
+        }
+    }
+}
+
+void scale_rate(Workload& workload, double factor) {
+    for (WorkloadRequest& request : workload.requests)
+        request.arrival = static_cast<TimeUs>(std::llround(static_cast<double>(request.arrival) / factor));
+}
+
+double mean_rate(const Workload& workload) {
+    if (workload.requests.size() < 2) return 0;
+    const auto span =
+        static_cast<double>(workload.requests.back().arrival - workload.requests.front().arrival);
+    return span > 0 ? static_cast<double>(workload.requests.size() - 1) * us_per_second / span : 0;
+}
+
+void set_arrivals(Workload& workload, const ArrivalOptions& options) {
+    Random random(options.seed);
+    double now = 0;
+    for (std::size_t i = 0; i < workload.requests.size(); ++i) {
+        workload.requests[i].arrival = static_cast<TimeUs>(std::llround(now));
+        now += gap(random, options, i);
+    }
+}
+
+Workload synthetic_workload(const LengthOptions& options) {
+    Random random(options.seed ^ 0x6C656E67746873ULL);
+    Workload workload;
+    if (options.shared_prefix > 0) {
+        workload.hash_tokens = options.shared_prefix;
+        workload.hashes = {0};
+    }
+    for (std::size_t i = 0; i < options.count; ++i) {
+        WorkloadRequest request;
+        request.prompt_tokens = options.shared_prefix + around(random, options.prompt_mean, options.spread);
+        request.output_tokens = around(random, options.output_mean, options.spread);
+        request.num_hashes = options.shared_prefix > 0 ? 1 : 0;
+        workload.requests.push_back(request);
+    }
+    return workload;
+}
+
+void set_tenants(Workload& workload, std::uint32_t count, std::uint64_t seed) {
+    Random random(seed ^ 0x74656E616E7473ULL);
+    double all = 0;
+    for (std::uint32_t tenant = 1; tenant <= count; ++tenant) all += 1.0 / tenant;
+    for (WorkloadRequest& request : workload.requests) {
+        double left = random.uniform() * all;
+        request.tenant = 1;
+        while (request.tenant < count && (left -= 1.0 / request.tenant) > 0) ++request.tenant;
+    }
+}
+
+std::vector<TokenId> prompt_of(const Workload& workload, std::size_t index) {
+    const WorkloadRequest& request = workload.requests[index];
+    // One token over and over, that no other prompt has: odd, hash ids make even ones.
+    constexpr std::uint64_t most = 0x3FFFFFFF;
+    std::vector<TokenId> tokens(request.prompt_tokens, static_cast<TokenId>(2 * (index & most) + 1));
+    for (std::uint32_t i = 0; i < request.num_hashes; ++i) {
+        const std::uint32_t begin = i * workload.hash_tokens;
+        const std::uint32_t end = std::min(begin + workload.hash_tokens, request.prompt_tokens);
+        const auto token = static_cast<TokenId>(2 * (workload.hashes[request.first_hash + i] & most));
+        for (std::uint32_t position = begin; position < end; ++position) tokens[position] = token;
+    }
+    return tokens;
+}
+
+}  // namespace troupe

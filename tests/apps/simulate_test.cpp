@@ -1,0 +1,182 @@
+#include <filesystem>
+#include <fstream>
+
+#include "apps/simulate_input.hpp"
+#include "apps/simulation_page.hpp"
+#include "apps/trace_file.hpp"
+#include "conf/device_file.hpp"
+#include "test_paths.hpp"
+#include "tests/catch.hpp"
+
+using namespace troupe;
+
+namespace {
+
+const std::string azure = TROUPE_TEST_DATA "/traces/azure_llm_2023_conv_200.csv";
+const std::string mooncake = TROUPE_TEST_DATA "/traces/mooncake_conversation_80.jsonl";
+
+bool has(const std::string& text, const std::string& part) { return text.find(part) != std::string::npos; }
+
+// A file that lives as long as the test.
+class TextFile {
+  public:
+    explicit TextFile(const std::string& text) { std::ofstream(path()) << text; }
+    ~TextFile() { std::filesystem::remove(path()); }
+    std::string path() const {
+        return (std::filesystem::temp_directory_path() / "troupe_simulate_test").string();
+    }
+};
+
+std::string json_of(const SimulateFlags& flags) {
+    const auto setup = set_up_simulation(flags);
+    if (!setup) return "error: " + setup.error().message;
+    std::vector<SimulationReport> reports;
+    for (const NamedPolicy& policy : setup->policies) {
+        const auto result = simulate(setup->workload, setup->options, *setup->costs, policy.make);
+        reports.push_back(make_simulation_report(policy.name, setup->workload, result,
+                                                 setup->options.num_replicas, {}, setup->prices));
+    }
+    return simulation_json(setup->facts, reports);
+}
+
+}  // namespace
+
+TEST_CASE("the Azure trace is read with its arrivals and lengths") {
+    const auto trace = read_trace(azure).value();
+    REQUIRE(trace.requests.size() == 200);
+    CHECK(trace.requests[0].arrival == 0);
+    CHECK(trace.requests[1].arrival == 4314579);
+    CHECK(trace.requests[1].prompt_tokens == 396);
+    CHECK(trace.requests[1].output_tokens == 109);
+}
+
+TEST_CASE("Mooncake's trace is read with the content that prompts share") {
+    const auto trace = read_trace(mooncake).value();
+    REQUIRE(trace.requests.size() == 80);
+    CHECK(trace.hash_tokens == 512);
+    CHECK(trace.requests[0].num_hashes == 14);
+    const auto first = prompt_of(trace, 0), second = prompt_of(trace, 1);
+    CHECK(std::equal(first.begin(), first.begin() + 512, second.begin()));
+    CHECK(first[512] != second[512]);
+}
+
+TEST_CASE("malformed traces are errors with their line") {
+    for (const char* line :
+         {"{\"timestamp\": 0, \"input_length\": 0, \"output_length\": 1}", "{\"timestamp\": -1}", "{",
+          "{\"timestamp\": 0, \"input_length\": 5, \"output_length\": 1, \"hash_ids\": [-1]}",
+          "{\"timestamp\": 0, \"input_length\": 99999999999, \"output_length\": 1}"}) {
+        const TextFile file(std::string("{\"timestamp\": 0, \"input_length\": 5, \"output_length\": 1}\n") +
+                            line + "\n");
+        const auto trace = read_trace(file.path());
+        REQUIRE_FALSE(trace.ok());
+        CHECK(has(trace.error().message, ":2:"));
+    }
+    CHECK_FALSE(read_trace("/nonexistent").ok());
+}
+
+TEST_CASE("a device file is read as it was written") {
+    DeviceFile device;
+    device.name = "a \"machine\"";
+    device.model = "m";
+    device.kv_blocks = 100;
+    device.block_size = 16;
+    device.max_model_len = 2048;
+    device.tokens = {1, 8, 512};
+    device.tokens_us = {100, 150.25, 9000};
+    device.logits = {1, 64};
+    device.logits_us = {10, 300};
+    device.decode_context_us = 0.0125;
+    device.gap_us = 30;
+    const TextFile file(device_file_text(device));
+    const auto again = read_device_file(file.path()).value();
+    CHECK(device_file_text(again) == device_file_text(device));
+    CHECK(again.name == device.name);
+    CHECK(again.tokens_us == device.tokens_us);
+    CHECK(again.decode_context_us == 0.0125);
+    CHECK(again.kv_blocks == 100);
+}
+
+TEST_CASE("a device file that makes no sense is an error that names the key") {
+    const std::pair<const char*, const char*> cases[] = {
+        {"[step]\ntokens = [1, 2]\ntokens_us = [1]\n", "step.tokens"},
+        {"[step]\ntokens = [2, 1]\ntokens_us = [1, 1]\n", "ascend"},
+        {"[device]\nbandwidht = 1\n", "device.bandwidht"},
+        {"[device]\nbandwidth = -1\nflops = 1\n", "device.bandwidth"},
+        {"[device]\nbandwidth = 1\n", "device.flops"},
+        {"[engine]\nkv_blocks = 0.5\n", "engine.kv_blocks"},
+        {"x = [\n", ":"},
+    };
+    for (const auto& [text, part] : cases) {
+        const TextFile file(text);
+        const auto device = read_device_file(file.path());
+        REQUIRE_FALSE(device.ok());
+        CHECK(has(device.error().message, part));
+    }
+}
+
+TEST_CASE("a simulation of a trace: the same flags, the same bytes") {
+    SimulateFlags flags;
+    flags.trace = azure;
+    flags.rate_scale = 20;
+    const std::string once = json_of(flags);
+    CHECK(has(once, "\"completed\":200"));
+    CHECK(has(once, "\"requests\":\"200\""));
+    CHECK(once == json_of(flags));
+    flags.num_requests = 450;
+    CHECK(has(json_of(flags), "\"completed\":450"));
+    flags.load = 0.5;
+    CHECK(has(json_of(flags), "\"capacity_requests_per_second\""));
+    flags.trace = mooncake;
+    flags.max_model_len = 200000;
+    CHECK(has(json_of(flags), "\"completed\":450"));
+}
+
+TEST_CASE("flags of a simulation that make no sense are named") {
+    const auto error = [](auto change) {
+        SimulateFlags flags;
+        flags.num_requests = 10;
+        change(flags);
+        return json_of(flags);
+    };
+    CHECK(has(error([](auto& f) { f.device = "h999"; }), "--device"));
+    CHECK(has(error([](auto& f) { f.model = "llama-9"; }), "--model"));
+    CHECK(has(error([](auto& f) { f.model = "llama-3-70b"; }), "--gpus"));
+    CHECK(has(error([](auto& f) { f.policies = "fcfs,nonsense"; }), "--policy"));
+    CHECK(has(error([](auto& f) { f.routing = "random"; }), "--routing"));
+    CHECK(has(error([](auto& f) { f.ttft_target = "50"; }), "--ttft-target"));
+    CHECK(has(error([](auto& f) { f.load = 0.5, f.request_rate = 1; }), "--load"));
+    CHECK(has(error([](auto& f) { f.gpus = 3, f.tensor = 2; }), "--gpus"));
+}
+
+TEST_CASE("energy and cost count devices, time and prices") {
+    Workload workload = synthetic_workload({.count = 1});
+    SimulationResult result;
+    result.requests = {{.arrival = 0,
+                        .first_token = 500'000,
+                        .last_token = 1'000'000,
+                        .output_tokens = 100,
+                        .served = true}};
+    result.duration = 1'000'000;
+    result.busy_us = 500'000;
+    const DevicePrices prices{.devices = 2, .watts = 100, .per_hour = 3.6, .per_kwh = 0};
+    const auto report = make_simulation_report("p", workload, result, 1, {}, prices);
+    CHECK(report.joules_per_token == 2 * 100 * (0.5 + 0.3 * 0.5) / 100);
+    CHECK(std::fabs(*report.cost_per_million - 2 * 3.6 / 3600 / 100 * 1e6) < 1e-9);
+    CHECK(report.utilization == 0.5);
+}
+
+TEST_CASE("the page holds the table and plots and needs nothing else") {
+    SimulateFlags flags;
+    flags.trace = azure;
+    const auto setup = set_up_simulation(flags);
+    const auto result = simulate(setup->workload, setup->options, *setup->costs, setup->policies[0].make);
+    const auto report = make_simulation_report("<fcfs>", setup->workload, result, 1, {}, {});
+    const std::string page = simulation_page(setup->facts, {report}, {curves_of("<fcfs>", result, 1)});
+    CHECK(has(page, "&lt;fcfs&gt;"));
+    CHECK_FALSE(has(page, "<fcfs>"));
+    CHECK_FALSE(has(page, "http"));
+    CHECK_FALSE(has(page, "nan"));
+    std::size_t plots = 0;
+    for (std::size_t at = page.find("<svg"); at != std::string::npos; at = page.find("<svg", at + 1)) ++plots;
+    CHECK(plots == 8);
+}

@@ -1,21 +1,43 @@
 #include "apps/policy_choice.hpp"
 
 #include <sstream>
+#include <stdexcept>
 
-#include "policies/fcfs.hpp"
+#include "policies/builtin.hpp"
 
 namespace troupe {
+namespace {
+
+// Those of "k=v" and "NAME:k=v" that are for this policy, a line each.
+std::string options_for(const std::string& name, const std::vector<std::string>& options) {
+    std::string lines;
+    for (const std::string& option : options) {
+        const std::size_t colon = option.find(':'), equals = option.find('=');
+        const bool addressed = colon != std::string::npos && colon < equals;
+        if (addressed && option.substr(0, colon) != name) continue;
+        lines += option.substr(addressed ? colon + 1 : 0) + "\n";
+    }
+    return lines;
+}
+
+}  // namespace
 
 Result<std::vector<NamedPolicy>> choose_policies(const std::string& names,
                                                  const std::vector<std::string>& options) {
-    std::string lines;
-    for (const std::string& option : options) lines += option + "\n";
     std::vector<NamedPolicy> policies;
     std::istringstream stream(names);
     for (std::string name; std::getline(stream, name, ',');) {
-        if (name != "fcfs")
-            return invalid_argument("--policy: '" + name + "' is not known; known are fcfs", "--policy");
-        const PolicyTable* table = &fcfs_policy();
+        const PolicyTable* table = find_builtin_policy(name);
+        if (table == nullptr) {
+            return invalid_argument(
+                "--policy: '" + name + "' is not known; known are " + builtin_policy_names(), "--policy");
+        }
+        const std::string lines = options_for(name, options);
+        try {
+            TablePolicyPort(*table, lines);
+        } catch (const std::invalid_argument& error) {
+            return invalid_argument("--policy-option: " + name + ": " + error.what(), "--policy-option");
+        }
         policies.push_back(
             {name, [table, lines] { return std::make_unique<TablePolicyPort>(*table, lines); }});
     }

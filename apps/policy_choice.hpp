@@ -8,7 +8,7 @@
 
 namespace troupe {
 
-// "fcfs,sjf": each of them, with options "k=v" that all of them get.
+// "fcfs,sjf": each of them, with options "k=v" that all of them get and "NAME:k=v" for one.
 Result<std::vector<NamedPolicy>> choose_policies(const std::string& names,
                                                  const std::vector<std::string>& options);
 

@@ -103,7 +103,9 @@ void add_system(CLI::App& parser, SimulateFlags& flags) {
     parser.add_option("--policy", flags.policies, "Scheduling policies, one simulation each [fcfs]")
         ->option_text("P[,P...]")
         ->group(group);
-    parser.add_option("--policy-option", flags.policy_options, "An option of the policies")
+    parser
+        .add_option("--policy-option", flags.policy_options,
+                    "An option of the policies, or of one (NAME:K=V)")
         ->option_text("K=V")
         ->group(group);
     parser

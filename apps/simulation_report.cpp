@@ -4,8 +4,8 @@
 #include <array>
 #include <cstdio>
 #include <functional>
-#include <map>
 
+#include "apps/fairness.hpp"
 #include "net/json_writer.hpp"
 
 namespace troupe {
@@ -33,29 +33,6 @@ bool meets(const RequestOutcome& r, const BenchObjectives& objectives) {
     return r.served && (!objectives.ttft || ttft_ms(r) <= *objectives.ttft) &&
            (!objectives.tpot || !tpot || *tpot <= *objectives.tpot) &&
            (!objectives.e2el || e2el_ms(r) <= *objectives.e2el);
-}
-
-// (sum x)^2 / (n sum x^2): 1 if all are equal (Jain, Chiu, Hawe, 1984).
-std::optional<double> fairness_of(const Workload& workload, const SimulationResult& result) {
-    struct Sum {
-        double latency = 0, requests = 0;
-    };
-    std::map<std::uint32_t, Sum> tenants;
-    for (std::size_t i = 0; i < result.requests.size(); ++i) {
-        const RequestOutcome& r = result.requests[i];
-        if (!r.served) continue;
-        Sum& sum = tenants[workload.requests[i].tenant];
-        sum.latency += e2el_ms(r) / r.output_tokens;
-        sum.requests += 1;
-    }
-    if (tenants.size() < 2) return std::nullopt;
-    double all = 0, squares = 0;
-    for (const auto& [tenant, sum] : tenants) {
-        const double mean = sum.latency / sum.requests;
-        all += mean;
-        squares += mean * mean;
-    }
-    return all * all / (static_cast<double>(tenants.size()) * squares);
 }
 
 Distribution distribution_of(const DurationHistogram& histogram) {
@@ -230,7 +207,7 @@ SimulationReport make_simulation_report(const std::string& policy, const Workloa
     report.rejected_decisions = result.rejected_decisions;
     if (report.input_tokens > 0)
         report.hit_rate = static_cast<double>(cached) / static_cast<double>(report.input_tokens);
-    report.fairness = fairness_of(workload, result);
+    report.fairness = service_fairness(workload, result);
     add_prices(report, result.busy_us, replica_us, num_replicas, prices);
     return report;
 }

@@ -30,7 +30,7 @@ struct SimulationReport {
     double tokens_per_step = 0, kv_usage = 0;
     std::uint64_t preemptions = 0, rejected_decisions = 0, steps = 0;
     double hit_rate = 0;                     // share of the prompts' tokens that were cached
-    std::optional<double> fairness;          // Jain's index of the tenants' mean e2el per output token
+    std::optional<double> fairness;          // see apps/fairness.hpp
     std::optional<double> joules_per_token;  // generated
     std::optional<double> cost_per_million;  // generated tokens
 };

@@ -1,6 +1,7 @@
 #include <filesystem>
 #include <fstream>
 
+#include "apps/fairness.hpp"
 #include "apps/simulate_input.hpp"
 #include "apps/simulation_page.hpp"
 #include "apps/trace_file.hpp"
@@ -179,4 +180,26 @@ TEST_CASE("the page holds the table and plots and needs nothing else") {
     std::size_t plots = 0;
     for (std::size_t at = page.find("<svg"); at != std::string::npos; at = page.find("<svg", at + 1)) ++plots;
     CHECK(plots == 8);
+}
+
+TEST_CASE("fairness is that of tenants who wait") {
+    Workload workload = synthetic_workload({.count = 4, .prompt_mean = 100, .output_mean = 100});
+    SimulationResult result;
+    result.duration = 100'000'000;
+    for (std::size_t i = 0; i < 4; ++i) {
+        workload.requests[i].tenant = static_cast<std::uint32_t>(i % 2);
+        result.requests.push_back({.arrival = 0,
+                                   .first_token = 40'000'000,
+                                   .last_token = 90'000'000,
+                                   .output_tokens = 100,
+                                   .served = true});
+    }
+    CHECK_FALSE(service_fairness(workload, result).has_value());  // nobody is served while others wait
+    result.requests[0].first_token = 1;
+    result.requests[0].last_token = 50'000'000;
+    result.requests[2].arrival = 0;
+    CHECK(*service_fairness(workload, result) < 0.6);  // of two that wait one gets all
+    result.requests[1].first_token = 1;
+    result.requests[1].last_token = 50'000'000;
+    CHECK(*service_fairness(workload, result) > 0.99);
 }

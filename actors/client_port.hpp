@@ -106,6 +106,7 @@ struct Usage {
     std::uint32_t prompt_tokens = 0;
     std::uint32_t cached_tokens = 0;
     std::uint32_t completion_tokens = 0;
+    std::uint32_t reasoning_tokens = 0;  // of these; for net to fill in, which tells reasoning from content
     bool operator==(const Usage&) const = default;
 };
 
@@ -135,6 +136,20 @@ struct TextEvent {
     std::vector<TextLogprobs> logprobs = {};  // of the tokens that begin before its end
     bool operator==(const TextEvent&) const = default;
 };
+// The texts of several events, put together.
+struct TextMark {                         // where one of them ends
+    std::uint32_t end = 0;                // bytes
+    std::uint32_t completion_tokens = 0;  // generated up to and including it
+    std::uint32_t logprobs = 0;           // entries up to and including its own
+    bool operator==(const TextMark&) const = default;
+};
+struct OutputTexts {
+    std::string text;
+    std::vector<TextMark> marks;
+    std::vector<TextLogprobs> logprobs;
+    bool empty() const { return marks.empty(); }
+};
+
 // How a text relates to <think>...</think>.
 enum class Thinking : std::uint8_t {
     none,     // the prompt is no conversation, or its template does not know the tags
@@ -212,8 +227,7 @@ struct GenerationSnapshot {
     std::string id;
     std::string record;
     GenerationStatus status = GenerationStatus::queued;
-    std::string text;
-    std::uint64_t next_index = 0;  // of the next text event
+    OutputTexts output;
     std::optional<FinishReason> reason;
     Usage usage;
     std::optional<Error> error;

@@ -59,10 +59,14 @@ void OutputText::append(const std::string& piece) {
 }
 
 TextEvent OutputText::event(std::uint64_t index) const {
-    const End before = index == 0 ? End{} : ends_[index - 1];
-    const End& end = ends_[index];
-    return {index, text_.substr(before.offset, end.offset - before.offset), end.tokens, false,
+    const TextMark before = index == 0 ? TextMark{} : ends_[index - 1];
+    const TextMark& end = ends_[index];
+    return {index, text_.substr(before.end, end.end - before.end), end.completion_tokens, false,
             logprobs_between(before.logprobs, end.logprobs)};
+}
+
+OutputTexts OutputText::texts() const {
+    return {text_, ends_, logprobs_between(0, ends_.empty() ? 0 : ends_.back().logprobs)};
 }
 
 std::vector<TextLogprobs> OutputText::remaining_logprobs() const {

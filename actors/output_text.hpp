@@ -40,17 +40,10 @@ class OutputText {
     TextEvent event(std::uint64_t index) const;
     // Those that no event has, after flush().
     std::vector<TextLogprobs> remaining_logprobs() const;
-    const std::string& text() const { return text_; }
+    OutputTexts texts() const;  // all of them
     std::uint32_t num_tokens() const { return num_tokens_; }
 
   private:
-    // An event is a piece of text_: where it ends, and how many tokens had been generated then. There is one
-    // for almost every token, kept as long as the text: a context's text is far below 4 GB.
-    struct End {
-        std::uint32_t offset = 0;
-        std::uint32_t tokens = 0;
-        std::uint32_t logprobs = 0;  // of them, those in this event and before
-    };
     void append(const std::string& piece);
     std::vector<TextLogprobs> logprobs_between(std::size_t first, std::size_t last) const;
 
@@ -66,7 +59,8 @@ class OutputText {
     OutputTextOptions options_;
     StopStrings stops_;
     std::string text_;
-    std::vector<End> ends_;
+    std::vector<TextMark>
+        ends_;  // of the events in text_: one for almost every token, kept as long as the text
     std::vector<Logprobs> logprobs_;
     std::size_t num_bytes_ = 0;    // of text, what is held back included
     std::uint32_t num_chars_ = 0;  // the same in characters

@@ -332,8 +332,7 @@ GenerationSnapshot RequestState::snapshot() const {
     result.status = status_;
     result.thinking = thinking_;
     if (output_) {
-        result.text = output_->text();
-        result.next_index = output_->num_events();
+        result.output = output_->texts();
         result.usage = {spec_.num_prompt_tokens, 0, output_->num_tokens()};
     }
     if (finished_) {

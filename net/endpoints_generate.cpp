@@ -116,32 +116,38 @@ class TextCall final : public Producer {
         if (choice.ended || (describes() && !first && !prompt.known)) return;
         PendingEvents events = choice.reader->take();
         std::optional<FinishReason> reason;
-        std::string text;
         if (events.started) {
             choice.usage.prompt_tokens = events.started->prompt_tokens;
             if (first && !count_prompt_entries(events.started->prompt_tokens)) return;
             if (chat_) choice.parts_of = AnswerReader(events.started->thinking, tools_);
         }
         if (events.prompt) learn(prompt, *std::move(events.prompt));
+        AnswerParts parts = take_parts(choice, events);
         if (prompt.known && !choice.echoed && choice.usage.prompt_tokens > 0)
-            take_prompt(choice, prompt, text);
-        if (events.text) {
-            text += events.text->text;
-            choice.usage.completion_tokens = events.text->completion_tokens;
-            take_logprobs(choice, events.text->logprobs);
+            take_prompt(choice, prompt, parts.content);
+        if (!events.texts.empty()) {
+            choice.usage.completion_tokens = events.texts.marks.back().completion_tokens;
+            take_logprobs(choice, events.texts.logprobs);
         }
         if (events.finished) {
             choice.ended = true;
             ++ended_;
             choice.usage = events.finished->usage;
-            count(index, events.finished->usage);
+            choice.usage.reasoning_tokens = choice.parts_of.reasoning_tokens();
+            count(index, choice.usage);
             if (auto error = error_of(*events.finished)) return fail(*error);
             reason = choice.answer.reason = events.finished->reason;
             take_logprobs(choice, events.finished->logprobs);
         }
-        if (text.empty() && !events.text && !reason) return;
-        if (chat_) return show(index, choice.parts_of.read(text, reason.has_value()), reason);
-        show(index, {.content = std::move(text)}, reason);
+        if (!parts.empty() || !events.texts.empty() || reason) show(index, parts, reason);
+    }
+
+    AnswerParts take_parts(Choice& choice, const PendingEvents& events) const {
+        if (!chat_) return {.content = events.texts.text};
+        AnswerParts parts = choice.parts_of.read(events.texts);
+        if (events.finished) parts.append(choice.parts_of.finish(events.finished->usage.completion_tokens));
+        choice.usage.reasoning_tokens = choice.parts_of.reasoning_tokens();
+        return parts;
     }
 
     void show(std::size_t index, const AnswerParts& parts, std::optional<FinishReason> reason) {
@@ -208,9 +214,9 @@ class TextCall final : public Producer {
     void take_prompt(Choice& choice, const PromptPart& part, std::string& text) const {
         choice.echoed = true;
         choice.answer.prompt_logprobs = part.json;
-        text = part.text;
+        text.insert(0, part.text);
         take_logprobs(choice, part.logprobs);
-        choice.offset = static_cast<std::uint32_t>(utf8_characters(text));
+        choice.offset = static_cast<std::uint32_t>(utf8_characters(part.text));
     }
 
     void take_logprobs(Choice& choice, const std::vector<TextLogprobs>& entries) const {
@@ -248,6 +254,7 @@ class TextCall final : public Producer {
         usage_.prompt_tokens += usage.prompt_tokens;
         usage_.cached_tokens += usage.cached_tokens;
         usage_.completion_tokens += usage.completion_tokens;
+        usage_.reasoning_tokens += usage.reasoning_tokens;
     }
 
     void fail(const Error& error) {

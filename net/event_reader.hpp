@@ -16,19 +16,16 @@ namespace troupe::net {
 struct PendingEvents {
     std::optional<StartedEvent> started;
     std::optional<PromptEvent> prompt;
-    std::string skipped;            // texts before the first wanted one
-    std::optional<TextEvent> text;  // all waiting texts in one: index and counts are the last one's
+    OutputTexts texts;  // all that wait
     std::optional<FinishedEvent> finished;
 };
 
 class EventReader : public GenerationSink {
   public:
     // `wake` is called from actor threads when something waits after nothing did; it must only schedule a
-    // take(). Texts with an index below `first` are set apart: their reader has had them. What waits is
-    // counted in `unread`, if there is one.
-    explicit EventReader(std::function<void()> wake, std::uint64_t first = 0,
-                         std::shared_ptr<UnreadBytes> unread = {})
-        : wake_(std::move(wake)), first_(first), unread_(std::move(unread)) {}
+    // take(). What waits is counted in `unread`, if there is one.
+    explicit EventReader(std::function<void()> wake, std::shared_ptr<UnreadBytes> unread = {})
+        : wake_(std::move(wake)), unread_(std::move(unread)) {}
     ~EventReader() override {
         if (unread_) unread_->remove(bytes_);
     }
@@ -62,21 +59,14 @@ class EventReader : public GenerationSink {
         end_is_near_ = event.last;
         bytes_ += event.text.size();
         if (unread_) unread_->add(event.text.size());
-        if (event.index < first_) {
-            pending_.skipped += event.text;
-        } else if (!pending_.text) {
-            pending_.text = event;
-        } else {
-            pending_.text->text += event.text;
-            pending_.text->logprobs.insert(pending_.text->logprobs.end(), event.logprobs.begin(),
-                                           event.logprobs.end());
-            pending_.text->index = event.index;
-            pending_.text->completion_tokens = event.completion_tokens;
-        }
+        auto& texts = pending_.texts;
+        texts.text += event.text;
+        texts.logprobs.insert(texts.logprobs.end(), event.logprobs.begin(), event.logprobs.end());
+        texts.marks.push_back({static_cast<std::uint32_t>(texts.text.size()), event.completion_tokens,
+                               static_cast<std::uint32_t>(texts.logprobs.size())});
     }
 
     const std::function<void()> wake_;
-    const std::uint64_t first_;
     const std::shared_ptr<UnreadBytes> unread_;
     std::mutex mutex_;
     PendingEvents pending_;

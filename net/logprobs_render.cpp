@@ -3,8 +3,6 @@
 #include <algorithm>
 #include <set>
 
-#include "net/json_writer.hpp"
-
 namespace troupe::net {
 namespace {
 
@@ -67,9 +65,8 @@ std::string completion_logprobs(const std::vector<TextLogprobs>& entries, bool t
     return out.end_array().end_object().take();
 }
 
-std::string chat_logprobs(const std::vector<TextLogprobs>& entries) {
-    JsonWriter out;
-    out.begin_object().key("content").begin_array();
+void write_token_logprobs(JsonWriter& out, const std::vector<TextLogprobs>& entries) {
+    out.begin_array();
     for (const TextLogprobs& entry : entries) {
         out.begin_object();
         write_chat_token(out, entry.token);
@@ -81,7 +78,13 @@ std::string chat_logprobs(const std::vector<TextLogprobs>& entries) {
         }
         out.end_array().end_object();
     }
-    return out.end_array().field("refusal", nullptr).end_object().take();
+    out.end_array();
+}
+
+std::string chat_logprobs(const std::vector<TextLogprobs>& entries) {
+    JsonWriter out;
+    write_token_logprobs(out.begin_object().key("content"), entries);
+    return out.field("refusal", nullptr).end_object().take();
 }
 
 std::string prompt_logprobs(const std::vector<TextLogprobs>& entries) {

@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "actors/client_port.hpp"
+#include "net/json_writer.hpp"
 
 namespace troupe::net {
 
@@ -12,7 +13,9 @@ namespace troupe::net {
 // which need not be unique.
 std::string completion_logprobs(const std::vector<TextLogprobs>& entries, bool tokens_as_ids);
 
-// {"content": [{"token", "logprob", "bytes", "top_logprobs"}], "refusal": null}
+// [{"token", "logprob", "bytes", "top_logprobs"}], as the Responses API has it too
+void write_token_logprobs(JsonWriter& out, const std::vector<TextLogprobs>& entries);
+// {"content": that list, "refusal": null}
 std::string chat_logprobs(const std::vector<TextLogprobs>& entries);
 
 // vLLM's prompt_logprobs: a list of null (the first token) and {"id": {"logprob", "rank", "decoded_token"}}.

@@ -83,7 +83,7 @@ bool ReasoningSplitter::step_reasoning(Parts& parts) {
 
 ReasoningSplitter::Parts ReasoningSplitter::finish() {
     Parts parts;
-    const bool thinking = state_ == State::reasoning || state_ == State::reasoning_begins;
+    const bool thinking = thinks();
     if (thinking) trim_right(held_);
     if (state_ != State::content_begins) (thinking ? parts.reasoning : parts.content) = held_;
     held_.clear();

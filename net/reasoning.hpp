@@ -23,6 +23,9 @@ class ReasoningSplitter {
     Parts push(std::string_view text);
     Parts finish();  // the text has ended: what was held back
 
+    // Whether the text so far ends within the reasoning.
+    bool thinks() const { return state_ == State::reasoning_begins || state_ == State::reasoning; }
+
   private:
     enum class State : unsigned char { opening, reasoning_begins, reasoning, content_begins, content };
     bool step(Parts& parts);  // false: more text is needed

@@ -39,7 +39,7 @@ class RecentResponses {
 
   private:
     static std::size_t size(const RecentResponse& response) {
-        return response.state ? response.state->record.size() + response.state->text.size() : 0;
+        return response.state ? response.state->record.size() + response.state->output.text.size() : 0;
     }
 
     const std::size_t max_count_, max_bytes_;

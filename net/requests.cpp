@@ -3,6 +3,7 @@
 #include <limits>
 
 #include "net/request_fields.hpp"
+#include "net/utf8.hpp"
 
 namespace troupe::net {
 namespace {
@@ -185,6 +186,23 @@ const Schema<ChatRequest>& chat_schema() {
     return schema;
 }
 
+// What a response is to hold beyond what it holds anyway.
+Status read_include(ResponseRequest& request, const FieldValue& value) {
+    return for_each_element(value, [&](const FieldValue& element) -> Status {
+        constexpr std::string_view logprobs = "message.output_text.logprobs";
+        auto name = read_string(element);
+        if (!name) return name.error();
+        if (*name != logprobs) {
+            return invalid_argument(element.path + " is \"" + shortened(*name, 60) +
+                                        "\", which is not supported; allowed is \"" + std::string(logprobs) +
+                                        "\"",
+                                    "include", "unsupported_parameter");
+        }
+        request.logprobs = true;
+        return {};
+    });
+}
+
 Status read_input(ResponseRequest& request, const FieldValue& value) {
     request.input_given = true;
     return read_input_items(request.input, value);
@@ -209,18 +227,19 @@ const Schema<ResponseRequest>& response_schema() {
          {"chat_template_kwargs",
           [](R& r, const V& v) { return read_template_arguments(r.options.arguments, v); }},
          {"reasoning", [](R& r, const V& v) { return read_reasoning(r.options, v); }},
+         {"include", [](R& r, const V& v) { return read_include(r, v); }},
+         {"top_logprobs",
+          [](R& r, const V& v) { return read_integer_into(r.top_logprobs, v, 0, kMaxLogprobs); }},
          {"max_output_tokens",
           [](R& r, const V& v) { return read_integer_into(r.sampling.max_tokens, v, 1, kMaxUint32); }}},
         {{"n", {"1"}},
          {"prompt_logprobs", {}},
          {"truncate_prompt_tokens", {}},
-         {"include", {"[]"}},
          {"parallel_tool_calls", {"true", "false"}},
          {"max_tool_calls", {}},
          {"text",
           {"{}", R"({"format":{"type":"text"}})", R"({"format":{"type":"text"},"verbosity":"medium"})"}},
          {"truncation", {"\"disabled\""}},
-         {"top_logprobs", {"0"}},
          {"service_tier", {"\"auto\"", "\"default\""}},
          {"conversation", {}},
          {"context_management", {"[]"}},
@@ -294,7 +313,16 @@ Result<Request> parse(std::string_view body, const Schema<Request>& schema, std:
     return request;
 }
 
-Status check_response(const ResponseRequest& request) {
+Status ask_for_logprobs(CommonRequest& request, const char* allowed_when) {
+    if (request.top_logprobs.value_or(0) > 0 && !request.logprobs) {
+        return invalid_argument(std::string("top_logprobs is only allowed when ") + allowed_when,
+                                "top_logprobs");
+    }
+    if (request.logprobs) request.sampling.logprobs = request.top_logprobs.value_or(0);
+    return {};
+}
+
+Status check_response(ResponseRequest& request) {
     if (!request.input_given) {
         return invalid_argument("input is missing; it must be a string or a list of message items", "input");
     }
@@ -306,7 +334,7 @@ Status check_response(const ResponseRequest& request) {
             "background is only allowed when store is true: a background response is read later",
             "background");
     }
-    return {};
+    return ask_for_logprobs(request, "include holds \"message.output_text.logprobs\"");
 }
 
 }  // namespace
@@ -343,10 +371,7 @@ Result<ChatRequest> parse_chat(std::string_view body, UnknownFields& unknown) {
     if (auto status = check_common(*request); !status) return status.error();
     if (auto status = check_template_options(request->options, request->messages); !status)
         return status.error();
-    if (request->top_logprobs.value_or(0) > 0 && !request->logprobs) {
-        return invalid_argument("top_logprobs is only allowed when logprobs is true", "top_logprobs");
-    }
-    if (request->logprobs) request->sampling.logprobs = request->top_logprobs.value_or(0);
+    if (auto status = ask_for_logprobs(*request, "logprobs is true"); !status) return status.error();
     if (request->max_completion_tokens) request->sampling.max_tokens = request->max_completion_tokens;
     return request;
 }

@@ -23,8 +23,8 @@ struct CommonRequest {
     bool continuous_usage = false;              // in every chunk, too
     bool echo = false;                          // completions: the prompt's text comes first
     bool tokens_as_ids = false;                 // in logprobs
-    bool logprobs = false;                      // chat
-    std::optional<std::uint32_t> top_logprobs;  // chat
+    bool logprobs = false;                      // chat and responses
+    std::optional<std::uint32_t> top_logprobs;  // the same
     RequestedSampling sampling;
     std::optional<std::uint32_t>
         max_completion_tokens;             // chat: the newer name of max_tokens, counts before it

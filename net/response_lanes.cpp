@@ -124,8 +124,8 @@ void ResponseLanes::cancel(const Json& message, const std::optional<std::string>
         if (!response) {
             self->reply_error(response.error(), stream_id);
         } else if (!read_here) {  // where it is read, its stream ends with that event
-            const auto number = end_number(response->record, response->state.status, response->texts);
-            self->reply(ResponseEvents(response->record, stream_id).ended(number, response->state));
+            self->reply(
+                ResponseEvents(response->record, stream_id).ended(response->last_number, response->state));
         }
     };
     context_.api.port.cancel(*id, tenant_of(context_.key), FinishReason::cancelled,

@@ -2,7 +2,6 @@
 
 #include "net/json_writer.hpp"
 #include "net/random_id.hpp"
-#include "net/reasoning.hpp"
 #include "net/request_fields.hpp"
 
 namespace troupe::net {
@@ -19,7 +18,6 @@ const Schema<ResponseRecord>& record_schema() {
     using V = FieldValue;
     static const Schema<R> schema{
         {{"id", [](R& r, const V& v) { return assign(r.id, read_string(v)); }},
-         {"item_id", [](R& r, const V& v) { return assign(r.item_id, read_string(v)); }},
          {"created",
           [](R& r, const V& v) {
               return assign(r.created, read_integer(v, 0, std::numeric_limits<std::int64_t>::max()));
@@ -41,12 +39,24 @@ const Schema<ResponseRecord>& record_schema() {
          {"top_p", [](R& r, const V& v) { return read_float(r.top_p, v, 0, 1); }},
          {"max_output_tokens",
           [](R& r, const V& v) { return read_integer_into(r.max_output_tokens, v, 1, kMaxUint32); }},
+         {"logprobs", [](R& r, const V& v) { return read_integer_into(r.logprobs, v, 0, kMaxUint32); }},
          {"background", [](R& r, const V& v) { return assign(r.background, read_bool(v)); }},
          {"store", [](R& r, const V& v) { return assign(r.store, read_bool(v)); }},
          {"generate", [](R& r, const V& v) { return assign(r.generate, read_bool(v)); }}},
         {},
         {}};
     return schema;
+}
+
+// What it said, as the assistant's message.
+Message answer_of(const ResponseRecord& record, const GenerationSnapshot& snapshot) {
+    AnswerReader reader = answer_reader(record, snapshot.thinking);
+    AnswerParts said = reader.read(snapshot.output.text, 0);
+    said.append(reader.finish(0));
+    Message answer{"assistant", std::move(said.content)};
+    answer.tool_calls = std::move(said.calls);
+    if (!said.reasoning.empty()) answer.reasoning = std::move(said.reasoning);
+    return answer;
 }
 
 Status continue_from(ResponseRecord& record, const GenerationSnapshot& previous, const std::string& id,
@@ -61,23 +71,23 @@ Status continue_from(ResponseRecord& record, const GenerationSnapshot& previous,
         return refused("is still in progress: wait for its end before you continue it");
     }
     if (previous.status == GenerationStatus::failed) return refused("failed: continue an earlier one");
+    if (before->generate) before->messages.push_back(answer_of(*before, previous));
     record.messages = std::move(before->messages);
-    if (!before->generate) return {};
-    auto said = split_reasoning(previous.text, previous.thinking);
-    Message answer{"assistant", std::move(said.content)};
-    if (!said.reasoning.empty()) answer.reasoning = std::move(said.reasoning);
-    record.messages.push_back(std::move(answer));
     return {};
 }
 
 }  // namespace
 
+std::string bare_id(const ResponseRecord& record) { return record.id.substr(kResponseIdPrefix.size()); }
+
+AnswerReader answer_reader(const ResponseRecord& record, Thinking thinking) {
+    auto tools = record.show_tools ? tool_names(record.tools) : std::vector<std::string>();
+    return AnswerReader(thinking, std::move(tools), "call_" + bare_id(record));
+}
+
 std::string to_json(const ResponseRecord& record) {
     JsonWriter out;
-    out.begin_object()
-        .field("id", record.id)
-        .field("item_id", record.item_id)
-        .field("created", record.created);
+    out.begin_object().field("id", record.id).field("created", record.created);
     write_messages(out.field("model", record.model).key("messages"), record.messages);
     if (!record.tools.empty()) out.key("tools").raw(record.tools);
     out.field("show_tools", record.show_tools);
@@ -90,6 +100,7 @@ std::string to_json(const ResponseRecord& record) {
     optional_field(out, "temperature", record.temperature);
     optional_field(out, "top_p", record.top_p);
     optional_field(out, "max_output_tokens", record.max_output_tokens);
+    optional_field(out, "logprobs", record.logprobs);
     out.field("background", record.background).field("store", record.store);
     return out.field("generate", record.generate).end_object().take();
 }
@@ -114,7 +125,6 @@ Result<ResponseRecord> make_record(const ResponseRequest& request, const std::st
         }
     }
     record.id = random_id(kResponseIdPrefix);
-    record.item_id = random_id("msg_");
     record.created = now;
     record.model = model;
     record.messages.insert(record.messages.end(), request.input.begin(), request.input.end());
@@ -127,6 +137,7 @@ Result<ResponseRecord> make_record(const ResponseRequest& request, const std::st
     record.temperature = request.sampling.temperature;
     record.top_p = request.sampling.top_p;
     record.max_output_tokens = request.sampling.max_tokens;
+    record.logprobs = request.sampling.logprobs;
     record.background = request.background;
     record.store = request.store.value_or(true);
     record.generate = request.generate;

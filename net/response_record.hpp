@@ -9,13 +9,13 @@
 #include <vector>
 
 #include "actors/client_port.hpp"
+#include "net/answer_reader.hpp"
 #include "net/requests.hpp"
 
 namespace troupe::net {
 
 struct ResponseRecord {
     std::string id;            // "resp_..."
-    std::string item_id;       // "msg_...", of the one output message
     std::int64_t created = 0;  // Unix seconds
     std::string model;
     std::vector<Message> messages;  // the conversation so far, this input included, instructions not
@@ -27,6 +27,7 @@ struct ResponseRecord {
     std::map<std::string, std::string> metadata;
     std::optional<float> temperature, top_p;
     std::optional<std::uint32_t> max_output_tokens;
+    std::optional<std::uint32_t> logprobs;  // of the output's tokens, and that many of the likeliest
     bool background = false;
     bool store = true;
     bool generate = true;  // false: it has no output, and its messages end with its input
@@ -35,6 +36,11 @@ struct ResponseRecord {
 };
 
 inline constexpr std::string_view kResponseIdPrefix = "resp_";
+
+// The id without its prefix: what the ids of the response's items have in common.
+std::string bare_id(const ResponseRecord& record);
+// Takes its text apart; calls get the same ids each time.
+AnswerReader answer_reader(const ResponseRecord& record, Thinking thinking);
 
 std::string to_json(const ResponseRecord& record);
 Result<ResponseRecord> record_from_json(std::string_view json);

@@ -1,7 +1,7 @@
 #include "net/response_render.hpp"
 
 #include "net/json_writer.hpp"
-#include "net/reasoning.hpp"
+#include "net/logprobs_render.hpp"
 
 namespace troupe::net {
 namespace {
@@ -24,31 +24,64 @@ std::string_view status_name(GenerationStatus status) {
     return "failed";
 }
 
-// The message exists from its first text on; the ends that send its done events show it even if it is empty.
-bool has_output(const ResponseRecord& record, const ResponseState& state) {
-    if (!record.generate) return false;
-    const bool open =
-        state.status == GenerationStatus::queued || state.status == GenerationStatus::in_progress;
-    return !state.text.empty() || (!open && state.status != GenerationStatus::failed);
+std::string_view type_name(OutputItem::Kind kind) {
+    switch (kind) {
+        case OutputItem::Kind::reasoning:
+            return "reasoning";
+        case OutputItem::Kind::message:
+            return "message";
+        case OutputItem::Kind::call:
+            break;
+    }
+    return "function_call";
 }
 
-// An output message knows three states only.
-std::string_view item_status(const ResponseState& state) {
-    if (state.status == GenerationStatus::completed) return "completed";
-    return state.status == GenerationStatus::in_progress ? "in_progress" : "incomplete";
+std::string_view progress_name(OutputItem::Progress progress) {
+    switch (progress) {
+        case OutputItem::Progress::in_progress:
+            return "in_progress";
+        case OutputItem::Progress::completed:
+            return "completed";
+        case OutputItem::Progress::incomplete:
+            break;
+    }
+    return "incomplete";
 }
 
-void write_part(JsonWriter& out, std::string_view text) {
+// The one part of a message's or of reasoning's content.
+void write_part(JsonWriter& out, OutputItem::Kind kind, std::string_view text,
+                const std::vector<TextLogprobs>& logprobs = {}) {
+    if (kind == OutputItem::Kind::reasoning) {
+        out.begin_object().field("type", "reasoning_text").field("text", text).end_object();
+        return;
+    }
     out.begin_object().field("type", "output_text").field("text", text);
-    out.key("annotations").begin_array().end_array().key("logprobs").begin_array().end_array().end_object();
+    out.key("annotations").begin_array().end_array();
+    write_token_logprobs(out.key("logprobs"), logprobs);
+    out.end_object();
 }
 
-void write_item(JsonWriter& out, const ResponseRecord& record, std::string_view status,
-                const std::optional<std::string_view>& text) {
-    out.begin_object().field("type", "message").field("id", record.item_id).field("status", status);
-    out.field("role", "assistant").key("content").begin_array();
-    if (text) write_part(out, *text);
-    out.end_array().end_object();
+void write_item(JsonWriter& out, const OutputItem& item) {
+    const bool begun = !item.text.empty() || item.progress != OutputItem::Progress::in_progress;
+    out.begin_object().field("type", type_name(item.kind)).field("id", item.id);
+    out.field("status", progress_name(item.progress));
+    switch (item.kind) {
+        case OutputItem::Kind::reasoning:
+            out.key("summary").begin_array().end_array();
+            break;
+        case OutputItem::Kind::message:
+            out.field("role", "assistant");
+            break;
+        case OutputItem::Kind::call:
+            out.field("call_id", item.call_id).field("name", item.name).field("arguments", item.text);
+            break;
+    }
+    if (item.kind != OutputItem::Kind::call) {
+        out.key("content").begin_array();
+        if (begun) write_part(out, item.kind, item.text, item.logprobs);
+        out.end_array();
+    }
+    out.end_object();
 }
 
 void write_usage(JsonWriter& out, const Usage& usage) {
@@ -56,7 +89,8 @@ void write_usage(JsonWriter& out, const Usage& usage) {
     out.key("input_tokens_details").begin_object();
     out.field("cached_tokens", usage.cached_tokens).field("cache_write_tokens", 0).end_object();
     out.field("output_tokens", usage.completion_tokens);
-    out.key("output_tokens_details").begin_object().field("reasoning_tokens", 0).end_object();
+    out.key("output_tokens_details").begin_object().field("reasoning_tokens", usage.reasoning_tokens);
+    out.end_object();
     out.field("total_tokens", usage.prompt_tokens + usage.completion_tokens).end_object();
 }
 
@@ -93,7 +127,7 @@ void write_response(JsonWriter& out, const ResponseRecord& record, const Respons
     out.key("metadata").begin_object();
     for (const auto& [name, value] : record.metadata) out.field(name, value);
     out.end_object().field("model", record.model).key("output").begin_array();
-    if (has_output(record, state)) write_item(out, record, item_status(state), state.text);
+    for (const OutputItem& item : state.output) write_item(out, item);
     out.end_array().field("parallel_tool_calls", true);
     nullable(out, "previous_response_id", record.previous_response_id);
     out.field("store", record.store);
@@ -102,7 +136,8 @@ void write_response(JsonWriter& out, const ResponseRecord& record, const Respons
     out.key("text")
         .raw(R"({"format":{"type":"text"}})")
         .field("tool_choice", record.show_tools ? "auto" : "none");
-    out.key("tools")
+    out.field("top_logprobs", record.logprobs.value_or(0))
+        .key("tools")
         .raw(record.tools.empty() ? "[]" : record.tools)
         .field("truncation", "disabled")
         .key("usage");
@@ -111,37 +146,39 @@ void write_response(JsonWriter& out, const ResponseRecord& record, const Respons
     out.end_object();
 }
 
-JsonWriter event(std::string_view type, std::int64_t number, const std::optional<std::string>& lane) {
+JsonWriter event_head(std::string_view type, std::int64_t number, const std::optional<std::string>& lane) {
     JsonWriter out;
     out.begin_object().field("type", type).field("sequence_number", number);
     if (lane) out.field("stream_id", *lane);
     return out;
 }
 
-JsonWriter part_event(std::string_view type, std::int64_t number, const std::optional<std::string>& lane,
-                      const ResponseRecord& record) {
-    JsonWriter out = event(type, number, lane);
-    out.field("item_id", record.item_id).field("output_index", 0).field("content_index", 0);
-    return out;
+struct TextEvents {
+    std::string_view delta, done;
+};
+constexpr TextEvents text_events(OutputItem::Kind kind) {
+    switch (kind) {
+        case OutputItem::Kind::reasoning:
+            return {"response.reasoning_text.delta", "response.reasoning_text.done"};
+        case OutputItem::Kind::message:
+            return {"response.output_text.delta", "response.output_text.done"};
+        case OutputItem::Kind::call:
+            break;
+    }
+    return {"response.function_call_arguments.delta", "response.function_call_arguments.done"};
 }
 
 }  // namespace
 
-ResponseState state_of(const GenerationSnapshot& snapshot) {
-    ResponseState state{snapshot.status, split_reasoning(snapshot.text, snapshot.thinking).content,
-                        std::nullopt, snapshot.reason, snapshot.error};
-    if (snapshot.reason) state.usage = snapshot.usage;
-    return state;
-}
-
-ResponseState state_of(const FinishedEvent& finished, std::string text) {
-    return {status_after(finished.reason), std::move(text), finished.usage, finished.reason, finished.error};
-}
-
-void hide_output(ResponseState& state) {
-    state.text.clear();
+ResponseState end_state(const ResponseRecord& record, FinishReason reason, Usage usage,
+                        std::optional<Error> error, const ResponseOutput& output) {
+    ResponseState state{status_after(reason), output.items(), usage, reason, std::move(error)};
+    state.usage->reasoning_tokens = output.reasoning_tokens();
+    if (record.generate) return state;
+    // The one token that computing a prompt draws counts for nothing.
     if (state.status == GenerationStatus::incomplete) state.status = GenerationStatus::completed;
-    if (state.usage) state.usage->completion_tokens = 0;
+    state.usage->completion_tokens = 0;
+    return state;
 }
 
 std::string response_object(const ResponseRecord& record, const ResponseState& state) {
@@ -152,7 +189,7 @@ std::string response_object(const ResponseRecord& record, const ResponseState& s
 
 std::string ResponseEvents::with_response(std::string_view type, std::int64_t number,
                                           const ResponseState& state) const {
-    JsonWriter out = event(type, number, lane_);
+    JsonWriter out = event_head(type, number, lane_);
     write_response(out.key("response"), record_, state);
     return out.end_object().take();
 }
@@ -163,37 +200,55 @@ std::string ResponseEvents::in_progress() const {
     return with_response("response.in_progress", kInProgressNumber, {});
 }
 
-std::string ResponseEvents::item_added() const {
-    JsonWriter out = event("response.output_item.added", kItemNumber, lane_);
-    write_item(out.field("output_index", 0).key("item"), record_, "in_progress", std::nullopt);
-    return out.end_object().take();
-}
-
-std::string ResponseEvents::part_added() const {
-    JsonWriter out = part_event("response.content_part.added", kPartNumber, lane_, record_);
-    write_part(out.key("part"), "");
-    return out.end_object().take();
-}
-
-std::string ResponseEvents::text_delta(std::int64_t number, std::string_view delta) const {
-    JsonWriter out = part_event("response.output_text.delta", number, lane_, record_);
-    return out.field("delta", delta).key("logprobs").begin_array().end_array().end_object().take();
-}
-
-std::string ResponseEvents::text_done(std::int64_t number, std::string_view text) const {
-    JsonWriter out = part_event("response.output_text.done", number, lane_, record_);
-    return out.field("text", text).key("logprobs").begin_array().end_array().end_object().take();
-}
-
-std::string ResponseEvents::part_done(std::int64_t number, std::string_view text) const {
-    JsonWriter out = part_event("response.content_part.done", number, lane_, record_);
-    write_part(out.key("part"), text);
-    return out.end_object().take();
-}
-
-std::string ResponseEvents::item_done(std::int64_t number, const ResponseState& state) const {
-    JsonWriter out = event("response.output_item.done", number, lane_);
-    write_item(out.field("output_index", 0).key("item"), record_, item_status(state), state.text);
+std::string ResponseEvents::of_item(const OutputEvent& event, const OutputItem& item) const {
+    using Event = OutputEvent::Kind;
+    const auto begin = [&](std::string_view type) {
+        JsonWriter out = event_head(type, event.number, lane_);
+        out.field("output_index", event.item);
+        return out;
+    };
+    const auto about = [&](std::string_view type) {
+        JsonWriter out = begin(type);
+        out.field("item_id", item.id);
+        if (item.kind != OutputItem::Kind::call) out.field("content_index", 0);
+        return out;
+    };
+    const TextEvents types = text_events(item.kind);
+    const bool message = item.kind == OutputItem::Kind::message;
+    JsonWriter out;
+    switch (event.kind) {
+        case Event::item_added: {
+            OutputItem fresh{item.kind, OutputItem::Progress::in_progress, item.id};
+            fresh.name = item.name;
+            fresh.call_id = item.call_id;
+            out = begin("response.output_item.added");
+            write_item(out.key("item"), fresh);
+            break;
+        }
+        case Event::part_added:
+            out = about("response.content_part.added");
+            write_part(out.key("part"), item.kind, "");
+            break;
+        case Event::delta:
+            out = about(types.delta);
+            out.field("delta", event.delta);
+            if (message) write_token_logprobs(out.key("logprobs"), event.logprobs);
+            break;
+        case Event::text_done:
+            out = about(types.done);
+            out.field(item.kind == OutputItem::Kind::call ? "arguments" : "text", item.text);
+            if (item.kind == OutputItem::Kind::call) out.field("name", item.name);
+            if (message) write_token_logprobs(out.key("logprobs"), item.logprobs);
+            break;
+        case Event::part_done:
+            out = about("response.content_part.done");
+            write_part(out.key("part"), item.kind, item.text, item.logprobs);
+            break;
+        case Event::item_done:
+            out = begin("response.output_item.done");
+            write_item(out.key("item"), item);
+            break;
+    }
     return out.end_object().take();
 }
 

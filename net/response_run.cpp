@@ -5,12 +5,6 @@ namespace {
 
 constexpr std::string_view kReplacedTag = "reader_replaced";
 
-std::uint64_t first_wanted_text(std::int64_t starting_after) {
-    return starting_after < kFirstTextNumber
-               ? 0
-               : static_cast<std::uint64_t>(starting_after - kFirstTextNumber) + 1;
-}
-
 Retention retention_of(const ResponseRecord& record) {
     if (record.background) return Retention::background;
     return record.store ? Retention::stored : Retention::none;
@@ -41,7 +35,7 @@ Result<RunPtr> submit(const RunContext& context, ResponseRequest request, const 
     if (!record) return record.error();
     GenerationRequest generation = generation_of(request, *record);
     generation.tenant = tenant_of(context.key);
-    auto reader = std::make_shared<EventReader>(context.wake, 0, context.unread);
+    auto reader = std::make_shared<EventReader>(context.wake, context.unread);
     request.input = {};
     auto run = std::make_shared<ResponseRun>(context.api.port, tenant_of(context.key), *std::move(record),
                                              std::move(request), reader, std::move(options), false);
@@ -56,6 +50,7 @@ ResponseRequest settings_of(const ResponseRecord& record) {
     settings.sampling.temperature = record.temperature;
     settings.sampling.top_p = record.top_p;
     settings.sampling.max_tokens = record.max_output_tokens;
+    settings.sampling.logprobs = record.logprobs;
     settings.metadata = record.metadata;
     settings.instructions = record.instructions;
     settings.user = record.user;
@@ -74,10 +69,7 @@ ResponseRequest settings_of(const ResponseRecord& record) {
 Status check_starting_after(std::int64_t& number, const KnownResponse& response) {
     const auto status = response.state.status;
     const bool running = status == GenerationStatus::queued || status == GenerationStatus::in_progress;
-    const std::int64_t last = !running ? end_number(response.record, status, response.texts)
-                              : response.texts == 0 || !response.record.generate
-                                  ? kInProgressNumber
-                                  : kFirstTextNumber + static_cast<std::int64_t>(response.texts) - 1;
+    const std::int64_t last = response.last_number;
     if (number > last) {
         return invalid_argument("starting_after is " + std::to_string(number) + ", but the last event of " +
                                     response.record.id + (running ? " so far" : "") + " has the number " +
@@ -101,7 +93,8 @@ ResponseRun::ResponseRun(ClientPort& port, std::uint64_t tenant, ResponseRecord 
       options_(std::move(options)),
       render_(record_, options_.lane),
       last_number_(std::max<std::int64_t>(options_.starting_after, 0)),
-      begun_(begun) {}
+      begun_(begun),
+      output_(record_, options_.starting_after) {}
 
 template <class Render>
 void ResponseRun::emit(std::vector<std::string>& events, std::int64_t number, Render render) {
@@ -117,52 +110,39 @@ void ResponseRun::begin(std::vector<std::string>& events) {
     emit(events, kInProgressNumber, [&](auto) { return render_.in_progress(); });
 }
 
-void ResponseRun::open_item(std::vector<std::string>& events) {
-    if (std::exchange(item_open_, true)) return;
-    emit(events, kItemNumber, [&](auto) { return render_.item_added(); });
-    emit(events, kPartNumber, [&](auto) { return render_.part_added(); });
-}
-
 void ResponseRun::pump(std::vector<std::string>& events) {
     if (ended()) return;
     PendingEvents pending = reader_->take();
     const auto* error = pending.finished && pending.finished->error ? &*pending.finished->error : nullptr;
-    const bool anything = pending.started || pending.text || !pending.skipped.empty();
+    const bool anything = pending.started || !pending.texts.empty();
     if (error != nullptr && (error->tag == kReplacedTag || (!begun_ && !anything))) {
         refusal_ = *error;
         return;
     }
     if (begun_ || anything || pending.finished) begin(events);
-    if (pending.started) splitter_ = ReasoningSplitter(pending.started->thinking);
-    const std::string skipped = splitter_.push(pending.skipped).content;
-    text_ += skipped;
-    if (!skipped.empty()) open_item(events);
-    if (pending.text) show(splitter_.push(pending.text->text).content, pending.text->index, events);
-    if (pending.finished && pending.finished->index > 0)
-        show(splitter_.finish().content, pending.finished->index - 1, events);
-    if (pending.finished) finish(*pending.finished, events);
+    if (pending.started) output_.start(thinking_ = pending.started->thinking);
+    output_.push(pending.texts);
+    if (!record_.store) text_ += pending.texts.text;
+    if (pending.finished) {
+        finish(*pending.finished, events);
+    } else {
+        show(events);
+    }
     cancel_if_steered();
 }
 
-void ResponseRun::show(const std::string& content, std::uint64_t index, std::vector<std::string>& events) {
-    if (content.empty() || !record_.generate) return;
-    open_item(events);
-    text_ += content;
-    emit(events, kFirstTextNumber + static_cast<std::int64_t>(index),
-         [&](auto number) { return render_.text_delta(number, content); });
+void ResponseRun::show(std::vector<std::string>& events) {
+    for (const OutputEvent& event : output_.take_events()) {
+        events.push_back(render_.of_item(event, output_.items()[event.item]));
+        last_number_ = event.number;
+    }
 }
 
 void ResponseRun::finish(const FinishedEvent& finished, std::vector<std::string>& events) {
-    end_ = state_of(finished, std::move(text_));
-    if (!record_.generate) hide_output(*end_);
-    const std::int64_t last = end_number(record_, end_->status, finished.index);
-    if (end_->status != GenerationStatus::failed && record_.generate) {
-        open_item(events);
-        emit(events, last - 3, [&](auto number) { return render_.text_done(number, end_->text); });
-        emit(events, last - 2, [&](auto number) { return render_.part_done(number, end_->text); });
-        emit(events, last - 1, [&](auto number) { return render_.item_done(number, *end_); });
-    }
-    emit(events, last, [&](auto number) { return render_.ended(number, *end_); });
+    output_.finish(status_after(finished.reason), finished.usage.completion_tokens);
+    show(events);
+    end_ = end_state(record_, finished.reason, finished.usage, finished.error, output_);
+    emit(events, output_.next_number(), [&](auto number) { return render_.ended(number, *end_); });
 }
 
 GenerationSnapshot ResponseRun::snapshot() const {
@@ -170,7 +150,8 @@ GenerationSnapshot ResponseRun::snapshot() const {
     result.id = record_.id;
     result.record = to_json(record_);
     result.status = end_->status;
-    result.text = end_->text;
+    result.output.text = text_;
+    result.thinking = thinking_;
     return result;
 }
 
@@ -180,18 +161,13 @@ void ResponseRun::steer() {
 }
 
 void ResponseRun::cancel_if_steered() {
-    if (!steered_ || cancelled_ || ended() || text_.empty()) return;
+    if (!steered_ || cancelled_ || ended() || !output_.speaks()) return;
     cancelled_ = true;
     port_.cancel(record_.id, tenant_, FinishReason::steered, [](const Result<GenerationSnapshot>&) {});
 }
 
 void ResponseRun::detach() {
     if (!ended()) port_.detach(record_.id, reader_);
-}
-
-std::int64_t end_number(const ResponseRecord& record, GenerationStatus status, std::uint64_t texts) {
-    if (!record.generate) return kInProgressNumber + 1;
-    return kFirstTextNumber + static_cast<std::int64_t>(texts) + (status == GenerationStatus::failed ? 0 : 3);
 }
 
 void create_response(const RunContext& context, ResponseRequest request, ReadOptions options, RunResult done,
@@ -221,9 +197,15 @@ Result<KnownResponse> known_response(const std::string& id, const Result<Generat
     if (!snapshot) return response_not_found(id);
     auto record = record_from_json(snapshot->record);
     if (!record) return response_not_found(id);
-    ResponseState state = state_of(*snapshot);
-    if (!record->generate) hide_output(state);
-    return KnownResponse{*std::move(record), std::move(state), snapshot->next_index};
+    ResponseOutput output(*record, kNoEvents);
+    output.start(snapshot->thinking);
+    output.push(snapshot->output);
+    KnownResponse known{*record, {snapshot->status, output.items()}, output.next_number() - 1};
+    if (!snapshot->reason) return known;
+    output.finish(snapshot->status, snapshot->usage.completion_tokens);
+    known.state = end_state(*record, *snapshot->reason, snapshot->usage, snapshot->error, output);
+    known.last_number = output.next_number();
+    return known;
 }
 
 Result<KnownResponse> stored_response(const std::string& id, const Result<GenerationSnapshot>& snapshot) {
@@ -242,10 +224,8 @@ void resume_response(const RunContext& context, const std::string& id, ReadOptio
         if (auto status = check_starting_after(unread.starting_after, *stored); !status) {
             return done(status.error());
         }
-        // All texts are fetched, because the done events repeat the whole text; those that were read are set
-        // apart.
-        auto reader = std::make_shared<EventReader>(context.wake, first_wanted_text(unread.starting_after),
-                                                    context.unread);
+        // All texts are fetched: what is told of them, and under which numbers, depends on those before.
+        auto reader = std::make_shared<EventReader>(context.wake, context.unread);
         auto settings = settings_of(stored->record);
         auto run =
             std::make_shared<ResponseRun>(context.api.port, tenant_of(context.key), std::move(stored->record),

@@ -11,7 +11,6 @@
 
 #include "net/api.hpp"
 #include "net/event_reader.hpp"
-#include "net/reasoning.hpp"
 #include "net/response_render.hpp"
 
 namespace troupe::net {
@@ -60,9 +59,7 @@ class ResponseRun {
 
   private:
     void begin(std::vector<std::string>& events);
-    void open_item(std::vector<std::string>& events);
-    // The text up to that index ends with this content.
-    void show(const std::string& content, std::uint64_t index, std::vector<std::string>& events);
+    void show(std::vector<std::string>& events);  // what its output has made
     void finish(const FinishedEvent& finished, std::vector<std::string>& events);
     void cancel_if_steered();
     template <class Render>
@@ -77,9 +74,10 @@ class ResponseRun {
     const ResponseEvents render_;
     std::int64_t last_number_;
     bool steered_ = false, cancelled_ = false;  // asked to end; the port has been told
-    bool begun_, announced_ = false, item_open_ = false;
-    ReasoningSplitter splitter_;
-    std::string text_;  // without reasoning
+    bool begun_, announced_ = false;
+    ResponseOutput output_;
+    Thinking thinking_ = Thinking::none;
+    std::string text_;  // all of it, of one that is stored nowhere else
     std::optional<Error> refusal_;
     std::optional<ResponseState> end_;
 };
@@ -111,14 +109,11 @@ void leave_response(const RunContext& context, ResponseRun& run, KeyLeasePtr lea
 struct KnownResponse {
     ResponseRecord record;
     ResponseState state;
-    std::uint64_t texts = 0;  // events so far
+    std::int64_t last_number = 0;  // of its events so far
 };
 // What a port's snapshot holds, not_found if it is not a response.
 Result<KnownResponse> known_response(const std::string& id, const Result<GenerationSnapshot>& snapshot);
 // The same for those that may be read later: not_found for store: false.
 Result<KnownResponse> stored_response(const std::string& id, const Result<GenerationSnapshot>& snapshot);
-
-// The number of the event that ends a response of that many texts.
-std::int64_t end_number(const ResponseRecord& record, GenerationStatus status, std::uint64_t texts);
 
 }  // namespace troupe::net

@@ -19,11 +19,15 @@ void write_call(JsonWriter& out, const ToolCall& call) {
     out.field("name", call.name).field("arguments", call.arguments).end_object();
 }
 
-void write_usage(JsonWriter& out, const Usage& usage) {
+void write_usage(JsonWriter& out, const Usage& usage, TextStyle style) {
     out.begin_object().field("prompt_tokens", usage.prompt_tokens);
     out.field("completion_tokens", usage.completion_tokens);
     out.field("total_tokens", usage.prompt_tokens + usage.completion_tokens);
     out.key("prompt_tokens_details").begin_object().field("cached_tokens", usage.cached_tokens).end_object();
+    if (style == TextStyle::chat) {
+        out.key("completion_tokens_details").begin_object();
+        out.field("reasoning_tokens", usage.reasoning_tokens).end_object();
+    }
     out.end_object();
 }
 
@@ -52,7 +56,7 @@ std::string TextAnswer::chunk(std::string_view choices, const std::optional<Usag
     std::string out;
     if (usage) {
         JsonWriter totals;
-        write_usage(totals, *usage);
+        write_usage(totals, *usage, style_);
         return out.append(chunk_head_).append(choices).append(R"(,"usage":)").append(totals.text()) + "}";
     }
     out.reserve(chunk_head_.size() + choices.size() + chunk_tail_.size());
@@ -112,7 +116,7 @@ std::string TextAnswer::reasoning_chunk(std::size_t index, std::string_view reas
 
 std::string TextAnswer::usage_chunk(const Usage& usage) const {
     JsonWriter out;
-    write_usage(out, usage);
+    write_usage(out, usage, style_);
     return chunk_head_ + R"([],"usage":)" + out.take() + "}";
 }
 
@@ -145,7 +149,7 @@ std::string TextAnswer::whole(const std::vector<TextChoice>& choices, const Usag
         list.end_object();
     }
     JsonWriter totals;
-    write_usage(totals, usage);
+    write_usage(totals, usage, style_);
     std::string out = whole_head_ + list.end_array().take() + R"(,"usage":)" + totals.take();
     // Where vLLM has it: a chat has one prompt.
     if (style_ == TextStyle::chat && choices.front().prompt_logprobs)

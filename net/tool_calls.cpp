@@ -75,8 +75,11 @@ bool ToolCallReader::step(Parts& parts) {
     if (bare_) return false;
     const std::size_t open = held_.find(kOpen);
     if (open == 0) {
-        const std::size_t close = held_.find(kClose);
-        if (close == std::string::npos) return false;
+        const std::size_t close = held_.find(kClose, searched_);
+        if (close == std::string::npos) {
+            searched_ = held_.size() - std::min(held_.size(), kClose.size() - 1);
+            return false;
+        }
         read_call(parts, close, close + kClose.size());
         return true;
     }
@@ -114,6 +117,7 @@ void ToolCallReader::read_call(Parts& parts, std::size_t end, std::size_t after)
     }
     gap_.clear();
     held_.erase(0, after);
+    searched_ = 0;
 }
 
 bool ToolCallReader::read_bare_calls(Parts& parts) {
@@ -145,7 +149,10 @@ std::vector<std::string> tool_names(std::string_view tools) {
     if (!document || (*document)->root.get(list) != simdjson::SUCCESS) return names;
     for (const Json tool : list) {
         std::string_view name;
-        if (tool["function"]["name"].get(name) == simdjson::SUCCESS) names.emplace_back(name);
+        if (tool["function"]["name"].get(name) == simdjson::SUCCESS ||
+            tool["name"].get(name) == simdjson::SUCCESS) {
+            names.emplace_back(name);
+        }
     }
     return names;
 }

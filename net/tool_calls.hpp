@@ -39,11 +39,12 @@ class ToolCallReader {
     std::vector<std::string> tools_;
     bool begins_ = true, bare_ = false;  // nothing but white space so far; the text begins like JSON
     bool called_ = false;
+    std::size_t searched_ = 0;  // bytes of an open call that hold no closing tag
     std::string gap_;  // white space before the open call
     std::string held_;
 };
 
-// Of a JSON list of tools in chat's form.
+// Of a JSON list of tools in the form of chat or of responses.
 std::vector<std::string> tool_names(std::string_view tools);
 
 }  // namespace troupe::net

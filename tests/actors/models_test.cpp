@@ -57,7 +57,7 @@ TEST_CASE("ids and retention span the models, places for requests do not") {
     CHECK(d->finished->error);
     troupe.simulation.run();
     CHECK(troupe.lookup("1").id.empty());  // one is kept in all, the last that ended
-    CHECK(troupe.lookup("2").text == b->text);
+    CHECK(troupe.lookup("2").output.text == b->text);
     auto again = troupe.submit(request_for("fake", "2", 4));
     troupe.simulation.run();
     CHECK(again->finished->error->param == "id");

@@ -202,7 +202,7 @@ TEST_CASE("a reader resumes after any text, and nothing is lost or repeated") {
     REQUIRE(first->finished);
     CHECK(first->finished->error->tag == "reader_replaced");
     REQUIRE(during->finished);
-    auto whole = troupe.lookup("resp").text;
+    auto whole = troupe.lookup("resp").output.text;
     CHECK(seen + during->text == whole);
     for (std::uint64_t from = 0; from <= during->finished->index; ++from) {
         auto late = std::make_shared<Reader>();
@@ -329,7 +329,7 @@ TEST_CASE("cancelling ends a request at once, and answers with what there is") {
     troupe.simulation.run();
     REQUIRE(answer);
     CHECK(answer->status == GenerationStatus::cancelled);
-    CHECK(answer->text == reader->text);
+    CHECK(answer->output.text == reader->text);
     CHECK(reader->finished->reason == FinishReason::cancelled);
     CHECK(troupe.gauge("num_requests_running") == 0);
     CHECK(troupe.gauge("kv_cache_usage_perc") == 0);
@@ -368,7 +368,7 @@ TEST_CASE("steering ends a request with what its reader has seen, and it is reme
         const auto snapshot = troupe.lookup("resp");
         CHECK(snapshot.status == GenerationStatus::incomplete);
         CHECK(snapshot.reason == FinishReason::steered);
-        CHECK(snapshot.text == reader->text);
+        CHECK(snapshot.output.text == reader->text);
         CHECK(troupe.gauge("kv_cache_usage_perc") == 0);
     }
 }

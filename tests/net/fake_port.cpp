@@ -37,7 +37,9 @@ void FakePort::deliver(const Generation& generation, const GenerationEvent& even
 
 void FakePort::start(const std::string& id, std::uint32_t prompt_tokens, Thinking thinking) {
     const std::lock_guard lock(mutex_);
-    deliver(generations_[id], StartedEvent{prompt_tokens, thinking});
+    Generation& one = generations_[id];
+    one.started = StartedEvent{prompt_tokens, thinking};
+    deliver(one, *one.started);
 }
 
 void FakePort::text(const std::string& id, const std::string& text, bool last) {
@@ -71,7 +73,7 @@ void FakePort::finish(const std::string& id, FinishReason reason, std::optional<
 void FakePort::submit(GenerationRequest request, std::weak_ptr<GenerationSink> sink) {
     {
         const std::lock_guard lock(mutex_);
-        generations_[request.id] = {request, std::move(sink), {}, {}};
+        generations_[request.id] = {request, std::move(sink), {}, {}, {}};
         order_.push_back(request.id);
         changed_.notify_all();
     }
@@ -93,6 +95,7 @@ void FakePort::attach(const std::string& id, std::uint64_t tenant, std::uint64_t
     }
     one.sink = std::move(sink);
     done({});
+    if (one.started) deliver(one, *one.started);
     for (std::uint64_t i = first; i < one.texts.size(); ++i) {
         deliver(one, TextEvent{i, one.texts[i], static_cast<std::uint32_t>(i + 1)});
     }
@@ -117,8 +120,13 @@ GenerationSnapshot FakePort::snapshot(const Generation& one) const {
     result.id = one.request.id;
     result.record = one.request.record;
     result.status = GenerationStatus::in_progress;
-    for (const std::string& text : one.texts) result.text += text;
-    result.next_index = one.texts.size();
+    if (one.started) result.thinking = one.started->thinking;
+    OutputTexts& output = result.output;
+    for (const std::string& text : one.texts) {
+        output.text += text;
+        const auto tokens = static_cast<std::uint32_t>(output.marks.size() + 1);
+        output.marks.push_back({static_cast<std::uint32_t>(output.text.size()), tokens});
+    }
     if (!one.finished) return result;
     result.reason = one.finished->reason;
     result.usage = one.finished->usage;

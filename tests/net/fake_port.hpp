@@ -16,6 +16,7 @@ class FakePort final : public ClientPort {
         GenerationRequest request;
         std::weak_ptr<GenerationSink> sink;
         std::vector<std::string> texts;
+        std::optional<StartedEvent> started;
         std::optional<FinishedEvent> finished;
         int detached = 0;
     };

@@ -95,7 +95,7 @@ TEST_CASE("What a connection remembers of its responses is bounded") {
     RecentResponses recent(3, 100);
     const auto add = [&](const std::string& id, std::size_t bytes) {
         RecentResponse one{id, {}, 0, GenerationSnapshot()};
-        one.state->text.assign(bytes, 'x');
+        one.state->output.text.assign(bytes, 'x');
         recent.add(std::move(one));
     };
     for (const char* id : {"1", "2", "3", "4"}) add(id, 10);

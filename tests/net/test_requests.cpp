@@ -405,7 +405,6 @@ TEST_CASE("What is kept with a response, or repeated in an error, is short") {
 TEST_CASE("A response's record survives its journey") {
     ResponseRecord record;
     record.id = "resp_1";
-    record.item_id = "msg_1";
     record.created = 1700000000;
     record.model = "m";
     record.messages = {{"user", "a \"quoted\" é\n", "name"},
@@ -429,7 +428,7 @@ TEST_CASE("A conversation continues the record and text of the response before i
     auto record = make_record(*first, "m", 1, nullptr);
     GenerationSnapshot snapshot;
     snapshot.record = to_json(*record);
-    snapshot.text = "answer";
+    snapshot.output.text = "answer";
     auto second = parse_response(R"({"input":"two","previous_response_id":"resp_1"})", unknown);
     SECTION("with its text as the assistant's message, without its instructions") {
         snapshot.status =

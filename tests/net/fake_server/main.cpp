@@ -1,7 +1,8 @@
 // The server over a fake port that answers every request with counted words, one every few milliseconds: the
 // clients' tests and load generators can be tried without a model. Usage: fake_server [--port N]
 // [--interval-us N] [--max-connections N]
-// [--stamps 1]: words are the nanoseconds of the monotonic clock when they were made.
+// [--stamps 1]: words are the nanoseconds of the monotonic clock when they were made. [--say TEXT]: that is
+// the answer instead, three bytes at a time, as of a model that begins in its thoughts.
 #include <csignal>
 #include <cstdio>
 #include <cstring>
@@ -20,11 +21,16 @@ struct Running {
     std::uint32_t words = 0, limit = 0;
 };
 
-std::uint32_t value_of(int argc, char** argv, const char* flag, std::uint32_t fallback) {
+const char* text_of(int argc, char** argv, const char* flag) {
     for (int i = 1; i + 1 < argc; ++i) {
-        if (std::strcmp(argv[i], flag) == 0) return static_cast<std::uint32_t>(std::atoi(argv[i + 1]));
+        if (std::strcmp(argv[i], flag) == 0) return argv[i + 1];
     }
-    return fallback;
+    return "";
+}
+
+std::uint32_t value_of(int argc, char** argv, const char* flag, std::uint32_t fallback) {
+    const char* text = text_of(argc, argv, flag);
+    return *text == '\0' ? fallback : static_cast<std::uint32_t>(std::atoi(text));
 }
 
 volatile std::sig_atomic_t stop_requested = 0;
@@ -54,17 +60,23 @@ int main(int argc, char** argv) {
     std::signal(SIGINT, [](int) { stop_requested = 1; });
     const auto interval = std::chrono::microseconds(value_of(argc, argv, "--interval-us", 5000));
     const bool stamps = value_of(argc, argv, "--stamps", 0) != 0;
+    const std::string said = text_of(argc, argv, "--say");
     std::deque<Running> running;
     while (stop_requested == 0) {
         {
             const std::lock_guard lock(mutex);
             for (Running& one : arrived) {
-                port.start(one.id);
+                port.start(one.id, 3, said.empty() ? Thinking::none : Thinking::inside);
                 running.push_back(std::move(one));
             }
             arrived.clear();
         }
         for (Running& one : running) {
+            if (!said.empty()) {
+                for (std::size_t i = 0; i < said.size(); i += 3) port.text(one.id, said.substr(i, 3));
+                port.finish(one.id, FinishReason::stop);
+                continue;
+            }
             const std::string number =
                 stamps ? std::to_string(std::chrono::steady_clock::now().time_since_epoch().count())
                        : "word" + std::to_string(one.words);

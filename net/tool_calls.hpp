@@ -40,7 +40,7 @@ class ToolCallReader {
     bool begins_ = true, bare_ = false;  // nothing but white space so far; the text begins like JSON
     bool called_ = false;
     std::size_t searched_ = 0;  // bytes of an open call that hold no closing tag
-    std::string gap_;  // white space before the open call
+    std::string gap_;           // white space before the open call
     std::string held_;
 };
 

@@ -3,19 +3,20 @@
 reads it. The model is a fake one that says the same always (tests/net/fake_server); log probabilities are a real one's."""
 import json
 import os
+import pathlib
 import unittest
 from unittest import mock
 
 import openai
-from server import ROOT, TroupeServer
+from server import TroupeServer, program
 
-FAKE = ROOT / "build/release/fake_server"
+FAKE = pathlib.Path(program()).parent / "fake_server"
 SAID = 'The weather: I must ask.\n</think>\n\nOne moment.\n<tool_call>\n{"name": "weather", "arguments": {"city": "Ulm"}}\n</tool_call>'
 TOOL = {"type": "function", "name": "weather", "parameters": {"type": "object", "properties": {}}, "strict": False}
 LOGPROBS = ["message.output_text.logprobs"]
 
 
-@unittest.skipUnless(TroupeServer.starts_troupe() and FAKE.exists(), "needs build/release/fake_server")
+@unittest.skipUnless(TroupeServer.starts_troupe() and FAKE.exists(), "needs the fake_server that is built beside it")
 class TestItems(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
@@ -68,7 +69,8 @@ class TestItems(unittest.TestCase):
             elif event.type == "response.output_item.done":
                 done[event.output_index] = event.item
             elif event.type == "response.completed":
-                self.assertEqual(list(done.values()), event.response.output)
+                self.assertEqual([(item.id, item.type, item.status) for item in done.values()],
+                                 [(item.id, item.type, item.status) for item in event.response.output])
                 self.assertEqual(list(added.values()), [item.id for item in event.response.output])
                 return event.response
         self.fail("no end")

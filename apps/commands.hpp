@@ -26,6 +26,7 @@ Command logits_command(CLI::App& program);
 Command render_command(CLI::App& program);
 Command plan_command(CLI::App& program);
 Command simulate_command(CLI::App& program);
+Command calibrate_command(CLI::App& program);
 Command version_command(CLI::App& program);
 
 }  // namespace troupe

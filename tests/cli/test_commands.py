@@ -200,3 +200,31 @@ def test_plan_answers_the_textbook():
 def test_plan_names_what_is_missing():
     result = run("plan", "--params", "7e9", "--weight-dtype", "f16")
     assert result.returncode == 2 and "--bandwidth" in result.stderr
+
+
+def test_calibrate_writes_a_device_that_simulate_reads(tmp_path):
+    device = tmp_path / "here.toml"
+    output("calibrate", "--model", STORIES[1], "--rounds", 1, "--max-num-batched-tokens", 64, "--max-num-seqs", 8,
+           "--kv-blocks", 256, "-o", device)
+    assert "tokens_us" in device.read_text() and "kv_blocks = 256" in device.read_text()
+    report = json.loads(output("simulate", "--device", device, "--num-requests", 50, "--request-rate", 50, "--input-len", 40,
+                               "--output-len", 10, "--json", "-"))
+    assert report["policies"][0]["completed"] == 50
+
+
+def test_simulate_is_the_same_each_time(tmp_path):
+    flags = ["simulate", "--trace", DATA / "traces/mooncake_conversation_80.jsonl", "--load", "0.8", "--policy", "fcfs,sjf",
+             "--max-model-len", "200000", "--seed", "3"]
+    pages = []
+    for name in ("a", "b"):
+        output(*flags, "--json", tmp_path / f"{name}.json", "--html", tmp_path / f"{name}.html")
+        pages.append((tmp_path / f"{name}.json").read_bytes() + (tmp_path / f"{name}.html").read_bytes())
+    assert pages[0] == pages[1]
+    assert [p["policy"] for p in json.loads((tmp_path / "a.json").read_text())["policies"]] == ["fcfs", "sjf"]
+
+
+def test_simulate_names_what_is_wrong(tmp_path):
+    for flags, part in ((["--policy", "nonsense"], "known are fcfs"), (["--device", "h999"], "h100"),
+                        (["--trace", "/nonexistent"], "--trace")):
+        result = run("simulate", "--num-requests", 5, *flags)
+        assert result.returncode != 0 and part in result.stderr

@@ -15,6 +15,18 @@ struct LogitBias {
     bool operator==(const LogitBias&) const = default;
 };
 
+// "Don't repeat yourself": what would go on repeating the text is made less likely, the more the longer the
+// repetition is. model/logit_adjuster.hpp says how.
+struct DryParams {
+    float multiplier = 0.0F;             // >= 0; 0: off
+    float base = 1.75F;                  // >= 1
+    std::uint32_t allowed_length = 2;    // >= 1; repetitions of fewer tokens cost nothing
+    std::int32_t last_n = -1;            // how many of the last tokens are looked at; -1: all
+    std::vector<TokenId> breakers = {};  // ascending; no repetition reaches across one
+
+    bool operator==(const DryParams&) const = default;
+};
+
 // What the worker needs to turn logits into a token: model/sampling.hpp says in which order. The token at a
 // position is a pure function of (the sequence's tokens, these, position), so it does not depend on batch,
 // worker or restarts.
@@ -36,11 +48,14 @@ struct SamplingParams {
     std::int32_t logprobs = -1;              // of each drawn token and that many of the likeliest; -1: none
     std::int32_t prompt_logprobs = -1;       // the same for the tokens of the prompt but the first
     std::vector<LogitBias> logit_bias = {};  // added to the logits; no token twice
+    DryParams dry = {};
 
     bool operator==(const SamplingParams&) const = default;
 
+    // They look at the tokens before.
     bool has_penalties() const {
-        return repetition_penalty != 1.0F || presence_penalty != 0.0F || frequency_penalty != 0.0F;
+        return repetition_penalty != 1.0F || presence_penalty != 0.0F || frequency_penalty != 0.0F ||
+               dry.multiplier != 0.0F;
     }
 };
 

@@ -5,6 +5,9 @@
 //               (Keskar et al., "CTRL", 2019, section 4.1)
 //   frequency   times the token's count in the output is subtracted
 //   presence    is subtracted if the token is in the output
+//   dry         (p-e-w, text-generation-webui pull request 5677, 2024) of each token that once followed the
+//               last n tokens of the sequence, for the largest such n >= allowed_length:
+//               multiplier * base^(n - allowed_length) is subtracted
 #pragma once
 #include <cstdint>
 #include <span>
@@ -23,10 +26,12 @@ class LogitAdjuster {
 
   private:
     void penalize(const SamplingRow& row);
+    void discourage_repetition(const SamplingRow& row);
 
     std::vector<float> logits_;
-    std::vector<std::uint32_t> counts_;  // [vocab] in the output; `unseen` between calls
-    std::vector<std::size_t> seen_;      // tokens of prompt and output, each once
+    std::vector<std::uint32_t> counts_;   // [vocab] in the output; `unseen` between calls
+    std::vector<std::size_t> seen_;       // tokens of prompt and output, each once
+    std::vector<std::uint32_t> matches_;  // [history] Z-function of the reversed history
 };
 
 }  // namespace troupe

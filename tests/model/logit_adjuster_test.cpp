@@ -95,6 +95,84 @@ TEST_CASE("An adjuster remembers nothing of the row before, and tokens outside o
     }
 }
 
+namespace {
+
+// The definition, word by word: for each earlier place, how many tokens before it are those before the end.
+Logits discouraged(Logits logits, const SamplingRow& row) {
+    const DryParams& dry = row.params.dry;
+    const auto& all = row.history;
+    const std::size_t size = dry.last_n < 0 ? all.size() : std::min(all.size(), std::size_t(dry.last_n));
+    const std::vector<TokenId> h(all.end() - static_cast<std::ptrdiff_t>(size), all.end());
+    std::map<TokenId, std::size_t> longest;
+    for (std::size_t place = 1; place < size; ++place) {
+        std::size_t n = 0;
+        while (n < place && h[place - 1 - n] == h[size - 1 - n] &&
+               std::count(dry.breakers.begin(), dry.breakers.end(), h[size - 1 - n]) == 0)
+            ++n;
+        longest[h[place]] = std::max(longest[h[place]], n);
+    }
+    for (const auto& [token, n] : longest) {
+        if (n < dry.allowed_length || token < 0 || std::size_t(token) >= logits.size()) continue;
+        double penalty = dry.multiplier;
+        for (std::size_t i = dry.allowed_length; i < n; ++i) penalty *= dry.base;
+        logits[std::size_t(token)] -= static_cast<float>(penalty);
+    }
+    return logits;
+}
+
+}  // namespace
+
+TEST_CASE("DRY makes tokens less likely that go on repeating the text, the more the longer it repeats") {
+    const Logits logits = {1, 1, 1, 1, 1};
+    SamplingRow row = row_of({0, 1, 2, 3, 0, 1, 2}, 2);
+    row.params.dry = {.multiplier = 0.5F, .base = 2.0F};
+    CHECK(adjusted(logits, row) == Logits{1, 1, 1, 0, 1});  // three repeated, one more than is allowed
+    row.params.dry.allowed_length = 3;
+    CHECK(adjusted(logits, row) == Logits{1, 1, 1, 0.5F, 1});
+    row.params.dry.allowed_length = 4;
+    CHECK(adjusted(logits, row) == logits);
+    row.params.dry.allowed_length = 2;
+    row.params.dry.breakers = {0};
+    CHECK(adjusted(logits, row) == Logits{1, 1, 1, 0.5F, 1});
+    row.params.dry.breakers = {1};
+    CHECK(adjusted(logits, row) == logits);
+    row.params.dry = {.multiplier = 0.5F, .base = 2.0F, .last_n = 5};  // the first repetition is out of sight
+    CHECK(adjusted(logits, row) == logits);
+    row.params.dry.last_n = 0;
+    CHECK(adjusted(logits, row) == logits);
+    row.history.assign(5000, 3);
+    row.params.dry.last_n = -1;
+    const float least = adjusted(logits, row)[3];
+    CHECK(least < -1e29F);  // and finite
+    CHECK(std::isfinite(least));
+    row.history.clear();
+    CHECK(adjusted(logits, row) == logits);
+}
+
+TEST_CASE("DRY is its definition, on random texts, and leaves nothing behind") {
+    std::mt19937 random(5);
+    LogitAdjuster adjuster;
+    for (int round = 0; round < 2000; ++round) {
+        SamplingRow row = row_of({}, 0);
+        const auto size = random() % 60, tokens = 2 + random() % 3;
+        for (std::size_t i = 0; i < size; ++i) row.history.push_back(static_cast<TokenId>(random() % tokens));
+        if (random() % 4 == 0) row.history.push_back(random() % 2 == 0 ? -1 : 99);  // outside of the logits
+        row.params.dry = {1.5F,
+                          1.1F,
+                          static_cast<std::uint32_t>(1 + random() % 4),
+                          static_cast<std::int32_t>(random() % 70) - 1,
+                          {}};
+        if (random() % 2 == 0) row.params.dry.breakers = {static_cast<TokenId>(random() % tokens)};
+        const Logits logits = {1, 2, 3, 4, 5};
+        const auto result = adjuster.adjust(logits, row);
+        CAPTURE(round);
+        REQUIRE(Logits(result.begin(), result.end()) == discouraged(logits, row));
+        SamplingRow other = row_of({0, 0}, 0);
+        other.params.frequency_penalty = 1.0F;
+        REQUIRE(adjuster.adjust(logits, other)[0] == -1.0F);
+    }
+}
+
 TEST_CASE("Greedy and drawn tokens come from the adjusted logits") {
     Sampler sampler;
     SamplingRow row = row_of({2, 2}, 0);

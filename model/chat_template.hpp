@@ -24,6 +24,9 @@ class ChatTemplate {
     // message when it refuses the conversation.
     Result<std::string> render(const std::string& variables_json, std::optional<jinja::CivilTime> now) const;
 
+    // Whether it makes something of a variable of that name.
+    bool reads(const std::string& name) const { return template_.reads(name); }
+
     // Where the model's text will stand to <think>: nowhere if the template does not know the tag, inside if
     // the rendered prompt ends behind it, else before it.
     bool knows_thinking() const { return knows_thinking_; }

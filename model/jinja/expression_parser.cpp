@@ -188,6 +188,7 @@ ExpressionPtr ExpressionParser::parse_name() {
     if (name == "false" || name == "False") return make(token.line, Literal{false});
     if (name == "none" || name == "None") return make(token.line, Literal{Value()});
     if (name == "caller" || name == "varargs" || name == "kwargs") special_names.insert(name);
+    names.insert(name);
     return make(token.line, Name{name});
 }
 

@@ -25,6 +25,9 @@ class ExpressionParser {
     // The special names (caller, varargs, kwargs) read since the set was made; see MacroDefinition.
     std::set<std::string> special_names;
 
+    // All names that are read.
+    std::set<std::string> names;
+
     // An unknown filter or test is an error of the template, but inside an {% if %} (or an inline if) it is
     // one only when it is reached, as Jinja has it. Set by the statements' parser.
     bool inside_if = false;

@@ -13,7 +13,10 @@ class StatementParser {
   public:
     explicit StatementParser(const std::string& source) : tokens_(tokenize(source)), expressions_(tokens_) {}
 
-    Block run() { return parse_block({}, "", 0); }
+    ParsedTemplate run() {
+        Block block = parse_block({}, "", 0);
+        return {std::move(block), std::move(expressions_.names)};
+    }
 
   private:
     // Statements up to one of the end tags, whose name stays the current token; or to the end of the template
@@ -272,6 +275,6 @@ class StatementParser {
 
 }  // namespace
 
-Block parse_template(const std::string& source) { return StatementParser(source).run(); }
+ParsedTemplate parse_template(const std::string& source) { return StatementParser(source).run(); }
 
 }  // namespace troupe::jinja

@@ -10,7 +10,7 @@
 namespace troupe::jinja {
 
 struct Program {
-    Block block;
+    ParsedTemplate parsed;
 };
 
 static Error with_line(const TemplateError& error, int line) {
@@ -25,11 +25,13 @@ Result<Template> Template::parse(std::string source) {
     }
 }
 
+bool Template::reads(const std::string& name) const { return program_->parsed.names.contains(name); }
+
 Result<std::string> Template::render(const Value& variables, const RenderOptions& options) const {
     if (!variables.is_dict()) return invalid_argument("The variables of a template must be a JSON object.");
     Runtime runtime(options);
     try {
-        return Evaluator(runtime, variables).render(program_->block);
+        return Evaluator(runtime, variables).render(program_->parsed.block);
     } catch (const TemplateError& error) {
         return with_line(error, runtime.line);
     }

@@ -41,6 +41,9 @@ class Template {
     // Errors are invalid_argument: "line 12: ...".
     static Result<Template> parse(std::string source);
 
+    // Whether it reads a variable of that name anywhere.
+    bool reads(const std::string& name) const;
+
     // `variables` is a dict; see json.hpp for making one. Errors are invalid_argument: "line 12: ...", with
     // the template's own message when it called raise_exception.
     Result<std::string> render(const Value& variables, const RenderOptions& options = {}) const;

@@ -44,6 +44,19 @@ TEST_CASE("neither a broken template nor broken variables render") {
     CHECK_FALSE(chat->render("{\"a\":", std::nullopt).ok());
 }
 
+TEST_CASE("which variables a template makes something of") {
+    const auto reads = [](const std::string& source, const std::string& name) {
+        return ChatTemplate::parse(source, "", "").value().reads(name);
+    };
+    CHECK(reads("{% if tools %}x{% endif %}", "tools"));
+    CHECK(reads("{%- for t in tools | list %}{{ t }}{% endfor %}", "tools"));
+    CHECK(reads("{% macro m(x) %}{{ tools }}{% endmacro %}", "tools"));
+    CHECK(reads("{{ 'x' if reasoning_effort is defined else 'y' }}", "reasoning_effort"));
+    CHECK(reads("{{ f(a=documents) }}", "documents"));
+    CHECK_FALSE(reads("{{ messages[0].tools }}{# tools #} tools {{ 'tools' }}{{ f(tools=1) }}", "tools"));
+    CHECK_FALSE(reads("{% set tools = 1 %}", "tools"));
+}
+
 TEST_CASE("a developer is the system, unless the template knows developers") {
     const std::string messages = R"({"messages":[{"role":"developer","content":"x"}]})";
     CHECK(rendered("{{ messages[0].role }}", messages) == "system");

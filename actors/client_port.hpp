@@ -35,6 +35,13 @@ struct ChatPrompt {
 };
 using Prompt = std::variant<TextPrompt, TokenPrompt, ChatPrompt>;
 
+// How much work it is: bytes of text. Ids only have to be looked at.
+inline std::size_t text_bytes(const Prompt& prompt) {
+    if (const auto* text = std::get_if<TextPrompt>(&prompt)) return text->text.size();
+    if (const auto* chat = std::get_if<ChatPrompt>(&prompt)) return chat->variables.size();
+    return 0;
+}
+
 // A prompt of which there is one, however many generations carry it: copies are the same object.
 class SharedPrompt {
   public:
@@ -55,11 +62,21 @@ class SharedPrompt {
     std::shared_ptr<const Prompt> prompt_;
 };
 
+// DryParams as the client gives them: texts break repetitions, and so each token that holds one of them.
+struct RequestedDry {
+    float multiplier = 0.0F, base = 1.75F;
+    std::uint32_t allowed_length = 2;
+    std::int32_t last_n = -1;
+    std::optional<std::vector<std::string>> breakers;  // absent: line feed, colon, quotation mark, asterisk
+    bool operator==(const RequestedDry&) const = default;
+};
+
 // Sampling fields as the client gave them; what is absent comes from the model's generation defaults.
 struct RequestedSampling {
     std::optional<float> temperature, top_p, min_p, typical_p;
     std::optional<float> xtc_probability, xtc_threshold;
     std::optional<float> repetition_penalty, presence_penalty, frequency_penalty;
+    RequestedDry dry = {};
     std::optional<std::int32_t> top_k;
     std::optional<std::uint64_t> seed;  // absent: drawn at admission and kept
     // Absent: the rest of the context. 0: only the prompt is looked at.
@@ -242,12 +259,19 @@ enum class ServerState : std::uint8_t {
     failed,     // there will be no worker any more
 };
 
+// Which fields of a request a model's chat template makes something of.
+struct TemplateReads {
+    bool tools = true, documents = true, reasoning_effort = true, enable_thinking = true;
+};
+
 struct ModelCard {
     std::string id;                          // served name
+    std::vector<std::string> aliases;        // further names of it
     std::string root;                        // where it came from
     std::int64_t created = 0;                // Unix seconds, when it was loaded
     std::uint32_t max_model_len = 0;         // prompt and generated tokens together
     ServerState state = ServerState::ready;  // of this model; never draining
+    TemplateReads reads = {};
 };
 
 struct Histogram {
@@ -297,10 +321,11 @@ class ClientPort {
     virtual void lookup(const std::string& id, std::uint64_t tenant,
                         std::function<void(Result<GenerationSnapshot>)> done) = 0;
 
-    // With the tokenizer of the model that is served by that name.
-    virtual void tokenize(const std::string& model, Prompt prompt,
+    // With the tokenizer of the model that is served by that name. Many wait for one thread: refused with
+    // resource_exhausted if too many do, and skipped once the caller has let go of what it gave.
+    virtual void tokenize(const std::string& model, const SharedPrompt& prompt,
                           std::function<void(Result<std::vector<TokenId>>)> done) = 0;
-    virtual void detokenize(const std::string& model, std::vector<TokenId> ids,
+    virtual void detokenize(const std::string& model, const std::shared_ptr<const std::vector<TokenId>>& ids,
                             std::function<void(Result<std::string>)> done) = 0;
 
     // Of all models together: ready if each of them is, failed if each of them is, loading while any is.

@@ -5,6 +5,8 @@
 #include <ctime>
 #include <random>
 
+#include "actors/frontend_queue.hpp"
+
 namespace troupe {
 
 namespace {
@@ -76,6 +78,7 @@ PreparedRequest Frontend::prepare(const PrepareRequest& request) {
                                        "min_tokens"));
     }
     prepared.sampling = resolve(wish);
+    if (auto status = resolve_dry(wish.dry, prepared.sampling.dry); !status) return refuse(status.error());
     prepared.prompt_ids.assign(ids->end() - static_cast<std::ptrdiff_t>(length), ids->end());
     prepared.thinking = thinking_after(*prompt, prepared.prompt_ids);
     prepared.cut = length < ids->size();
@@ -126,6 +129,34 @@ SamplingParams Frontend::resolve(const RequestedSampling& wish) const {
         if (!wish.ignore_eos) sampling.end_tokens.insert(sampling.end_tokens.end(), ends.begin(), ends.end());
     }
     return sampling;
+}
+
+Status Frontend::resolve_dry(const RequestedDry& wish, DryParams& dry) {
+    if (wish.multiplier == 0.0F) return {};
+    const auto texts = wish.breakers.value_or(std::vector<std::string>{"\n", ":", "\"", "*"});
+    if (texts != breaker_texts_) {
+        std::vector<bool> known(texts.size(), false);
+        std::vector<TokenId> breakers;
+        for (std::size_t id = 0; id < model_->tokenizer->vocab_size(); ++id) {
+            const auto token = model_->tokenizer->token_bytes(static_cast<TokenId>(id));
+            bool breaks = false;
+            for (std::size_t i = 0; i < texts.size(); ++i) {
+                if (token.find(texts[i]) != token.npos) breaks = known[i] = true;
+            }
+            if (breaks) breakers.push_back(static_cast<TokenId>(id));
+        }
+        const auto missing = std::find(known.begin(), known.end(), false);
+        if (missing != known.end() && wish.breakers) {  // a model may lack one of ours
+            const auto field = "dry_sequence_breakers[" + std::to_string(missing - known.begin()) + "]";
+            return invalid_argument(
+                field + " is in no token of this model, so it could not break anything; give a shorter text",
+                field);
+        }
+        breaker_texts_ = texts;
+        breakers_ = std::move(breakers);
+    }
+    dry = {wish.multiplier, wish.base, wish.allowed_length, wish.last_n, breakers_};
+    return {};
 }
 
 Result<std::vector<TokenId>> Frontend::tokenize(const Prompt& prompt) const {
@@ -211,19 +242,85 @@ Status Frontend::check_ids(const std::vector<TokenId>& ids, const char* field) c
     return {};
 }
 
-FrontendActor::behavior_type frontend(FrontendActor::pointer self, std::shared_ptr<const LoadedModel> model,
-                                      SequenceLimits limits) {
+namespace {
+
+// The actor's behavior: everything waits in the queue, one of it is done with each NextText.
+class Desk {
+  public:
+    Desk(QueueingFrontend::pointer self, std::shared_ptr<const LoadedModel> model, SequenceLimits limits)
+        : self_(self), frontend_(std::move(model), limits) {}
+
+    caf::typed_response_promise<PreparedRequest> prepare(const PrepareRequest& message) {
+        auto promise = self_->make_response_promise<PreparedRequest>();
+        const auto prompt = message.prompt.lock();
+        FrontendQueue::Job job;
+        job.prompt = prompt.get();
+        job.run = [this, message, promise]() mutable {
+            try {
+                promise.deliver(frontend_.prepare(message));
+            } catch (...) {  // this is the one that the frontend dies of
+                promise.deliver(caf::make_error(caf::sec::runtime_error));
+                throw;
+            }
+        };
+        job.abandon = [promise]() mutable {
+            promise.deliver(caf::make_error(caf::sec::request_receiver_down));
+        };
+        push(prompt ? text_bytes(*prompt) : 0, std::move(job));
+        return promise;
+    }
+
+    void tokenize(const TokenizeText& message, const IdsReply& reply) {
+        const auto prompt = message.prompt.lock();
+        push(prompt ? text_bytes(*prompt) : 0, {[this, watched = message.prompt, reply] {
+                                                    if (const auto text = watched.lock())
+                                                        reply.done(frontend_.tokenize(*text));
+                                                },
+                                                [] {}});
+    }
+
+    void detokenize(const DetokenizeIds& message, const TextReply& reply) {
+        const auto given = message.ids.lock();
+        push(given ? given->size() * sizeof(TokenId) : 0, {[this, watched = message.ids, reply] {
+                                                               if (const auto ids = watched.lock())
+                                                                   reply.done(frontend_.detokenize(*ids));
+                                                           },
+                                                           [] {}});
+    }
+
+    void next() {
+        const auto job = queue_.pop();
+        // What has arrived in the meantime takes its place in the queue before the next one is chosen.
+        if (!queue_.empty()) self_->send(self_, NextText{});
+        job.run();
+    }
+
+    void abandon_all() { queue_.abandon_all(); }
+
+  private:
+    void push(std::size_t bytes, FrontendQueue::Job job) {
+        if (queue_.empty()) self_->send(self_, NextText{});
+        queue_.push(now_us(self_), bytes, std::move(job));
+    }
+
+    QueueingFrontend::pointer self_;
+    Frontend frontend_;
+    FrontendQueue queue_;
+};
+
+}  // namespace
+
+QueueingFrontend::behavior_type frontend(QueueingFrontend::pointer self,
+                                         std::shared_ptr<const LoadedModel> model, SequenceLimits limits) {
     exit_with_exceptions(self);
     give_way_to_compute(self);
-    auto state = std::make_shared<Frontend>(std::move(model), limits);
+    auto desk = std::make_shared<Desk>(self, std::move(model), limits);
+    self->attach_functor([desk] { desk->abandon_all(); });
     return {
-        [state](const PrepareRequest& message) { return state->prepare(message); },
-        [state](const TokenizeText& message, const IdsReply& reply) {
-            reply.done(state->tokenize(message.prompt));
-        },
-        [state](const DetokenizeIds& message, const TextReply& reply) {
-            reply.done(state->detokenize(message.ids));
-        },
+        [desk](const PrepareRequest& message) { return desk->prepare(message); },
+        [desk](const TokenizeText& message, const IdsReply& reply) { desk->tokenize(message, reply); },
+        [desk](const DetokenizeIds& message, const TextReply& reply) { desk->detokenize(message, reply); },
+        [desk](const NextText&) { desk->next(); },
     };
 }
 

@@ -1,6 +1,7 @@
 // Templates and tokenization, off the threads that others wait for: turns a prompt into ids and a request's
-// wishes into resolved parameters. Choices of one prompt follow each other: its ids are kept for the next of
-// them, and what nobody waits for any more is not prepared at all. One detached actor per frontend thread.
+// wishes into resolved parameters. Short texts come before long ones (actors/frontend_queue.hpp); choices of
+// one prompt follow each other: its ids are kept for the next of them; and what nobody waits for any more is
+// not prepared at all. One detached actor per frontend thread.
 #pragma once
 #include <algorithm>
 #include <cstdint>
@@ -43,6 +44,8 @@ class Frontend {
     Status check_room(std::size_t prompt, std::optional<std::uint32_t> max_tokens, const char* field) const;
     Status check_length(std::size_t bytes, const char* field) const;
     Thinking thinking_after(const Prompt& prompt, const std::vector<TokenId>& ids) const;
+    // Into `sampling`; the error names the text that no token holds.
+    Status resolve_dry(const RequestedDry& wish, DryParams& dry);
     Status check_ids(const std::vector<TokenId>& ids, const char* field) const;
 
     std::shared_ptr<const LoadedModel> model_;
@@ -52,9 +55,11 @@ class Frontend {
     std::weak_ptr<const Prompt> last_;                   // prepared, and its ids
     Result<std::vector<TokenId>> last_ids_ = std::vector<TokenId>();
     std::uint64_t num_tokenized_ = 0;
+    std::vector<std::string> breaker_texts_;  // looked up last, and the tokens that hold one of them
+    std::vector<TokenId> breakers_;
 };
 
-FrontendActor::behavior_type frontend(FrontendActor::pointer self, std::shared_ptr<const LoadedModel> model,
-                                      SequenceLimits limits);
+QueueingFrontend::behavior_type frontend(QueueingFrontend::pointer self,
+                                         std::shared_ptr<const LoadedModel> model, SequenceLimits limits);
 
 }  // namespace troupe

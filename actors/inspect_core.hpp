@@ -21,6 +21,20 @@ typename Inspector::result_type inspect(Inspector& f, LogitBias& x) {
 }
 
 template <class Inspector>
+typename Inspector::result_type inspect(Inspector& f, DryParams& x) {
+    auto multiplier = wire::f32(x.multiplier), base = wire::f32(x.base);
+    auto breakers = wire::run(x.breakers);
+    return f(caf::meta::type_name("DryParams"), multiplier, base, x.allowed_length, x.last_n, breakers);
+}
+
+template <class Inspector>
+typename Inspector::result_type inspect(Inspector& f, RequestedDry& x) {
+    auto multiplier = wire::f32(x.multiplier), base = wire::f32(x.base);
+    auto breakers = wire::opt(x.breakers);
+    return f(caf::meta::type_name("RequestedDry"), multiplier, base, x.allowed_length, x.last_n, breakers);
+}
+
+template <class Inspector>
 typename Inspector::result_type inspect(Inspector& f, SamplingParams& x) {
     auto temperature = wire::f32(x.temperature), top_p = wire::f32(x.top_p), min_p = wire::f32(x.min_p);
     auto typical_p = wire::f32(x.typical_p), xtc_probability = wire::f32(x.xtc_probability);
@@ -29,7 +43,7 @@ typename Inspector::result_type inspect(Inspector& f, SamplingParams& x) {
     auto end_tokens = wire::run(x.end_tokens);
     return f(caf::meta::type_name("SamplingParams"), temperature, top_p, min_p, x.top_k, x.seed, x.choice,
              typical_p, xtc_probability, xtc_threshold, repetition, presence, frequency, x.min_tokens,
-             end_tokens, x.logit_bias, x.logprobs, x.prompt_logprobs);
+             end_tokens, x.logit_bias, x.logprobs, x.prompt_logprobs, x.dry);
 }
 
 template <class Inspector>
@@ -141,7 +155,7 @@ typename Inspector::result_type inspect(Inspector& f, RequestedSampling& x) {
     return f(caf::meta::type_name("RequestedSampling"), temperature, top_p, min_p, typical_p, xtc_probability,
              xtc_threshold, repetition, presence, frequency, top_k, seed, max_tokens, truncate, x.min_tokens,
              x.ignore_eos, ids, x.stop, x.logit_bias, logprobs, prompt_logprobs, x.include_stop,
-             x.skip_special);
+             x.skip_special, x.dry);
 }
 
 // A variant travels as its index and the fields of all its alternatives.

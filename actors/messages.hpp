@@ -40,6 +40,7 @@
 // | SchedulerUp, SchedulerActor       | supervisor, router| router, request | yes   | submit (again) here                          |
 // | FrontendUp, FrontendActor         | supervisor, router| router, request | no    | a frontend (re)started; take this one        |
 // | StartReplica                      | self              | supervisor      | no    | the back-off is over                         |
+// | NextText                          | self              | frontend        | no    | the next of those that wait                  |
 // | Alarm                             | self              | request         | no    | a deadline, grace or retention may be over   |
 //
 // "Nodes": may cross nodes. What does not, may carry handles into this process (sinks, callbacks, pools).
@@ -89,15 +90,14 @@ struct AbortRequests {
     Error error;
     bool operator==(const AbortRequests&) const = default;
 };
+// Skipped if what they are to convert has gone by then: nobody waits for it.
 struct TokenizeText {
     std::string model;
-    Prompt prompt;
-    bool operator==(const TokenizeText&) const = default;
+    std::weak_ptr<const Prompt> prompt;
 };
 struct DetokenizeIds {
     std::string model;
-    std::vector<TokenId> ids;
-    bool operator==(const DetokenizeIds&) const = default;
+    std::weak_ptr<const std::vector<TokenId>> ids;
 };
 struct Drain {
     bool operator==(const Drain&) const = default;
@@ -201,6 +201,8 @@ struct WorkerDown {
 struct LossHandled {
     Epoch epoch = 0;
     bool request_to_blame = false;  // one was in its third death without a token, and has failed
+    // The most deaths that a request was in since its last token: perhaps they are its fault.
+    std::uint32_t suspect_deaths = 0;
     bool operator==(const LossHandled&) const = default;
 };
 struct ReplicaFailed {
@@ -236,6 +238,9 @@ struct DiskTransferred {
 struct StartReplica {
     std::uint64_t generation = 0;
     bool operator==(const StartReplica&) const = default;
+};
+struct NextText {
+    bool operator==(const NextText&) const = default;
 };
 struct Alarm {
     bool operator==(const Alarm&) const = default;
@@ -292,8 +297,6 @@ template <class I> typename I::result_type inspect(I& f, AttachReader& x) { retu
 template <class I> typename I::result_type inspect(I& f, DetachReader& x) { return f(caf::meta::type_name("DetachReader"), x.id); }
 template <class I> typename I::result_type inspect(I& f, CancelRequest& x) { auto reason = wire::enumerated(x.reason, FinishReason::failed); return f(caf::meta::type_name("CancelRequest"), x.id, x.tenant, reason); }
 template <class I> typename I::result_type inspect(I& f, LookupRequest& x) { return f(caf::meta::type_name("LookupRequest"), x.id, x.tenant); }
-template <class I> typename I::result_type inspect(I& f, TokenizeText& x) { return f(caf::meta::type_name("TokenizeText"), x.model, x.prompt); }
-template <class I> typename I::result_type inspect(I& f, DetokenizeIds& x) { auto ids = wire::run(x.ids); return f(caf::meta::type_name("DetokenizeIds"), x.model, ids); }
 template <class I> typename I::result_type inspect(I& f, Drain&) { return f(caf::meta::type_name("Drain")); }
 template <class I> typename I::result_type inspect(I& f, PreparedRequest& x) { auto ids = wire::run(x.prompt_ids); auto thinking = wire::enumerated(x.thinking, Thinking::inside); return f(caf::meta::type_name("PreparedRequest"), x.ok, x.error, ids, x.sampling, x.stop, thinking, x.cut); }
 template <class I> typename I::result_type inspect(I& f, CancelSequence& x) { return f(caf::meta::type_name("CancelSequence"), x.id); }
@@ -309,9 +312,10 @@ template <class I> typename I::result_type inspect(I& f, PoolReady& x) { return 
 template <class I> typename I::result_type inspect(I& f, WorkerStarted& x) { return f(caf::meta::type_name("WorkerStarted"), x.epoch, x.numerics); }
 template <class I> typename I::result_type inspect(I& f, WorkerUp& x) { return f(caf::meta::type_name("WorkerUp"), x.epoch); }
 template <class I> typename I::result_type inspect(I& f, WorkerDown& x) { return f(caf::meta::type_name("WorkerDown"), x.epoch); }
-template <class I> typename I::result_type inspect(I& f, LossHandled& x) { return f(caf::meta::type_name("LossHandled"), x.epoch, x.request_to_blame); }
+template <class I> typename I::result_type inspect(I& f, LossHandled& x) { return f(caf::meta::type_name("LossHandled"), x.epoch, x.request_to_blame, x.suspect_deaths); }
 template <class I> typename I::result_type inspect(I& f, AbortRequests& x) { return f(caf::meta::type_name("AbortRequests"), x.error); }
 template <class I> typename I::result_type inspect(I& f, FrontendNeeded& x) { return f(caf::meta::type_name("FrontendNeeded"), x.id); }
+template <class I> typename I::result_type inspect(I& f, NextText&) { return f(caf::meta::type_name("NextText")); }
 template <class I> typename I::result_type inspect(I& f, Alarm&) { return f(caf::meta::type_name("Alarm")); }
 template <class I> typename I::result_type inspect(I& f, ReplicaFailed& x) { return f(caf::meta::type_name("ReplicaFailed"), x.model, x.why); }
 template <class I> typename I::result_type inspect(I& f, DiskTransfer& x) { return f(caf::meta::type_name("DiskTransfer"), x.page, x.write); }
@@ -344,6 +348,7 @@ using SchedulerActor =
                          On<MoveDone>>;
 using FrontendActor = caf::typed_actor<caf::replies_to<PrepareRequest>::with<PreparedRequest>,
                                        On<TokenizeText, IdsReply>, On<DetokenizeIds, TextReply>>;
+using QueueingFrontend = FrontendActor::extend<On<NextText>>;
 using RequestActor =
     TokenReceiver::extend<On<SchedulerUp, SchedulerActor>, On<AttachReader, SinkHandle, StatusReply>,
                           On<DetachReader, SinkHandle>, On<CancelRequest, SnapshotReply>,
@@ -361,6 +366,8 @@ using SupervisorActor =
 }  // namespace troupe
 
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(troupe::PrepareRequest)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(troupe::TokenizeText)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(troupe::DetokenizeIds)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(troupe::SinkHandle)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(troupe::StatusReply)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(troupe::SnapshotReply)
@@ -394,6 +401,7 @@ CAF_ADD_TYPE_ID(troupe, (troupe::AbortRequests))
 CAF_ADD_TYPE_ID(troupe, (troupe::FrontendNeeded))
 CAF_ADD_TYPE_ID(troupe, (troupe::LossHandled))
 CAF_ADD_TYPE_ID(troupe, (troupe::Alarm))
+CAF_ADD_TYPE_ID(troupe, (troupe::NextText))
 CAF_ADD_TYPE_ID(troupe, (troupe::RequestExpired))
 CAF_ADD_TYPE_ID(troupe, (troupe::StepPlan))
 CAF_ADD_TYPE_ID(troupe, (troupe::StepResult))

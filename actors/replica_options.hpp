@@ -12,6 +12,10 @@
 
 namespace troupe {
 
+// Beside those of --frontend-threads: the last but one for short texts of /tokenize and /detokenize, the last
+// for long ones and for long prompts.
+inline constexpr std::uint32_t text_frontends = 2;
+
 struct ReplicaOptions {
     std::string name;  // of its model, as it is served
     SchedulerOptions scheduler;

@@ -21,6 +21,9 @@ void refuse(const SinkHandle& handle, Error error) {
     }
 }
 
+// Bytes. Longer ones are read where they delay only each other.
+constexpr std::size_t longest_short_text = 16U << 10;
+
 Error still_loading() { return {ErrorCode::unavailable, "The server is loading; try again later.", {}, {}}; }
 
 }  // namespace
@@ -61,16 +64,18 @@ void RouterState::submit(const GenerationRequest& request, const SinkHandle& sin
         replica.options.context->status->metrics.count("requests_refused_total");
         return refuse(sink, *std::move(error));
     }
+    const bool long_prompt = text_bytes(*request.prompt) > longest_short_text;
     auto actor =
         self_->spawn<caf::monitored>(request_actor, request, ++last_sequence_, sink, replica.options.context,
-                                     next_frontend(replica, request.prompt_group), replica.scheduler,
-                                     caf::actor_cast<RequestOwner>(self_));
+                                     next_frontend(replica, request.prompt_group, long_prompt),
+                                     replica.scheduler, caf::actor_cast<RequestOwner>(self_));
     ids_[actor.address()] = request.id;
     Entry entry;
     entry.actor = std::move(actor);
     entry.replica = &replica;
     entry.tenant = request.tenant;
     entry.prompt_group = request.prompt_group;
+    entry.long_prompt = long_prompt;
     requests_[request.id] = std::move(entry);
     ++replica.live;
     ++live_;
@@ -105,19 +110,43 @@ void RouterState::lookup(const LookupRequest& message, const SnapshotReply& repl
 }
 
 void RouterState::tokenize(const TokenizeText& message, const IdsReply& reply) {
-    auto replica = find(message.model);
-    if (!replica) return reply.done(replica.error());
-    const auto* frontend = text_frontend(**replica);
-    if (frontend == nullptr) return reply.done(still_loading());
-    self_->send(*frontend, message, reply);
+    const auto prompt = message.prompt.lock();
+    auto place = text_place(message.model, prompt ? text_bytes(*prompt) : 0);
+    if (!place) return reply.done(place.error());
+    self_->send(place->first, message,
+                IdsReply{[reply, held = place->second](auto ids) { reply.done(std::move(ids)); }});
 }
 
 void RouterState::detokenize(const DetokenizeIds& message, const TextReply& reply) {
-    auto replica = find(message.model);
-    if (!replica) return reply.done(replica.error());
-    const auto* frontend = text_frontend(**replica);
-    if (frontend == nullptr) return reply.done(still_loading());
-    self_->send(*frontend, message, reply);
+    const auto ids = message.ids.lock();
+    auto place = text_place(message.model, ids ? ids->size() * sizeof(TokenId) : 0);
+    if (!place) return reply.done(place.error());
+    self_->send(place->first, message,
+                TextReply{[reply, held = place->second](auto text) { reply.done(std::move(text)); }});
+}
+
+Result<std::pair<FrontendActor, RouterState::TextPlace>> RouterState::text_place(const std::string& model,
+                                                                                 std::size_t bytes) {
+    auto found = find(model);
+    if (!found) return found.error();
+    const auto& replica = **found;
+    if (replica.frontends.size() < text_frontends) return still_loading();
+    const bool long_text = bytes > longest_short_text;
+    auto status = replica.options.context->status;
+    auto* waiting = long_text ? &status->long_texts_waiting : &status->short_texts_waiting;
+    if (*waiting >= replica.options.max_texts) {
+        status->metrics.count("texts_refused_total");
+        return Error{
+            ErrorCode::resource_exhausted,
+            "All " + std::to_string(replica.options.max_texts) + " places for " +
+                (long_text ? "long" : "short") +
+                " texts to tokenize or detokenize are taken (--max-tokenize-waiting); try again later.",
+            {},
+            "queue_full"};
+    }
+    ++*waiting;
+    return std::pair{replica.frontends[replica.frontends.size() - (long_text ? 1 : text_frontends)],
+                     TextPlace(nullptr, [status, waiting](void*) { --*waiting; })};
 }
 
 void RouterState::drain(const DoneReply& reply) {
@@ -154,7 +183,8 @@ void RouterState::frontend_needed(const std::string& id) {
     auto found = requests_.find(id);
     if (found == requests_.end()) return;
     auto& entry = found->second;
-    self_->send(entry.actor, FrontendUp{}, next_frontend(*entry.replica, entry.prompt_group));
+    self_->send(entry.actor, FrontendUp{},
+                next_frontend(*entry.replica, entry.prompt_group, entry.long_prompt));
 }
 
 void RouterState::scheduler_up(const std::string& model, const SchedulerActor& scheduler) {
@@ -171,15 +201,11 @@ void RouterState::frontend_up(const FrontendUp& message, const FrontendActor& fr
     frontends[message.index] = frontend;
 }
 
-// The last frontend is kept for /tokenize and /detokenize: long texts there delay no request.
-FrontendActor RouterState::next_frontend(Replica& replica, std::uint64_t prompt_group) {
-    auto others = std::max<std::size_t>(replica.frontends.size() - 1, 1);
+FrontendActor RouterState::next_frontend(Replica& replica, std::uint64_t prompt_group, bool long_prompt) {
+    if (long_prompt) return replica.frontends.back();
+    auto others = std::max<std::size_t>(replica.frontends.size(), text_frontends + 1) - text_frontends;
     auto chosen = prompt_group != 0 ? prompt_group >> 1 : replica.next_frontend++;  // its lowest bit is set
     return replica.frontends[chosen % others];
-}
-
-const FrontendActor* RouterState::text_frontend(const Replica& replica) {
-    return replica.frontends.empty() ? nullptr : &replica.frontends.back();
 }
 
 void RouterState::leave_live(Entry& entry) {

@@ -7,9 +7,11 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "actors/messages.hpp"
+#include "actors/replica_options.hpp"
 #include "actors/request_actor.hpp"
 #include "actors/shared_status.hpp"
 
@@ -18,6 +20,8 @@ namespace troupe {
 struct RouteOptions {
     std::uint32_t max_live = 0;  // running and waiting requests; one more is refused with 429
     std::shared_ptr<const RequestContext> context;
+    std::uint32_t max_texts =
+        64;  // short ones, and long ones, for /tokenize and /detokenize; more are refused
 };
 
 struct RouterOptions {
@@ -71,6 +75,7 @@ struct RouterState {
         std::uint64_t tenant = 0;
         bool live = true;
         std::uint64_t prompt_group = 0;
+        bool long_prompt = false;
         std::uint64_t place = 0;  // among the retained, once it has ended
         std::uint64_t retained_bytes = 0;
     };
@@ -81,8 +86,11 @@ struct RouterState {
     // Why a request for this model is not taken, if it is not.
     std::optional<Error> objection(const Replica& replica, const GenerationRequest& request) const;
     // Choices of one prompt go to the same, which prepares it once.
-    static FrontendActor next_frontend(Replica& replica, std::uint64_t prompt_group);
-    static const FrontendActor* text_frontend(const Replica& replica);  // null: it is still starting
+    static FrontendActor next_frontend(Replica& replica, std::uint64_t prompt_group, bool long_prompt);
+    // What stands in for a text in the count of those that wait, as long as it lives.
+    using TextPlace = std::shared_ptr<void>;
+    // For /tokenize and /detokenize: who does it, and a place; or why not.
+    Result<std::pair<FrontendActor, TextPlace>> text_place(const std::string& model, std::size_t bytes);
     void fail(Replica& replica, const Error& error);
     void forget(const std::string& id);
     void publish_retained();

@@ -37,7 +37,7 @@ void SchedulerShell::worker_up(Epoch epoch, const WorkerActor& worker,
 void SchedulerShell::worker_down(Epoch epoch) {
     request_to_blame_ = false;
     handle(WorkerLost{now(), epoch});
-    self_->send(supervisor_, LossHandled{epoch, request_to_blame_});
+    self_->send(supervisor_, LossHandled{epoch, request_to_blame_, machine_->suspect_deaths()});
 }
 
 void SchedulerShell::step_done(const StepResult& result) {

@@ -14,6 +14,8 @@ struct SharedStatus {
     std::atomic<bool> ever_ready{false};
     std::atomic<bool> failed{false};   // there will be no worker any more
     std::atomic<StepId> last_step{0};  // planned by the replica's schedulers, one after another
+    // Of /tokenize and /detokenize, those in work included.
+    std::atomic<std::uint32_t> short_texts_waiting{0}, long_texts_waiting{0};
     Metrics metrics;
 
     ServerState state() const {

@@ -34,7 +34,7 @@ void SupervisorState::start(ReplicaOptions options, RouterActor router) {
     options_ = std::move(options);
     router_ = std::move(router);
     self_->link_to(router_);
-    frontends_.resize(options_.frontends + 1);  // one more for /tokenize and /detokenize
+    frontends_.resize(options_.frontends + text_frontends);
     for (std::uint32_t i = 0; i < frontends_.size(); ++i) spawn_frontend(i);
     spawn_scheduler();
     start_epoch(generation_);
@@ -105,7 +105,7 @@ void SupervisorState::down(const caf::down_msg& message) {
         stop_memory_manager();
         spawn_scheduler();
         restarts_.push_back(now_ms());
-        plan_restart();
+        plan_restart(0);
     } else if (message.source == worker_) {
         end_epoch("worker died (" + reason + ")");
     } else if (message.source == memory_manager_) {
@@ -139,12 +139,13 @@ void SupervisorState::stop_memory_manager() {
     memory_manager_ = nullptr;
 }
 
-void SupervisorState::plan_restart() {
+// `suspect_deaths` of the restarts may be a request's fault: only when it goes on do they count.
+void SupervisorState::plan_restart(std::uint32_t suspect_deaths) {
     loss_pending_ = false;
     const auto& limits = options_.supervision;
     auto now = now_ms();
     while (!restarts_.empty() && restarts_.front() <= now - limits.restart_window_ms) restarts_.pop_front();
-    if (restarts_.size() > limits.restart_budget) {
+    if (restarts_.size() > std::size_t{limits.restart_budget} + suspect_deaths) {
         give_up("The worker died " + std::to_string(restarts_.size()) + " times within " +
                 std::to_string(limits.restart_window_ms / 1000) +
                 " s, more than --restart-budget allows. The log above says why it died.");
@@ -175,7 +176,7 @@ void SupervisorState::loss_handled(const LossHandled& message) {
     } else {
         restarts_.push_back(now_ms());
     }
-    plan_restart();
+    plan_restart(message.suspect_deaths);
 }
 
 std::int64_t SupervisorState::now_ms() const { return now_us(self_) / 1000; }

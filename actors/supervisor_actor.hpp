@@ -31,7 +31,7 @@ struct SupervisorState {
     void spawn_scheduler();
     void spawn_frontend(std::uint32_t index);
     void end_epoch(const std::string& why);
-    void plan_restart();
+    void plan_restart(std::uint32_t suspect_deaths);
     void give_up(const std::string& why);  // no worker any more: the router is told
     void stop_worker();
     void stop_memory_manager();

@@ -6,6 +6,7 @@
 #include "actors/messages.hpp"
 #include "actors/router_actor.hpp"
 #include "actors/supervisor_actor.hpp"
+#include "model/chat_template.hpp"
 
 namespace troupe {
 
@@ -52,13 +53,13 @@ class Port final : public ClientPort {
                 std::function<void(Result<GenerationSnapshot>)> done) override {
         caf::anon_send(router_, LookupRequest{id, tenant}, SnapshotReply{std::move(done)});
     }
-    void tokenize(const std::string& model, Prompt prompt,
+    void tokenize(const std::string& model, const SharedPrompt& prompt,
                   std::function<void(Result<std::vector<TokenId>>)> done) override {
-        caf::anon_send(router_, TokenizeText{model, std::move(prompt)}, IdsReply{std::move(done)});
+        caf::anon_send(router_, TokenizeText{model, prompt.watch()}, IdsReply{std::move(done)});
     }
-    void detokenize(const std::string& model, std::vector<TokenId> ids,
+    void detokenize(const std::string& model, const std::shared_ptr<const std::vector<TokenId>>& ids,
                     std::function<void(Result<std::string>)> done) override {
-        caf::anon_send(router_, DetokenizeIds{model, std::move(ids)}, TextReply{std::move(done)});
+        caf::anon_send(router_, DetokenizeIds{model, ids}, TextReply{std::move(done)});
     }
     ServerState state() const override {
         if (status_->draining) return ServerState::draining;
@@ -85,7 +86,11 @@ class Port final : public ClientPort {
         ServerMetrics all;
         all.gauges["responses_retained"] = static_cast<double>(status_->responses_retained);
         all.gauges["responses_retained_bytes"] = static_cast<double>(status_->responses_retained_bytes);
-        for (const auto& model : models_) all.models[model.card.id] = model.status->metrics.snapshot();
+        for (const auto& model : models_) {
+            auto& snapshot = all.models[model.card.id] = model.status->metrics.snapshot();
+            const auto texts = model.status->short_texts_waiting + model.status->long_texts_waiting;
+            snapshot.gauges["num_texts_waiting"] = static_cast<double>(texts);
+        }
         return all;
     }
     void drain(std::function<void()> done) override {
@@ -137,11 +142,19 @@ Result<ReplicaOptions> replica_options(const Config& config, ServedModel& served
     return replica;
 }
 
+TemplateReads template_reads(const LoadedModel& model) {
+    if (!model.chat_template) return {};  // whatever is rendered is refused
+    const auto parsed = ChatTemplate::parse(*model.chat_template, model.bos_token, model.eos_token);
+    if (!parsed) return {};
+    return {parsed->reads("tools"), parsed->reads("documents"), parsed->reads("reasoning_effort"),
+            parsed->reads("enable_thinking")};
+}
+
 RouteOptions route_options(const Config& config, const ReplicaOptions& replica) {
     const auto& server = config.server;
     RequestContext context{replica.model, replica.status, server.resume_grace_ms, server.retention_ms};
     return {config.engine.max_num_seqs + server.max_waiting,
-            std::make_shared<const RequestContext>(std::move(context))};
+            std::make_shared<const RequestContext>(std::move(context)), server.max_tokenize_waiting};
 }
 
 }  // namespace
@@ -167,8 +180,9 @@ Result<std::unique_ptr<TroupeSystem>> TroupeSystem::start(TroupeOptions options)
         auto replica = replica_options(options.config, served);
         if (!replica) return replica.error();
         routing.models[served.name] = route_options(options.config, *replica);
-        models.push_back(
-            {{served.name, served.root, created.count(), served.max_model_len}, replica->status});
+        models.push_back({{served.name, served.aliases, served.root, created.count(), served.max_model_len,
+                           ServerState::ready, template_reads(*served.model)},
+                          replica->status});
         replicas.push_back(*std::move(replica));
     }
     auto impl = std::make_unique<Impl>();

@@ -16,7 +16,8 @@ namespace troupe {
 
 // A model with a replica of its own: frontends, scheduler, memory manager, worker, KV pool.
 struct ServedModel {
-    std::string name;                          // as clients ask for it
+    std::string name;                          // as clients ask for it, and as answers call it
+    std::vector<std::string> aliases;          // further names that clients may ask for
     std::string root;                          // where it came from, for /v1/models
     std::shared_ptr<const LoadedModel> model;  // its generation defaults are what requests get
     BackendFactory backend;                    // pool and backend of one worker

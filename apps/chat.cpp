@@ -147,6 +147,11 @@ int chat(const ChatFlags& flags) {
     set_up_logging({.level = "warn", .json = config->log.json});
     const auto troupe = start_local_troupe(*config, exit_on_give_up);
     if (!troupe) return report(troupe.error());
+    if (!troupe->models.front().has_template) {
+        return report(
+            invalid_argument("this model has no chat template, so it cannot converse: `troupe generate "
+                             "--raw` continues texts"));
+    }
     ClientPort& port = troupe->system->port();
     wait_until_ready(port);
     if (::isatty(STDIN_FILENO) == 1) {

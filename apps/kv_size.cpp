@@ -79,11 +79,35 @@ Result<Division> divide(const EngineConfig& config, const std::vector<KvNeed>& n
     return division;
 }
 
+// The same when some have memory of their own: the others share what that leaves.
+Result<Division> divide_with_own(const EngineConfig& config, const std::vector<KvNeed>& needs,
+                                 std::optional<std::uint64_t> available_bytes) {
+    std::vector<KvNeed> sharing;
+    for (const KvNeed& need : needs) {
+        if (need.own_memory == 0) sharing.push_back(need);
+        if (available_bytes) *available_bytes -= std::min(*available_bytes, need.own_memory);
+    }
+    auto division = divide(config, sharing, available_bytes);
+    if (!division || sharing.size() == needs.size()) return division;
+    Division all{"--kv-memory", {}};
+    auto shared = division->blocks.begin();
+    for (const KvNeed& need : needs) {
+        all.blocks.push_back(need.own_memory == 0 ? *shared++ : need.own_memory / need.bytes_per_block);
+        if (all.blocks.back() == 0) {
+            return invalid_argument("--kv-memory: " + format_size(need.own_memory) +
+                                        " is less than one block of its model, which takes " +
+                                        format_size(need.bytes_per_block),
+                                    "--kv-memory");
+        }
+    }
+    return all;
+}
+
 }  // namespace
 
 Result<std::vector<KvSize>> choose_kv_sizes(const EngineConfig& config, const std::vector<KvNeed>& needs,
                                             std::optional<std::uint64_t> available_bytes) {
-    const auto division = divide(config, needs, available_bytes);
+    const auto division = divide_with_own(config, needs, available_bytes);
     if (!division) return division.error();
     // A token's place in the pool is a 32-bit number.
     const std::uint64_t most =

@@ -20,12 +20,14 @@ struct KvSize {
 struct KvNeed {
     std::uint64_t bytes_per_block = 0;
     std::uint32_t max_model_len = 0;
+    std::uint64_t own_memory = 0;  // --kv-memory NAME=SIZE; 0: it shares with the others
 };
 
 // One size for each model. --kv-blocks is what each gets; --kv-memory, without it a quarter of available
 // memory (1 GiB if that is unknown), is what all get together, so that each can hold the same number of
-// tokens. None gets more than max_num_seqs sequences of max_model_len need unless it was asked for; what that
-// leaves is the others'. Errors name the flag to change.
+// tokens; those with memory of their own have that and no share. None gets more than max_num_seqs sequences
+// of max_model_len need unless it was asked for; what that leaves is the others'. Errors name the flag to
+// change.
 Result<std::vector<KvSize>> choose_kv_sizes(const EngineConfig& config, const std::vector<KvNeed>& needs,
                                             std::optional<std::uint64_t> available_bytes);
 

@@ -17,15 +17,31 @@ namespace troupe {
 
 namespace {
 
-std::string served_name(const Config& config, const ModelSource& source, const ReadyModel& ready) {
-    if (!config.model.served_model_name.empty()) return config.model.served_model_name;
-    return source.name.empty() ? ready.name : source.name;
+// The first is the one that answers carry.
+std::vector<std::string> served_names(const Config& config, const ModelSource& source,
+                                      const ReadyModel& ready) {
+    std::vector<std::string> names;
+    for (const ServedName& served : config.model.served_names)
+        if (served.model.empty()) names.push_back(served.name);
+    if (names.empty()) names.push_back(source.name.empty() ? ready.name : source.name);
+    for (const ServedName& served : config.model.served_names)
+        if (!served.model.empty() && served.model == source.name) names.push_back(served.name);
+    return names;
 }
 
-std::uint32_t max_model_len(const Config& config, bool one_of_several, const LoadedModel& loaded) {
-    const std::uint32_t own = loaded.spec.max_position, wanted = config.engine.max_model_len;
-    if (wanted == 0) return own;
-    return one_of_several ? std::min(wanted, own) : wanted;
+// 0 if it has none.
+template <class Value>
+Value own_value(const std::map<std::string, Value>& own, const std::string& model) {
+    const auto found = own.find(model);
+    return found == own.end() ? 0 : found->second;
+}
+
+std::uint32_t max_model_len(const Config& config, const ModelSource& source, const LoadedModel& loaded) {
+    const std::uint32_t most = loaded.spec.max_position, wanted = config.engine.max_model_len;
+    if (const std::uint32_t own = own_value(config.engine.own_max_model_len, source.name); own != 0)
+        return own;
+    if (wanted == 0) return most;
+    return config.model.models.size() > 1 ? std::min(wanted, most) : wanted;
 }
 
 Result<ReadyModel> set_up_text_model(const Config& config, const ModelSource& source, ComputePool& pool) {
@@ -57,10 +73,14 @@ Result<LocalTroupe> start_local_troupe(const Config& config,
     for (const ModelSource& source : sources) {
         auto model = set_up_text_model(config, source, *pool);
         if (!model) return model.error();
-        const std::uint32_t length = max_model_len(config, sources.size() > 1, *model->loaded);
-        needs.push_back(
-            {cpu_bytes_per_block(model->cpu->spec(), model->compute, config.engine.block_size), length});
-        troupe.models.push_back({served_name(config, source, *model), {}, length});
+        const std::uint32_t length = max_model_len(config, source, *model->loaded);
+        needs.push_back({cpu_bytes_per_block(model->cpu->spec(), model->compute, config.engine.block_size),
+                         length, own_value(config.engine.own_kv_memory, source.name)});
+        auto names = served_names(config, source, *model);
+        const std::string name = names.front();
+        names.erase(names.begin());
+        troupe.models.push_back(
+            {name, std::move(names), {}, length, model->loaded->chat_template.has_value()});
         ready.push_back(*std::move(model));
     }
     const auto sizes = choose_kv_sizes(config.engine, needs, available_memory());
@@ -75,7 +95,7 @@ Result<LocalTroupe> start_local_troupe(const Config& config,
         model.kv = (*sizes)[i];
         const std::uint32_t blocks = model.kv.num_blocks;
         options.models.push_back(
-            {model.name, ready[i].path, ready[i].loaded,
+            {model.name, model.aliases, ready[i].path, ready[i].loaded,
              make_cpu_backend_factory(ready[i].cpu, pool, blocks, config.engine.block_size), blocks,
              model.max_model_len, *swap});
     }

@@ -13,9 +13,11 @@
 namespace troupe {
 
 struct LocalModel {
-    std::string name;  // as it is served
+    std::string name;                  // as it is served
+    std::vector<std::string> aliases;  // further names
     KvSize kv;
     std::uint32_t max_model_len = 0;
+    bool has_template = false;  // for conversations
 };
 
 struct LocalTroupe {

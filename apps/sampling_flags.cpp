@@ -43,6 +43,26 @@ void add_sampling_flags(CLI::App& command, RequestedSampling& sampling) {
         ->check(CLI::Range(0.0, 1.0));
     option("--xtc-threshold", sampling.xtc_threshold, "How likely those are at the least [0.1]", "P")
         ->check(CLI::Range(0.0, 1.0));
+    option("--dry-multiplier", sampling.dry.multiplier,
+           "Make tokens less likely that go on repeating the text (DRY); 0: do not", "X")
+        ->check(CLI::Range(0.0, 100.0));
+    option("--dry-base", sampling.dry.base, "By so much more with each token that the repetition has [1.75]",
+           "X")
+        ->check(CLI::Range(1.0, 100.0));
+    option("--dry-allowed-length", sampling.dry.allowed_length,
+           "Repetitions of fewer tokens cost nothing [2]", "N")
+        ->check(CLI::Range(1U, 1U << 30));
+    option("--dry-penalty-last-n", sampling.dry.last_n,
+           "Look at that many of the last tokens; -1: at all [-1]", "N")
+        ->check(CLI::Range(-1, 1 << 30));
+    command
+        .add_option_function<std::vector<std::string>>(
+            "--dry-sequence-breaker",
+            [&sampling](const std::vector<std::string>& texts) { sampling.dry.breakers = texts; },
+            "No repetition reaches across this text; can be given several times [line feed : \" *]")
+        ->option_text("TEXT")
+        ->group(group)
+        ->take_all();
     option("--repetition-penalty", sampling.repetition_penalty,
            "Make tokens of prompt and output less likely; 1: do not", "X")
         ->check(CLI::Range(0.01, 100.0));

@@ -47,16 +47,19 @@ std::string url_of(const ServerConfig& config, std::uint16_t port) {
 
 std::string names_of(const LocalTroupe& troupe) {
     std::string names;
-    for (const LocalModel& model : troupe.models) names += (names.empty() ? "" : ", ") + model.name;
+    for (const LocalModel& model : troupe.models) {
+        names += (names.empty() ? "" : ", ") + model.name;
+        for (const std::string& alias : model.aliases) names += ", " + alias;
+    }
     return names;
 }
 
-// SIGHUP: the key file, the certificate and the access log anew. Without any of them it ends the server, as
-// it does other programs whose terminal has gone.
-bool reload(const Config& config, net::Server& server, AccessLog& access_log) {
+// SIGHUP: the key file, the certificate and the access log anew. Without any of them it ends a server whose
+// terminal has gone, as it does other programs; one without a terminal lives on.
+bool reload(const Config& config, const SignalGate& gate, net::Server& server, AccessLog& access_log) {
     const bool keeps_files =
         !config.server.api_key_file.empty() || !config.server.ssl_certfile.empty() || access_log.is_file();
-    if (!keeps_files) return false;
+    if (!keeps_files && gate.ends_with_terminal()) return false;
     auto status = server.reload();
     if (status) status = access_log.reopen();
     if (status) {
@@ -131,7 +134,7 @@ int run_server(const Config& config, const SignalGate& gate, LocalTroupe& troupe
         spdlog::warn("anyone who reaches {} can use this server: set --api-key or --api-key-file",
                      config.server.host);
     }
-    wait_for_the_end(gate, *flags, port, begin, [&] { return reload(config, server, *access_log); });
+    wait_for_the_end(gate, *flags, port, begin, [&] { return reload(config, gate, server, *access_log); });
     const std::chrono::milliseconds patience(config.server.drain_timeout_ms);
     const bool drained = !flags->gave_up && drain(gate, flags, port, patience);
     if (!drained) abort_requests(port, flags->gave_up);
@@ -177,7 +180,7 @@ Command serve_command(CLI::App& program) {
         "  troupe serve --model small=smollm.gguf --model large=llama.gguf\n"
         "  TROUPE_API_KEY=secret troupe serve --config troupe.toml\n"
         "SIGTERM and Ctrl-C drain: running requests finish, new ones get 503. A second one ends at once.\n"
-        "SIGHUP reads the key file and the certificate anew.\n");
+        "SIGHUP reads the key file and the certificate anew, and opens the access log anew.\n");
     return {parser, [config] { return serve(*config); }};
 }
 

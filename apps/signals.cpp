@@ -1,5 +1,6 @@
 #include "apps/signals.hpp"
 
+#include <fcntl.h>
 #include <pthread.h>
 #include <unistd.h>
 
@@ -8,6 +9,11 @@
 namespace troupe {
 
 SignalGate::SignalGate() {
+    struct sigaction before {};
+    ::sigaction(SIGHUP, nullptr, &before);
+    const int terminal = ::open("/dev/tty", O_RDONLY | O_NOCTTY | O_CLOEXEC);
+    ends_with_terminal_ = terminal >= 0 && before.sa_handler != SIG_IGN;
+    if (terminal >= 0) ::close(terminal);
     sigemptyset(&signals_);
     sigaddset(&signals_, SIGINT);
     sigaddset(&signals_, SIGTERM);
@@ -36,7 +42,9 @@ void SignalGate::wake() { ::kill(::getpid(), woken); }
 ExitOnSignal::ExitOnSignal(const SignalGate& gate)
     : thread_([&gate](const std::stop_token& stop) {
           while (!stop.stop_requested()) {
-              if (const int signal = gate.wait(); signal != SignalGate::woken) std::_Exit(128 + signal);
+              const int signal = gate.wait();
+              const bool ends = signal == SIGHUP ? gate.ends_with_terminal() : signal != SignalGate::woken;
+              if (ends) std::_Exit(128 + signal);
           }
       }) {}
 

@@ -22,12 +22,17 @@ class SignalGate {
     // Makes wait() return `woken`. Any thread.
     static void wake();
 
+    // Whether SIGHUP says that the terminal has gone, which ends a program; false without a terminal, as a
+    // service, and under nohup.
+    bool ends_with_terminal() const { return ends_with_terminal_; }
+
   private:
     sigset_t signals_{};
+    bool ends_with_terminal_ = false;
 };
 
-// While it lives, SIGINT, SIGTERM and SIGHUP end the process: for a main thread that is busy and has nothing
-// to save yet.
+// While it lives, SIGINT and SIGTERM end the process, and SIGHUP if it ends with its terminal: for a main
+// thread that is busy and has nothing to save yet.
 class ExitOnSignal {
   public:
     explicit ExitOnSignal(const SignalGate& gate);

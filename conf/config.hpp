@@ -2,6 +2,7 @@
 // file), validated, then frozen: nothing else reads the environment.
 #pragma once
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -19,9 +20,16 @@ struct ModelSource {
     bool operator==(const ModelSource&) const = default;
 };
 
+// Another name for a model, as --served-model-name gives it.
+struct ServedName {
+    std::string model = {};  // its NAME of --model; empty: there is only one
+    std::string name;
+    bool operator==(const ServedName&) const = default;
+};
+
 struct ModelConfig {
-    std::vector<ModelSource> models;  // several only if each has a name; none: the default model
-    std::string served_model_name;    // of the only one
+    std::vector<ModelSource> models;       // several only if each has a name; none: the default model
+    std::vector<ServedName> served_names;  // all differ, and from those of the models
     ComputeType compute = ComputeType::automatic;
     bool split_reasoning = true;  // false (--reasoning-parser none): <think>...</think> stays in the content
     bool generation_config = true;  // false (--generation-config none): ignore the model's sampling defaults
@@ -48,6 +56,9 @@ struct EngineConfig {
     std::uint64_t kv_blocks = 0;      // of each model; 0: from kv_memory
     std::uint64_t kv_memory =
         0;  // bytes, of all models; 0: a quarter of available memory, at most what can be used
+    // What single models, by their names, have instead.
+    std::map<std::string, std::uint64_t> own_kv_memory;
+    std::map<std::string, std::uint32_t> own_max_model_len;
     std::uint64_t swap_space = 0;                // bytes of host memory below the KV cache, of all models
     std::uint64_t swap_disk_space = 4ULL << 30;  // bytes of files in swap_path, of all models
     std::string swap_path;                       // directory; empty: no swapping to disk
@@ -74,6 +85,8 @@ struct ServerConfig {
     std::uint32_t max_header_bytes = 16U << 10;
     std::uint32_t max_body_bytes = 8U << 20;
     std::uint64_t max_body_memory = 512U << 20;     // of all bodies that are arriving
+    std::uint32_t max_tokenize_bytes = 1U << 20;    // of a text for /tokenize; 4 for each id of /detokenize
+    std::uint32_t max_tokenize_waiting = 64;        // of these, for each model
     std::uint32_t read_timeout_ms = 30000;          // for a request's header and body to arrive
     std::uint32_t write_timeout_ms = 60000;         // for a client to take some of its answer
     std::uint32_t idle_timeout_ms = 120000;         // a keep-alive connection without a request

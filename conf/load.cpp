@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cctype>
 #include <filesystem>
+#include <set>
 #include <sstream>
 #include <vector>
 
@@ -95,8 +96,10 @@ Status read_table(const std::string& file, const std::string& section, const tom
             return at(origin, "there is no such key; known in [" + section + "] are " + known_keys(section),
                       name);
         }
-        auto text =
-            option->repeated && node.is_array() ? lines_of(*node.as_array()) : text_of(node, option->kind);
+        const bool word = option->repeated && node.is_string();  // perhaps NAME=VALUE
+        auto text = option->repeated && node.is_array()
+                        ? lines_of(*node.as_array())
+                        : text_of(node, word ? ValueKind::text : option->kind);
         if (!text) return at(origin, text.error().message, name);
         layer.push_back({option, *std::move(text), origin});
     }
@@ -171,10 +174,54 @@ Status apply(const Layer& layer, Config& config) {
             kv_size = &setting;
             config.engine.kv_blocks = 0;
             config.engine.kv_memory = 0;
+            config.engine.own_kv_memory.clear();
         }
         if (const Status status = setting.option->set(config, setting.text); !status) {
             return at(setting.origin, status.error().message, setting.option->flag);
         }
+    }
+    return {};
+}
+
+bool has_model(const Config& config, const std::string& name) {
+    const auto& models = config.model.models;
+    return std::any_of(models.begin(), models.end(), [&](const auto& model) { return model.name == name; });
+}
+
+// Every name is one model's: those of --model and those of --served-model-name, which replace the only one's.
+Status check_served_names(const Config& config) {
+    const std::string flag = "--served-model-name";
+    std::set<std::string> taken;
+    const auto& names = config.model.served_names;
+    const bool replaced =
+        std::any_of(names.begin(), names.end(), [](const auto& s) { return s.model.empty(); });
+    for (const ModelSource& model : config.model.models)
+        if (!model.name.empty() && !replaced) taken.insert(model.name);
+    for (const ServedName& served : names) {
+        if (served.model.empty() && config.model.models.size() > 1) {
+            return at(flag,
+                      "of several models, say whose name '" + served.name + "' is: MODEL=" + served.name +
+                          ", where --model has MODEL=PATH",
+                      flag);
+        }
+        if (!served.model.empty() && !has_model(config, served.model)) {
+            return at(flag,
+                      "'" + served.model + "=" + served.name + "' names no model: there is no --model " +
+                          served.model + "=PATH",
+                      flag);
+        }
+        if (!taken.insert(served.name).second)
+            return at(flag, "the name '" + served.name + "' is given twice; each is one model's", flag);
+    }
+    return {};
+}
+
+// NAME=VALUE of --kv-memory and --max-model-len.
+template <class Value>
+Status check_own(const Config& config, const std::string& flag, const std::map<std::string, Value>& own) {
+    for (const auto& [name, value] : own) {
+        if (has_model(config, name)) continue;
+        return at(flag, "'" + name + "=' names no model: there is no --model " + name + "=PATH", flag);
     }
     return {};
 }
@@ -186,11 +233,10 @@ Status check_together(const Config& config) {
                   "is longer than --restart-backoff-max; make it shorter, or raise the other",
                   "--restart-backoff");
     }
-    if (config.model.models.size() > 1 && !config.model.served_model_name.empty()) {
-        return at("--served-model-name",
-                  "is for one model; of several each has the NAME of --model NAME=PATH",
-                  "--served-model-name");
-    }
+    if (Status names = check_served_names(config); !names) return names;
+    const EngineConfig& engine = config.engine;
+    if (Status own = check_own(config, "--max-model-len", engine.own_max_model_len); !own) return own;
+    if (Status own = check_own(config, "--kv-memory", engine.own_kv_memory); !own) return own;
     if (config.server.host.empty()) {
         return at("--host", "must not be empty; 127.0.0.1 is this machine only, 0.0.0.0 every interface",
                   "--host");

@@ -116,6 +116,37 @@ Option list(Name name, Place<Part, std::vector<std::string>> place, std::string 
     return option;
 }
 
+// `option` with a value for all models, and NAME=VALUE for single ones of several: between commas, or the
+// flag several times.
+template <class Part, class Field>
+Option for_models(Option option, Place<Part, Field> place, Place<Part, std::map<std::string, Field>> own) {
+    option.metavar = "[NAME=]" + option.metavar;
+    option.repeated = true;
+    option.set = [place, own, set_one = option.set](Config& config, std::string_view given) -> Status {
+        const Field otherwise = place.in(Config{});
+        place.in(config) = otherwise;
+        own.in(config).clear();
+        bool any = false;  // for all
+        for (std::size_t begin = 0; begin <= given.size();) {
+            const std::size_t end = std::min(given.find_first_of(",\n", begin), given.size());
+            const std::string_view word = given.substr(begin, end - begin);
+            const std::size_t equals = word.find('=');
+            const bool named = equals != std::string_view::npos;
+            const std::string name(named ? word.substr(0, equals) : "");
+            if (named ? own.in(config).contains(name) : std::exchange(any, true)) {
+                return invalid_argument("'" + std::string(given) + "' has two values for " +
+                                        (named ? "the model '" + name + "'" : "all models") + "; give one");
+            }
+            Config one;
+            if (Status status = set_one(one, named ? word.substr(equals + 1) : word); !status) return status;
+            (named ? own.in(config)[name] : place.in(config)) = place.in(one);
+            begin = end + 1;
+        }
+        return {};
+    };
+    return option;
+}
+
 // What keeps others out. Empty it would silently let everybody in, so that is refused.
 template <class Part>
 Option guard(Name name, Place<Part, std::string> place, std::string metavar, std::string help,
@@ -230,10 +261,25 @@ void add_model_options(std::vector<Option>& all) {
         return {};
     };
     all.push_back(std::move(model));
-    all.push_back(text(name("--served-model-name", "served_model_name"),
-                       at(&Config::model, &M::served_model_name), "NAME",
-                       "The name clients ask for in the field 'model', if there is one model.",
-                       "the file's or directory's name"));
+    Option served{"--served-model-name",
+                  "model",
+                  "served_model_name",
+                  ValueKind::text,
+                  "[MODEL=]NAME",
+                  {},
+                  "the file's or directory's name",
+                  "The name clients ask for in the field 'model'; several with commas, or the flag several "
+                  "times: any of them is accepted, all are listed, and answers carry the first. Of several "
+                  "models MODEL=NAME gives the one that --model calls MODEL a further name.",
+                  {}};
+    served.repeated = true;
+    served.set = [](Config& config, std::string_view given) -> Status {
+        auto names = parse_served_names(given);
+        if (!names) return names.error();
+        config.model.served_names = *std::move(names);
+        return {};
+    };
+    all.push_back(std::move(served));
     all.push_back(
         choice(name("--compute", "compute"), at(&Config::model, &M::compute),
                {{"auto", ComputeType::automatic}, {"f32", ComputeType::f32}},
@@ -264,16 +310,20 @@ void add_engine_options(std::vector<Option>& all) {
                 at(&Config::engine, &E::max_num_batched_tokens), 1, 1 << 20,
                 "Token budget of one step, decodes and chunks of prompts together. Smaller keeps running "
                 "streams smooth while long prompts arrive; larger reads prompts faster."));
-    all.push_back(integer(name("--max-model-len", "max_model_len"), at(&Config::engine, &E::max_model_len), 0,
-                          1U << 30,
-                          "Longest context served, prompt and generated tokens together. 0: the model's own. "
-                          "Of several models those with a shorter one keep it.",
-                          "the model's own"));
-    all.push_back(
-        size(name("--kv-memory", "kv_memory"), at(&Config::engine, &E::kv_memory), 1U << 10, 0,
+    const auto length = at(&Config::engine, &E::max_model_len);
+    all.push_back(for_models(
+        integer(name("--max-model-len", "max_model_len"), length, 0, 1U << 30,
+                "Longest context served, prompt and generated tokens together. 0: the model's own. "
+                "Of several models those with a shorter one keep it; NAME=N is for one of them.",
+                "the model's own"),
+        length, at(&Config::engine, &E::own_max_model_len)));
+    const auto memory = at(&Config::engine, &E::kv_memory);
+    all.push_back(for_models(
+        size(name("--kv-memory", "kv_memory"), memory, 1U << 10, 0,
              "Memory of the KV cache. Several models share it so that each can hold the same number of "
-             "tokens. Give either this or --kv-blocks.",
-             "a quarter of available memory, at most what max-num-seqs x max-model-len needs"));
+             "tokens; one with NAME=SIZE of its own has that instead. Give either this or --kv-blocks.",
+             "a quarter of available memory, at most what max-num-seqs x max-model-len needs"),
+        memory, at(&Config::engine, &E::own_kv_memory)));
     all.push_back(
         integer(name("--kv-blocks", "kv_blocks"), at(&Config::engine, &E::kv_blocks), 0, INT32_MAX,
                 "Size of the KV cache in blocks, for each model. Give either this or --kv-memory. 0: by "
@@ -387,6 +437,16 @@ void add_server_options(std::vector<Option>& all) {
         size(name("--max-body-memory", "max_body_memory"), at(&Config::server, &S::max_body_memory), 1U << 10,
              std::uint64_t{1} << 40,
              "What all request bodies that are arriving may hold together; more are refused with 503."));
+    all.push_back(size(name("--max-tokenize-size", "max_tokenize_size"),
+                       at(&Config::server, &S::max_tokenize_bytes), 1U << 10, 1U << 30,
+                       "Longest text of /tokenize, and four times the most ids of /detokenize; longer ones "
+                       "are refused with 413."));
+    all.push_back(
+        integer(name("--max-tokenize-waiting", "max_tokenize_waiting"),
+                at(&Config::server, &S::max_tokenize_waiting), 1, 1 << 20,
+                "Calls of /tokenize and /detokenize that may wait, for each model, and as many with "
+                "texts of more than 16 KiB; more are refused "
+                "with 429 and Retry-After."));
     all.push_back(duration(name("--read-timeout", "read_timeout"), at(&Config::server, &S::read_timeout_ms),
                            10, "Time for a TLS handshake, and for a request's header and body, to arrive."));
     all.push_back(duration(name("--write-timeout", "write_timeout"),
@@ -418,7 +478,8 @@ void add_supervision_options(std::vector<Option>& all) {
     const auto name = [](const char* flag, const char* key) { return Name{flag, "supervision", key}; };
     all.push_back(integer(name("--restart-budget", "restart_budget"),
                           at(&Config::supervision, &S::restart_budget), 0, 1 << 20,
-                          "A worker that fails is restarted that often within --restart-window."));
+                          "A worker that fails is restarted that often within --restart-window. What it dies "
+                          "of in a request's step counts when that request has gone on after it."));
     all.push_back(duration(name("--restart-window", "restart_window"),
                            at(&Config::supervision, &S::restart_window_ms), 1,
                            "The time that --restart-budget is for."));

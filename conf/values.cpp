@@ -146,6 +146,22 @@ Result<std::vector<ModelSource>> parse_models(std::string_view text) {
     return models;
 }
 
+Result<std::vector<ServedName>> parse_served_names(std::string_view text) {
+    std::vector<ServedName> names;
+    for (std::size_t begin = 0; begin <= text.size();) {
+        const std::size_t end = std::min(text.find_first_of(",\n", begin), text.size());
+        const std::string_view one = text.substr(begin, end - begin);
+        const std::size_t equals = one.find('=');
+        const bool has_model = equals != std::string_view::npos;
+        names.push_back({std::string(has_model ? one.substr(0, equals) : ""),
+                         std::string(has_model ? one.substr(equals + 1) : one)});
+        if (names.back().name.empty() || equals == 0)
+            return invalid_argument(quoted(text) + " holds an empty name; write NAME or MODEL=NAME");
+        begin = end + 1;
+    }
+    return names;
+}
+
 Result<FaultInjection> parse_fault_injection(std::string_view text) {
     if (text.empty()) return FaultInjection{};
     const Error malformed = invalid_argument(quoted(text) +

@@ -26,6 +26,9 @@ Result<std::uint32_t> parse_duration(std::string_view text);
 // digits and "._-/:", and begins with a letter or digit; names differ.
 Result<std::vector<ModelSource>> parse_models(std::string_view text);
 
+// "NAME" or "MODEL=NAME", once or several times, separated by line feeds or commas.
+Result<std::vector<ServedName>> parse_served_names(std::string_view text);
+
 // "worker:throw@step=K[,every=N][,model=NAME]"; empty: none.
 Result<FaultInjection> parse_fault_injection(std::string_view text);
 

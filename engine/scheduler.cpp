@@ -278,6 +278,12 @@ SchedulerStats Scheduler::stats() const {
     return stats;
 }
 
+std::uint32_t Scheduler::suspect_deaths() const {
+    std::uint32_t most = 0;
+    for (const Sequence* sequence : state_->by_arrival) most = std::max(most, sequence->num_worker_deaths);
+    return most;
+}
+
 const std::string& Scheduler::last_rejection() const { return state_->last_rejection; }
 
 const Sequence* Scheduler::find(SequenceId id) const { return state_->find(id); }

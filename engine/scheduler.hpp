@@ -83,6 +83,10 @@ class Scheduler {
 
     SchedulerStats stats() const;
 
+    // The most deaths of its worker that a living sequence was in a step for since its last token: perhaps it
+    // is what the worker died of.
+    std::uint32_t suspect_deaths() const;
+
     // Why the last rejected decision was rejected, for the log; empty if none was.
     const std::string& last_rejection() const;
 

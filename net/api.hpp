@@ -52,8 +52,8 @@ void route(Api& api, const std::shared_ptr<Exchange>& exchange);
 // Method and path of every route.
 std::vector<std::pair<std::string_view, std::string_view>> route_names();
 
-// The card of the model that a request names; not_found names the served ones. A server with one model is
-// asked for that one by requests that name none.
+// The card of the model that a request names, by whichever of its names; not_found lists all of them. A
+// server with one model is asked for that one by requests that name none.
 Result<ModelCard> find_model(const ClientPort& port, const std::string& name);
 // The same for a request that is to be served now: refused while the server drains, while the model loads,
 // and when it has no worker any more.

@@ -112,15 +112,23 @@ LimitReached reached(std::string message, const char* code, std::uint32_t retry_
     return {{ErrorCode::resource_exhausted, std::move(message), {}, code}, retry_after_s};
 }
 
+// A request for so many sequences finds no place for them.
+LimitReached all_taken(const KeyLimits& limits, std::uint32_t sequences) {
+    const std::string most = "this key may have " + std::to_string(limits.concurrent) +
+                             " sequences (choices of prompts) at the same time";
+    if (sequences <= limits.concurrent)
+        return reached(most + "; wait for one to end", "key_concurrency_limit", 1);
+    return {invalid_argument(most + ", and this request asks for " + std::to_string(sequences) +
+                                 " (n for each prompt); ask for fewer",
+                             "n", "key_concurrency_limit"),
+            1};
+}
+
 }  // namespace
 
 std::optional<LimitReached> KeyUse::begin(const KeyLimits& limits, Clock::time_point now) {
     const std::lock_guard lock(mutex_);
-    if (limits.concurrent != 0 && running_ >= limits.concurrent) {
-        return reached("this key may have " + std::to_string(limits.concurrent) +
-                           " requests at the same time; wait for one to end",
-                       "key_concurrency_limit", 1);
-    }
+    if (limits.concurrent != 0 && running_ >= limits.concurrent) return all_taken(limits, 1);
     auto refused = spend(limits, now);
     if (!refused) ++running_;
     return refused;
@@ -147,9 +155,23 @@ std::optional<LimitReached> KeyUse::spend(const KeyLimits& limits, Clock::time_p
     return std::nullopt;
 }
 
-void KeyUse::end() {
+std::optional<LimitReached> KeyUse::grow(const KeyLimits& limits, std::uint32_t sequences) {
     const std::lock_guard lock(mutex_);
-    --running_;
+    if (limits.concurrent != 0 && running_ + sequences > limits.concurrent)
+        return all_taken(limits, sequences + 1);
+    running_ += sequences;
+    return std::nullopt;
+}
+
+void KeyUse::end(std::uint32_t sequences) {
+    const std::lock_guard lock(mutex_);
+    running_ -= sequences;
+}
+
+std::optional<LimitReached> KeyLease::count_sequences(std::uint32_t sequences) {
+    auto reached = key_->use->grow(key_->limits, sequences - sequences_);
+    if (!reached) sequences_ = sequences;
+    return reached;
 }
 
 std::optional<LimitReached> begin_request(const ApiKeyPtr& key, KeyLeasePtr& lease) {

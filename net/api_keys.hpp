@@ -16,7 +16,7 @@
 namespace troupe::net {
 
 struct KeyLimits {
-    std::uint32_t concurrent = 0;  // requests at the same time; 0: any number
+    std::uint32_t concurrent = 0;  // sequences at the same time; 0: any number
     std::uint32_t requests = 0;    // in one period; 0: any number
     std::chrono::milliseconds period{0};
     bool operator==(const KeyLimits&) const = default;
@@ -32,11 +32,13 @@ class KeyUse {
   public:
     using Clock = std::chrono::steady_clock;
 
-    // Takes one request out of the limits, or says which one is reached.
+    // Takes one request, of one sequence, out of the limits, or says which one is reached.
     std::optional<LimitReached> begin(const KeyLimits& limits, Clock::time_point now);
     // The same for one that follows another in its place: it costs of the rate only.
     std::optional<LimitReached> follow(const KeyLimits& limits, Clock::time_point now);
-    void end();  // of one that began
+    // One that began has that many sequences more.
+    std::optional<LimitReached> grow(const KeyLimits& limits, std::uint32_t sequences);
+    void end(std::uint32_t sequences);  // all of one that began
 
   private:
     std::optional<LimitReached> spend(const KeyLimits& limits, Clock::time_point now);
@@ -66,7 +68,10 @@ inline std::uint64_t tenant_of(const ApiKeyPtr& key) { return key ? key->tenant 
 class KeyLease {
   public:
     explicit KeyLease(ApiKeyPtr key) : key_(std::move(key)) {}
-    ~KeyLease() { key_->use->end(); }
+    ~KeyLease() { key_->use->end(sequences_); }
+    // The request turns out to have that many sequences, one or more: choices of all its prompts. Belongs to
+    // the request's connection.
+    std::optional<LimitReached> count_sequences(std::uint32_t sequences);
     bool limits_concurrency() const { return key_->limits.concurrent != 0; }
     std::uint64_t tenant() const { return key_->tenant; }
     KeyLease(const KeyLease&) = delete;
@@ -74,6 +79,7 @@ class KeyLease {
 
   private:
     const ApiKeyPtr key_;
+    std::uint32_t sequences_ = 1;
 };
 using KeyLeasePtr = std::shared_ptr<KeyLease>;
 

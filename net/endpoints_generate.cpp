@@ -296,9 +296,19 @@ class TextCall final : public Producer {
 };
 
 void start(Api& api, const std::shared_ptr<Exchange>& exchange, const CommonRequest& request, TextStyle style,
-           std::vector<Prompt> prompts, std::vector<std::string> tools = {}) {
+           std::vector<Prompt> prompts, const TemplateOptions& options = {}) {
     auto card = serving_model(api.port, request.model);
     if (!card) return exchange->fail(card.error());
+    if (auto status = check_template_reads(card->reads, options); !status)
+        return exchange->fail(status.error());
+    auto tools = options.show_tools ? tool_names(options.tools) : std::vector<std::string>();
+    if (const KeyLeasePtr& lease = exchange->request().lease) {
+        const auto reached = lease->count_sequences(static_cast<std::uint32_t>(prompts.size()) * request.n);
+        if (reached) {
+            api.stats.refused("key_concurrency");
+            return exchange->fail(reached->error);
+        }
+    }
     const std::string id = random_id(style == TextStyle::chat ? "chatcmpl-" : "cmpl-");
     TextAnswer answer(style, id, api.clock(), card->id, request.include_usage);
     auto call = std::make_shared<TextCall>(api, exchange, std::move(answer), request, std::move(tools));
@@ -318,8 +328,7 @@ void post_chat_completions(Api& api, const std::shared_ptr<Exchange>& exchange) 
     auto request = parse_chat(exchange->request().body, api.unknown);
     if (!request) return exchange->fail(request.error());
     start(api, exchange, *request, TextStyle::chat,
-          {ChatPrompt{template_variables(request->messages, request->options)}},
-          request->options.show_tools ? tool_names(request->options.tools) : std::vector<std::string>());
+          {ChatPrompt{template_variables(request->messages, request->options)}}, request->options);
 }
 
 }  // namespace troupe::net

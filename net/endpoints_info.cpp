@@ -6,8 +6,9 @@
 namespace troupe::net {
 namespace {
 
-void write_model(JsonWriter& out, const ModelCard& card) {
-    out.begin_object().field("id", card.id).field("object", "model").field("created", card.created);
+// By one of its names.
+void write_model(JsonWriter& out, const ModelCard& card, const std::string& name) {
+    out.begin_object().field("id", name).field("object", "model").field("created", card.created);
     out.field("owned_by", "troupe")
         .field("root", card.root)
         .field("max_model_len", card.max_model_len)
@@ -71,7 +72,10 @@ void get_openapi(Api&, const std::shared_ptr<Exchange>& exchange) {
 void get_models(Api& api, const std::shared_ptr<Exchange>& exchange) {
     JsonWriter out;
     out.begin_object().field("object", "list").key("data").begin_array();
-    for (const ModelCard& card : api.port.models()) write_model(out, card);
+    for (const ModelCard& card : api.port.models()) {
+        write_model(out, card, card.id);
+        for (const std::string& alias : card.aliases) write_model(out, card, alias);
+    }
     exchange->reply(json_reply(out.end_array().end_object().take()));
 }
 
@@ -79,7 +83,7 @@ void get_model(Api& api, const std::shared_ptr<Exchange>& exchange, const std::s
     auto card = find_model(api.port, id);
     if (!card) return exchange->fail(card.error());
     JsonWriter out;
-    write_model(out, *card);
+    write_model(out, *card, id);
     exchange->reply(json_reply(out.take()));
 }
 

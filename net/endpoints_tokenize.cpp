@@ -1,4 +1,5 @@
 // Tokenize and detokenize, as vLLM's.
+#include "conf/values.hpp"
 #include "net/api.hpp"
 #include "net/json_writer.hpp"
 #include "net/requests.hpp"
@@ -24,6 +25,36 @@ std::string prompt_body(const std::string& text) {
     return out.begin_object().field("prompt", text).end_object().take();
 }
 
+constexpr std::size_t kQuickBytes = 16U << 10;
+
+// What is to be converted, until that is done or the client has left: what waits for nobody is skipped.
+template <class Input>
+class TextCall final : public Producer {
+  public:
+    TextCall(Input input, std::size_t bytes) : input_(std::move(input)), bytes_(bytes) {}
+    void produce() override {}
+    void client_gone() override { input_ = Input(); }
+    // Closing a connection looks like closing half of it: who did the former wants no long text read.
+    bool is_quick() const override { return bytes_ <= kQuickBytes; }
+
+  private:
+    Input input_;
+    const std::size_t bytes_;
+};
+
+template <class Input>
+void keep(const std::shared_ptr<Exchange>& exchange, Input input, std::size_t bytes) {
+    exchange->serve(std::make_shared<TextCall<Input>>(std::move(input), bytes), Delivery::whole);
+}
+
+Error too_long(const Api& api, const char* field, const std::string& has, std::size_t most) {
+    return {ErrorCode::too_large,
+            std::string(field) + " has " + has + ", but at most " + std::to_string(most) +
+                " are converted at once (--max-tokenize-size " + format_size(api.config.max_tokenize_bytes) +
+                "); send it in parts",
+            field, "text_too_long"};
+}
+
 // Answers on the connection's strand with what `body` makes of a result that comes from elsewhere.
 template <class T, class Body>
 std::function<void(Result<T>)> reply_with(const std::shared_ptr<Exchange>& exchange, Body body) {
@@ -44,8 +75,18 @@ void post_tokenize(Api& api, const std::shared_ptr<Exchange>& exchange) {
     if (!request) return exchange->fail(request.error());
     auto card = serving_model(api.port, request->model);
     if (!card) return exchange->fail(card.error());
+    if (auto status = check_template_reads(card->reads, request->options); !status)
+        return exchange->fail(status.error());
+    Prompt prompt = prompt_of(*request);
+    const std::size_t bytes = text_bytes(prompt), most = api.config.max_tokenize_bytes;
+    if (bytes > most) {
+        const char* field = request->prompt ? "prompt" : "messages";
+        return exchange->fail(too_long(api, field, std::to_string(bytes) + " bytes", most));
+    }
+    const SharedPrompt shared(std::move(prompt));
+    keep(exchange, shared, bytes);
     api.port.tokenize(
-        card->id, prompt_of(*request),
+        card->id, shared,
         reply_with<std::vector<TokenId>>(exchange, [length = card->max_model_len](const auto& tokens) {
             return tokens_body(tokens, length);
         }));
@@ -56,8 +97,11 @@ void post_detokenize(Api& api, const std::shared_ptr<Exchange>& exchange) {
     if (!request) return exchange->fail(request.error());
     auto card = serving_model(api.port, request->model);
     if (!card) return exchange->fail(card.error());
-    api.port.detokenize(card->id, *std::move(request->tokens),
-                        reply_with<std::string>(exchange, prompt_body));
+    const std::size_t count = request->tokens->size(), most = api.config.max_tokenize_bytes / sizeof(TokenId);
+    if (count > most) return exchange->fail(too_long(api, "tokens", std::to_string(count) + " ids", most));
+    const auto ids = std::make_shared<const std::vector<TokenId>>(*std::move(request->tokens));
+    keep(exchange, ids, count * sizeof(TokenId));
+    api.port.detokenize(card->id, ids, reply_with<std::string>(exchange, prompt_body));
 }
 
 }  // namespace troupe::net

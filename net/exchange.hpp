@@ -20,6 +20,9 @@ class Producer {
     // The connection can take more: write to the exchange whatever is there.
     virtual void produce() = 0;
     virtual void client_gone() = 0;
+    // Whether a client that has closed only its half of the connection is to get the answer, which comes
+    // soon.
+    virtual bool is_quick() const { return false; }
 };
 
 enum class Delivery : std::uint8_t { whole, events };

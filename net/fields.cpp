@@ -6,6 +6,7 @@
 #include <cmath>
 #include <cstdlib>
 
+#include "net/bad_number.hpp"
 #include "net/json_writer.hpp"
 
 namespace troupe::net {
@@ -20,7 +21,17 @@ std::string plain_number(double value) {
     return {text, std::to_chars(text, text + sizeof text, value).ptr};
 }
 
-Error invalid_json(simdjson::error_code code) {
+Error invalid_number(std::string_view text) {
+    const auto bad = find_bad_number(text);
+    if (!bad || bad->path.empty()) {
+        return invalid_argument("the request body holds a number that is malformed or out of range", {},
+                                "invalid_json");
+    }
+    return invalid_argument(bad->path + " is " + bad->text + ", which is malformed or too large for a number",
+                            bad->path, "invalid_json");
+}
+
+Error invalid_json(simdjson::error_code code, std::string_view text) {
     switch (code) {
         case simdjson::EMPTY:
             return invalid_argument("the request body is empty; send a JSON object");
@@ -31,8 +42,7 @@ Error invalid_json(simdjson::error_code code) {
                 "the request body is nested more than " + std::to_string(kMaxDepth) + " deep", {},
                 "invalid_json");
         case simdjson::NUMBER_ERROR:
-            return invalid_argument("the request body holds a number that is malformed or out of range", {},
-                                    "invalid_json");
+            return invalid_number(text);
         case simdjson::STRING_ERROR:
         case simdjson::UNESCAPED_CHARS:
         case simdjson::UNCLOSED_STRING:
@@ -50,10 +60,10 @@ Error invalid_json(simdjson::error_code code) {
 
 Result<std::unique_ptr<JsonDocument>> parse_json(std::string_view text) {
     auto document = std::make_unique<JsonDocument>();
-    if (text.empty()) return invalid_json(simdjson::EMPTY);
-    if (auto code = document->parser.allocate(text.size(), kMaxDepth)) return invalid_json(code);
+    if (text.empty()) return invalid_json(simdjson::EMPTY, text);
+    if (auto code = document->parser.allocate(text.size(), kMaxDepth)) return invalid_json(code, text);
     if (auto code = document->parser.parse(text.data(), text.size()).get(document->root))
-        return invalid_json(code);
+        return invalid_json(code, text);
     return document;
 }
 

@@ -28,7 +28,8 @@ class HttpExchange final : public Exchange {
     // Ends it too, and tells the client why, which may still be there to read.
     void give_up(const Error& error);
     void keep_alive_comment();
-    bool cancellable() const { return producer_ != nullptr; }  // work goes on that a client gone would end
+    // Work goes on that a client gone, even if it may still read, would end.
+    bool cancellable() const { return producer_ != nullptr && !producer_->is_quick(); }
     bool streams() const { return delivery_ == Delivery::events && !ended_; }
     std::string take_output();  // bytes for the socket, framed
     bool given_up() const { return given_up_; }

@@ -45,6 +45,19 @@ std::string percent_decoded(std::string_view text, bool plus_is_space) {
     return out;
 }
 
+// "http://host/path?query" without its first part. The absolute form is what proxies are sent, but every
+// server has to take it (RFC 9112, 3.2.2).
+std::string_view without_origin(std::string_view target) {
+    for (const std::string_view scheme : {"http://", "https://"}) {
+        const bool same =
+            std::equal(scheme.begin(), scheme.end(), target.begin(),
+                       target.begin() + static_cast<std::ptrdiff_t>(std::min(scheme.size(), target.size())),
+                       [](char known, char given) { return known == given || known == (given | 0x20); });
+        if (same) return target.substr(std::min(target.find_first_of("/?", scheme.size()), target.size()));
+    }
+    return target;
+}
+
 }  // namespace
 
 std::string_view reason_phrase(int status) {
@@ -134,8 +147,9 @@ HttpReply error_reply(const Error& error, int status, std::uint32_t retry_after_
 }
 
 void set_target(HttpRequest& request, std::string_view target) {
+    target = without_origin(target);
     const std::size_t mark = target.find('?');
-    request.path = percent_decoded(target.substr(0, mark), false);
+    request.path = mark == 0 || target.empty() ? "/" : percent_decoded(target.substr(0, mark), false);
     request.query = mark == std::string_view::npos ? std::string_view() : target.substr(mark + 1);
 }
 

@@ -44,7 +44,7 @@ HttpReply error_reply(const Error& error);
 // For statuses that have no ErrorCode: 403, 405, 415, 426, 431. 429 and 503 come with Retry-After.
 HttpReply error_reply(const Error& error, int status, std::uint32_t retry_after_s = 1);
 
-// Splits a request's target into path and query.
+// Splits a request's target, in origin or absolute form, into path and query.
 void set_target(HttpRequest& request, std::string_view target);
 
 // Value of `name` in a query string, percent-decoded; empty if absent.

@@ -20,9 +20,10 @@ ClientMetric sample(std::vector<ClientMetric::Label> labels, std::uint64_t value
     return metric;
 }
 
-constexpr std::array<std::pair<std::string_view, std::string_view>, 28> kHelp{{
+constexpr std::array<std::pair<std::string_view, std::string_view>, 30> kHelp{{
     {"num_requests_running", "Requests in the running batch"},
     {"num_requests_waiting", "Admitted requests that have not begun to run"},
+    {"num_texts_waiting", "Calls of /tokenize and /detokenize that have not been answered"},
     {"kv_cache_usage_perc", "Used share of the KV cache's blocks, 0 to 1"},
     {"responses_retained", "Stored responses that have finished and can still be read"},
     {"responses_retained_bytes", "Memory of the retained responses"},
@@ -34,6 +35,7 @@ constexpr std::array<std::pair<std::string_view, std::string_view>, 28> kHelp{{
     {"requests_recovered_total", "Requests that went on after their worker had died"},
     {"requests_refused_total", "Requests refused by admission: queue full, draining, no worker"},
     {"requests_shed_total", "Requests that the scheduling policy refused because of their latency target"},
+    {"texts_refused_total", "Calls of /tokenize and /detokenize refused because too many wait"},
     {"policy_decisions_rejected_total", "Decisions of the scheduling policy that broke a rule"},
     {"request_success_total", "Ended generations, by finished_reason"},
     {"prefix_cache_queries_total", "Prompt tokens looked up in the prefix cache"},

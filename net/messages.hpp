@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "actors/client_port.hpp"
 #include "net/fields.hpp"
 #include "net/json_writer.hpp"
 
@@ -59,6 +60,11 @@ Status read_reasoning_effort(TemplateOptions& options, const FieldValue& value);
 Status read_reasoning(TemplateOptions& options, const FieldValue& value);  // responses: {"effort", ...}
 // Checks that no single field can make.
 Status check_template_options(const TemplateOptions& options, const std::vector<Message>& messages);
+
+// Refuses what the model's chat template would let vanish without a word: tools, documents, a reasoning
+// effort (by the name `effort_field`).
+Status check_template_reads(const TemplateReads& reads, const TemplateOptions& options,
+                            const char* effort_field = "reasoning_effort");
 
 // The variables of a chat template: a JSON object with "messages", "add_generation_prompt" and whatever else
 // there is. Tool calls carry their arguments as text; ChatTemplate makes of them what the template wants.

@@ -9,6 +9,7 @@ namespace {
 
 constexpr std::size_t kMaxStops = 16, kMaxStopBytes = 1024, kMaxStopTokenIds = 128;
 constexpr std::size_t kMaxLogitBias = 1024;
+constexpr std::size_t kMaxBreakers = 16, kMaxBreakerBytes = 32;
 constexpr std::size_t kMaxLabel = 512;  // bytes of a "user" or a message's "name"
 constexpr std::size_t kMaxEchoed = 60;  // bytes of a value that an error repeats
 constexpr std::size_t kMaxMetadata = 16, kMaxMetadataKey = 64, kMaxMetadataValue = 512;
@@ -55,6 +56,20 @@ Status read_logit_bias(std::vector<LogitBias>& target, const FieldValue& value) 
             return invalid_argument(value.path + " must be " + allowed + "; it has more", value.path);
         entry.bias = static_cast<float>(*bias);
         target.push_back(entry);
+        return {};
+    });
+}
+
+Status read_breakers(std::optional<std::vector<std::string>>& breakers, const FieldValue& value) {
+    const std::string allowed = "a list of up to " + std::to_string(kMaxBreakers) + " strings of 1 to " +
+                                std::to_string(kMaxBreakerBytes) + " bytes";
+    breakers.emplace();
+    if (!value.json.is_array()) return wrong_value(value, allowed);
+    return for_each_element(value, [&](const FieldValue& element) -> Status {
+        auto text = read_string(element);
+        if (!text || text->empty() || text->size() > kMaxBreakerBytes || breakers->size() == kMaxBreakers)
+            return wrong_value(element, allowed);
+        breakers->push_back(*std::move(text));
         return {};
     });
 }
@@ -107,6 +122,11 @@ Status read_label(std::optional<std::string>& target, const FieldValue& value) {
     }
     target = *std::move(text);
     return {};
+}
+
+Status check_label(const FieldValue& value) {
+    std::optional<std::string> unused;
+    return read_label(unused, value);
 }
 
 Status read_metadata(std::map<std::string, std::string>& metadata, const FieldValue& value) {

@@ -11,9 +11,11 @@ Status read_float(std::optional<float>& target, const FieldValue& value, double 
 Status read_share(std::optional<float>& target, const FieldValue& value);         // above 0, up to 1
 Status read_top_k(std::optional<std::int32_t>& target, const FieldValue& value);  // -1 is 0: keep all
 Status read_logit_bias(std::vector<LogitBias>& target, const FieldValue& value);  // {"token id": bias}
+Status read_breakers(std::optional<std::vector<std::string>>& breakers, const FieldValue& value);
 Status read_stop(RequestedSampling& sampling, const FieldValue& value);
 Status read_stop_token_ids(RequestedSampling& sampling, const FieldValue& value);
 Status read_label(std::optional<std::string>& target, const FieldValue& value);  // a short string: "user"
+Status check_label(const FieldValue& value);
 Status read_metadata(std::map<std::string, std::string>& metadata, const FieldValue& value);
 Status read_stream_options(CommonRequest& request, const FieldValue& value);
 Result<std::vector<TokenId>> read_token_ids(const FieldValue& value);
@@ -43,6 +45,16 @@ std::vector<Field<Request>> common_fields() {
          [](R& r, const V& v) { return read_float(r.sampling.presence_penalty, v, -2, 2); }},
         {"frequency_penalty",
          [](R& r, const V& v) { return read_float(r.sampling.frequency_penalty, v, -2, 2); }},
+        {"dry_multiplier",
+         [](R& r, const V& v) { return assign(r.sampling.dry.multiplier, read_number(v, 0, 100)); }},
+        {"dry_base", [](R& r, const V& v) { return assign(r.sampling.dry.base, read_number(v, 1, 100)); }},
+        {"dry_allowed_length",
+         [](R& r, const V& v) { return read_integer_into(r.sampling.dry.allowed_length, v, 1, kMaxUint32); }},
+        {"dry_penalty_last_n",
+         [](R& r, const V& v) {
+             return read_integer_into(r.sampling.dry.last_n, v, -1, std::numeric_limits<std::int32_t>::max());
+         }},
+        {"dry_sequence_breakers", [](R& r, const V& v) { return read_breakers(r.sampling.dry.breakers, v); }},
         {"logit_bias", [](R& r, const V& v) { return read_logit_bias(r.sampling.logit_bias, v); }},
         {"min_tokens",
          [](R& r, const V& v) { return read_integer_into(r.sampling.min_tokens, v, 0, kMaxUint32); }},
@@ -67,6 +79,10 @@ std::vector<Field<Request>> common_fields() {
         {"deadline_ms", [](R& r, const V& v) { return read_integer_into(r.deadline_ms, v, 1, kMaxUint32); }},
         {"metadata", [](R& r, const V& v) { return read_metadata(r.metadata, v); }},
         {"user", [](R& r, const V& v) { return read_label(r.user, v); }},
+        // Without effect here, but what is no string is a mistake.
+        {"prompt_cache_key", [](R&, const V& v) { return check_label(v); }},
+        {"prompt_cache_retention", [](R&, const V& v) { return check_label(v); }},
+        {"safety_identifier", [](R&, const V& v) { return check_label(v); }},
         {"store", [](R& r, const V& v) { return assign(r.store, read_bool(v)); }},
     };
 }

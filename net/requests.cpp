@@ -17,7 +17,6 @@ std::vector<NeutralField> sampling_neutral() {
     return {
         {"length_penalty", {"1"}},
         {"use_beam_search", {"false"}},
-        {"dry_multiplier", {"0"}},
         {"top_n_sigma", {"-1", "0"}},
         {"mirostat", {"0"}},
         {"no_repeat_ngram_size", {"0"}},
@@ -51,11 +50,9 @@ Schema<Request> schema_of(std::vector<Field<Request>> own, std::vector<NeutralFi
     Schema<Request> schema{
         common_fields<Request>(),
         std::move(neutral),
-        {"prompt_cache_key", "prompt_cache_retention", "prompt_cache_options", "safety_identifier",
+        {"prompt_cache_options",
          // No prefixes are shared between requests, so there is nothing that salt could part.
          "cache_salt",
-         // Without effect while dry_multiplier is 0.
-         "dry_base", "dry_allowed_length", "dry_sequence_breakers", "dry_penalty_last_n",
          // As in vLLM with fast tokenizers: they put no spaces there.
          "spaces_between_special_tokens"}};
     schema.fields.insert(schema.fields.end(), own.begin(), own.end());

@@ -174,6 +174,8 @@ void create_response(const RunContext& context, ResponseRequest request, ReadOpt
                      const GenerationSnapshot* known) {
     auto card = serving_model(context.api.port, request.model);
     if (!card) return done(card.error());
+    if (auto status = check_template_reads(card->reads, request.options, "reasoning.effort"); !status)
+        return done(status.error());
     if (!request.previous_response_id || known != nullptr) {
         return done(submit(context, std::move(request), card->id, known, std::move(options), true));
     }

@@ -228,8 +228,11 @@ Result<ModelCard> find_model(const ClientPort& port, const std::string& name) {
     if (name.empty() && cards.size() == 1) return std::move(cards.front());
     std::string served;
     for (ModelCard& card : cards) {
-        if (card.id == name) return std::move(card);
+        if (card.id == name ||
+            std::find(card.aliases.begin(), card.aliases.end(), name) != card.aliases.end())
+            return std::move(card);
         served += (served.empty() ? "" : ", ") + card.id;
+        for (const std::string& alias : card.aliases) served += ", " + alias;
     }
     const std::string complaint = name.empty()
                                       ? "this server has several models, so a request must name one"

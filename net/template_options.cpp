@@ -161,6 +161,31 @@ Status check_template_options(const TemplateOptions& options, const std::vector<
     return {};
 }
 
+Status check_template_reads(const TemplateReads& reads, const TemplateOptions& options,
+                            const char* effort_field) {
+    if (!options.tools.empty() && options.show_tools && !reads.tools) {
+        return not_supported(
+            "tools",
+            "the chat template of this model shows it no tools, so it would not know of them; "
+            "leave them out, or set tool_choice to \"none\"");
+    }
+    if (!options.documents.empty() && !reads.documents) {
+        return not_supported("documents",
+                             "the chat template of this model shows it no documents; put their text into a "
+                             "message");
+    }
+    // "none" asks a model that cannot think for what it does anyway.
+    if (!options.reasoning_effort || reads.reasoning_effort || *options.reasoning_effort == "none") return {};
+    return not_supported(
+        effort_field, reads.enable_thinking
+                          ? "this model thinks or does not, but not more or less: leave it out, or set it to "
+                            "\"none\" (got " +
+                                *options.reasoning_effort + ")"
+                          : "the chat template of this model knows no reasoning effort: leave it out, or set "
+                            "it to \"none\" (got " +
+                                *options.reasoning_effort + ")");
+}
+
 std::string template_variables(const std::vector<Message>& messages, const TemplateOptions& options) {
     JsonWriter out;
     write_messages(out.begin_object().key("messages"), messages);

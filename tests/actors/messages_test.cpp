@@ -36,6 +36,7 @@ SamplingParams sampling() {
     SamplingParams params{0.7F, 0.9F,  0.05F, 40, 0xFFFFFFFFFFFFFFFFULL, 3, 0.9F, 0.5F, 0.2F,
                           1.1F, -0.5F, 2.0F,  7};
     params.end_tokens = {2, 3};
+    params.dry = {0.5F, 1.5F, 3, -1, {4, 5}};
     params.logit_bias = {{5, -std::numeric_limits<float>::infinity()}, {6, 1.5F}};
     return params;
 }
@@ -69,6 +70,7 @@ TEST_CASE("messages survive the wire") {
     request.sampling.presence_penalty = -2.0F;
     request.sampling.frequency_penalty = 2.0F;
     request.sampling.min_tokens = 3;
+    request.sampling.dry = {0.5F, 1.5F, 3, 64, std::vector<std::string>{"\n", ""}};
     request.sampling.logit_bias = {{1, 100.0F}, {2, -100.0F}};
     request.sampling.include_stop = true;
     request.sampling.logprobs = 0;
@@ -86,8 +88,6 @@ TEST_CASE("messages survive the wire") {
     check(CancelRequest{"a", 1ULL << 63});
     check(CancelRequest{"a", 0, FinishReason::steered});
     check(LookupRequest{"", 1});
-    check(TokenizeText{"m", TokenPrompt{{}}});
-    check(DetokenizeIds{"", {1, 2, -7}});
     check(Drain{});
     check(PreparedRequest{false, error, {}, sampling(), stop, Thinking::inside, true});
     check(SequenceSpec{.id = 1,
@@ -135,7 +135,7 @@ TEST_CASE("messages survive the wire") {
     check(WorkerStarted{1, "cpu/f32"});
     check(WorkerUp{1});
     check(WorkerDown{1});
-    check(LossHandled{3, true});
+    check(LossHandled{3, true, 2});
     check(AbortRequests{error});
     check(FrontendNeeded{"a"});
     check(Alarm{});

@@ -86,16 +86,21 @@ TEST_CASE("a model whose worker dies disturbs no other") {
 
 TEST_CASE("a model without any worker left fails alone; the server gives up with the last") {
     TroupeFixture troupe;
-    troupe.options.fault = {3, 1};
+    troupe.options.fault = {3, 8};  // the request goes on after each death: it is not to blame
     troupe.options.supervision.restart_budget = 1;
     auto& other = troupe.add_model("other");
     other.fault = {};
     bool other_dies = false;
-    other.backend = fake_backend(64, [&](const ForwardBatch&) {
+    const auto device = [&](const auto&...) {
         if (other_dies) throw std::runtime_error("no device");
-    });
+    };
+    other.backend = fake_backend(64, device);
+    other.backend.make_pool = [device, make = other.backend.make_pool] {
+        device();
+        return make();
+    };
     troupe.start();
-    auto failed = troupe.submit(request_for("fake", "1", 20));
+    auto failed = troupe.submit(request_for("fake", "1", 40));
     auto lives = troupe.submit(request_for("other", "2", 20));
     troupe.simulation.advance(10s);
     REQUIRE(failed->finished);
@@ -128,7 +133,8 @@ TEST_CASE("each model has its own tokenizer") {
     troupe.start();
     auto tokenize = [&](const std::string& model, TokenId id) {
         std::optional<Result<std::vector<TokenId>>> answer;
-        caf::anon_send(troupe.router_actor, TokenizeText{model, TokenPrompt{{id}}},
+        const SharedPrompt text(TokenPrompt{{id}});
+        caf::anon_send(troupe.router_actor, TokenizeText{model, text.watch()},
                        IdsReply{[&](Result<std::vector<TokenId>> result) { answer = std::move(result); }});
         troupe.simulation.run();
         REQUIRE(answer);

@@ -95,9 +95,9 @@ TEST_CASE("a request that kills its worker three times fails alone") {
     troupe.options.backend = fake_backend(64, [](const ForwardBatch& batch) {
         if (contains(batch, poison)) throw std::runtime_error("illegal instruction in my own prompt");
     });
-    troupe.options.supervision.restart_budget = 2;
+    troupe.options.supervision.restart_budget = GENERATE(0U, 1U, 2U);
     troupe.start();
-    for (int round = 0; round < 3; ++round) {  // the budget does not suffer: nine deaths, two allowed
+    for (int round = 0; round < 3; ++round) {  // the budget does not suffer: nine deaths
         auto name = std::to_string(round);
         auto before = troupe.submit(TroupeFixture::request("a" + name, prompt_of(1, 8), 9));
         auto culprit = troupe.submit(TroupeFixture::request("b" + name, {101, poison, 103}, 9));
@@ -113,6 +113,24 @@ TEST_CASE("a request that kills its worker three times fails alone") {
     }
     CHECK(troupe.gave_up.empty());
     CHECK(troupe.counter("worker_restarts_total") == 9);
+}
+
+TEST_CASE("deaths that no request is to blame for use up the budget once it is known") {
+    const std::uint32_t budget = GENERATE(0U, 1U, 3U);
+    TroupeFixture troupe;
+    troupe.options.fault = {3, 8};  // each death is followed by tokens of all: nobody is a suspect any more
+    troupe.options.supervision.restart_budget = budget;
+    troupe.start();
+    std::vector<std::shared_ptr<Reader>> readers;
+    for (int i = 0; i < 2; ++i)
+        readers.push_back(troupe.submit(TroupeFixture::request(std::to_string(i), prompt_of(i, 8), 100)));
+    troupe.simulation.advance(50s);
+    CHECK(troupe.counter("worker_restarts_total") == budget + 1);  // the last death is still on trial
+    CHECK(troupe.gave_up.find("--restart-budget") != std::string::npos);
+    for (const auto& reader : readers) {
+        REQUIRE(reader->finished);
+        CHECK(reader->finished->error->tag == "model_failed");
+    }
 }
 
 TEST_CASE("a worker that cannot live exhausts the restart budget, with growing pauses") {

@@ -92,7 +92,8 @@ struct TroupeFixture {
         replicas.push_front(options);
         for (const auto& replica : replicas) {
             RequestContext context{replica.model, replica.status, 30000, 600000};
-            routing.models[replica.name] = {max_live, std::make_shared<const RequestContext>(context)};
+            routing.models[replica.name] = {max_live, std::make_shared<const RequestContext>(context),
+                                            max_texts};
         }
         router_actor = simulation.system.spawn(router, routing);
         for (const auto& replica : replicas) {
@@ -161,7 +162,7 @@ struct TroupeFixture {
     ReplicaOptions options;
     std::deque<ReplicaOptions> others;
     std::shared_ptr<ServerStatus> server_status = std::make_shared<ServerStatus>();
-    std::uint32_t max_live = 16, max_retained = 4;
+    std::uint32_t max_live = 16, max_texts = 64, max_retained = 4;
     std::uint64_t max_retained_bytes = 1U << 20;
     RouterActor router_actor;
     std::vector<SupervisorActor> supervisors;

@@ -48,6 +48,26 @@ TEST_CASE("a pool that cannot be is an error that names the flag") {
     CHECK(choose(config, 1'000'000).error().param == "--kv-memory");
 }
 
+TEST_CASE("models with memory of their own have that, and the others share what is left") {
+    EngineConfig config;
+    config.max_num_seqs = 10;
+    const auto blocks = [&](const std::vector<KvNeed>& needs, std::optional<std::uint64_t> available) {
+        std::vector<std::uint32_t> result;
+        const auto sizes = choose_kv_sizes(config, needs, available);
+        REQUIRE(sizes.ok());
+        for (const KvSize& size : *sizes) result.push_back(size.num_blocks);
+        return result;
+    };
+    const std::vector<KvNeed> needs{{1000, 1000}, {2000, 1000, 9'999}, {3000, 1000}};
+    CHECK(blocks(needs, 170'000) == std::vector<std::uint32_t>{10, 4, 10});  // a quarter of 160,001
+    CHECK(blocks({{1000, 1000, 5'000}, {1000, 1000, 6'000}}, 20'000) == std::vector<std::uint32_t>{5, 6});
+    config.kv_memory = 8'000;
+    CHECK(blocks(needs, 170'000) == std::vector<std::uint32_t>{2, 4, 2});
+    CHECK(choose_kv_sizes(config, needs, 15'999).error().param == "--kv-memory");
+    CHECK(choose_kv_sizes(config, {{1000, 1000}, {2000, 1000, 1'999}}, 170'000).error().param ==
+          "--kv-memory");
+}
+
 TEST_CASE("several models hold the same number of tokens, and none takes what it cannot use") {
     EngineConfig config;
     config.max_num_seqs = 10;

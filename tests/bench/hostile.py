@@ -5,8 +5,8 @@
     tests/bench/hostile.py --port 8100 --pid $! --key good --hostile-key bad
 
 A few well-behaved clients stream completions without a pause. Phases without and with each attack alternate, and the
-report compares time to first token (TTFT) and the gaps between tokens (ITL) of the well-behaved ones, and the server's
-memory. The attackers are a process of their own, of the lowest priority: what is measured is the server, not the
+report compares time to first token (TTFT), the gaps between tokens (ITL) and the time of a short /tokenize (TOK) of the
+well-behaved ones, and the server's memory. The attackers are a process of their own, of the lowest priority: what is measured is the server, not the
 scheduler of a machine that both share. `--attacks` picks some, `--check` fails if a p99 is more than --factor times
 that of the undisturbed phases around it.
 """
@@ -42,8 +42,21 @@ def completion(tokens, number, stream=True):
 
 # --- the well-behaved ---
 
-async def well_behaved(options, until, ttft, itl, refused):
+async def timed_tokenize(options, tokenize, refused):
+    reader, writer = await asyncio.open_connection("127.0.0.1", options.port)
+    began = time.monotonic()
+    writer.write(request("/tokenize", {"prompt": "The sea was calm."}, options.key, "Connection: close\r\n"))
+    status = (await reader.read()).split(b"\r\n", 1)[0]
+    if b" 200 " in status:
+        tokenize.append(time.monotonic() - began)
+    else:
+        refused.append(status.decode())
+    writer.close()
+
+
+async def well_behaved(options, until, ttft, itl, tokenize, refused):
     while time.monotonic() < until:
+        await timed_tokenize(options, tokenize, refused)
         reader, writer = await asyncio.open_connection("127.0.0.1", options.port)
         began = last = time.monotonic()
         writer.write(request("/v1/completions", completion(options.tokens, random.random()), options.key))
@@ -65,12 +78,13 @@ async def well_behaved(options, until, ttft, itl, refused):
 
 
 def measure(options, seconds):
-    """TTFT, ITL and refusals of the well-behaved clients in the seconds that follow."""
+    """TTFT, ITL, times of /tokenize and refusals of the well-behaved clients in the seconds that follow."""
     async def run():
-        ttft, itl, refused = [], [], []
+        ttft, itl, tokenize, refused = [], [], [], []
         until = time.monotonic() + seconds
-        await asyncio.gather(*(well_behaved(options, until, ttft, itl, refused) for _ in range(options.clients)))
-        return ttft, itl, refused
+        await asyncio.gather(*(well_behaved(options, until, ttft, itl, tokenize, refused)
+                               for _ in range(options.clients)))
+        return ttft, itl, tokenize, refused
     return asyncio.run(run())
 
 
@@ -152,6 +166,31 @@ async def full_queue(options):
         await asyncio.gather(*(one(n) for n in range(10000)))
 
 
+async def tokenize_flood(options):
+    """Texts of one word, as long as is allowed and longer, for /tokenize and as prompts; half of the clients leave at
+    once, and send the next."""
+    word = "".join(random.Random(1).choices("abcdefghijklmnopqrstuvwxyz", k=1 << 20))
+    texts = [request("/tokenize", {"prompt": word[:size]}, options.hostile_key)
+             for size in (1 << 20, 1 << 19, 1 << 16)]
+    texts.append(request("/tokenize", {"prompt": word * 7}, options.hostile_key))
+    texts.append(request("/v1/completions", {"prompt": word, "max_tokens": 1, "truncate_prompt_tokens": 8},
+                         options.hostile_key))
+
+    async def one(number):
+        while True:
+            reader, writer = await connect(options)
+            try:
+                writer.write(texts[number % len(texts)])
+                await writer.drain()
+                if number % 2:
+                    await reader.read(4096)
+            except OSError:
+                pass
+            writer.transport.abort()
+            await asyncio.sleep(0.01)
+    await asyncio.gather(*(one(n) for n in range(40)))
+
+
 async def half_closed(options):
     """Sends a request and its end, reads nothing, holds the socket."""
     async def one(number):
@@ -214,7 +253,7 @@ async def websockets(options):
 
 
 ATTACKS = {attack.__name__: attack for attack in
-           (slow_loris, large_bodies, large_prompts, full_queue, half_closed, cancels, websockets)}
+           (slow_loris, large_bodies, large_prompts, tokenize_flood, full_queue, half_closed, cancels, websockets)}
 
 
 def attack_process(name, options):
@@ -237,8 +276,8 @@ def percentile(values, share):
 
 
 def row(name, sample, rss):
-    ttft, itl, refused = sample
-    numbers = [percentile(values, share) * 1000 for values in (ttft, itl) for share in (0.5, 0.99)]
+    ttft, itl, tokenize, refused = sample
+    numbers = [percentile(values, share) * 1000 for values in (ttft, itl, tokenize) for share in (0.5, 0.99)]
     print(f"{name:24} {len(ttft):6} {len(refused):7} " + " ".join(f"{n:10.1f}" for n in numbers) + f" {rss:9.0f}", flush=True)
     return numbers
 
@@ -258,7 +297,8 @@ def main():
     options = parser.parse_args()
     most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
-    print(f"{'':24} {'n':>6} {'refused':>7} {'TTFT p50':>10} {'TTFT p99':>10} {'ITL p50':>10} {'ITL p99':>10} {'RSS MB':>9}")
+    print(f"{'':24} {'n':>6} {'refused':>7} {'TTFT p50':>10} {'TTFT p99':>10} {'ITL p50':>10} {'ITL p99':>10} "
+          f"{'TOK p50':>10} {'TOK p99':>10} {'RSS MB':>9}")
     measure(options, 3)  # warms up
     failures = []
     for name in options.attacks.split(","):
@@ -271,7 +311,7 @@ def main():
         attacker.join()
         time.sleep(1)
         after = row("undisturbed", measure(options, options.seconds), rss_mb(options.pid))
-        for what, index in (("TTFT", 1), ("ITL", 3)):
+        for what, index in (("TTFT", 1), ("ITL", 3), ("/tokenize", 5)):
             base = max(before[index], after[index])
             if not during[index] <= options.factor * base:
                 failures.append(f"{name}: {what} p99 {during[index]:.1f} ms, undisturbed {base:.1f} ms")

@@ -81,6 +81,51 @@ def test_generate_streams_text():
     assert output(*command) == whole + "\n"
 
 
+def test_generate_gives_several_answers():
+    command = ["generate", "--model", STORIES[0], "--raw", "Once upon a time", "--max-tokens", 12, "--seed", 5]
+    several = json.loads(output(*command, "--n", 3, "--json"))
+    texts = [choice["text"] for choice in several["choices"]]
+    assert len(set(texts)) == 3
+    assert several["timings"]["completion_tokens"] == sum(len(choice["ids"]) for choice in several["choices"])
+    assert json.loads(output(*command, "--json"))["text"] == texts[0]  # a choice does not depend on how many there are
+    assert output(*command, "--n", 3) == "".join(f"[{i}]\n{text}\n" for i, text in enumerate(texts, 1))
+
+
+def test_generate_prints_log_probabilities():
+    command = ["generate", "--model", STORIES[0], "--raw", "Once upon a time", "--max-tokens", 8, "--temperature", 0,
+               "--logprobs", 2]
+    answer = json.loads(output(*command, "--json"))
+    assert [entry["id"] for entry in answer["logprobs"]] == answer["ids"]
+    assert "".join(entry["token"] for entry in answer["logprobs"]) == answer["text"]
+    for entry in answer["logprobs"]:
+        assert entry["top"][0]["id"] == entry["id"]  # greedy
+        assert entry["logprob"] == entry["top"][0]["logprob"] > entry["top"][1]["logprob"]
+    lines = output(*command).splitlines()
+    assert lines[0] == answer["text"]
+    assert lines[1].count("|") == 2 and json.dumps(answer["logprobs"][0]["token"]) in lines[1]
+    assert len(lines) == 1 + len(answer["ids"])
+
+
+def test_dry_breaks_a_repetition():
+    command = ["generate", "--model", STORIES[0], "--ids", "1,403,407,261,378,403,407,261,378,403,407,261", "--max-tokens", 60,
+               "--temperature", 0, "--ignore-eos", "--json"]
+
+    def longest_repetition(ids):
+        return max(n for n in range(len(ids)) for at in range(len(ids) - n) if ids[at:at + n] == ids[-n:] or n == 0)
+
+    plain = json.loads(output(*command, "--logit-bias", "378=100"))["ids"]
+    assert longest_repetition(plain) > 10
+    dry = json.loads(output(*command, "--logit-bias", "378=100", "--dry-multiplier", 20, "--dry-base", 4))["ids"]
+    assert longest_repetition(dry) < 5
+
+
+def test_generate_without_a_template_names_the_flag():
+    result = run("generate", "--model", STORIES[0], "Once upon a time")
+    assert result.returncode != 0 and "--raw" in result.stderr
+    result = run("chat", "--model", STORIES[0], text="Hi\n")
+    assert result.returncode != 0 and "chat template" in result.stderr and "--raw" in result.stderr
+
+
 # Longer than any reader below waits, were it not for the output's end.
 ENDLESS = ["generate", "--model", STORIES[0], "--raw", "Once", "--ignore-eos", "--max-tokens", "400"]
 

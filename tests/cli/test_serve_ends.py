@@ -16,9 +16,9 @@ MODEL = str(ROOT / "tests/data/stories260k")
 
 
 class Server:
-    def __init__(self, *flags):
+    def __init__(self, *flags, **options):
         self.process = subprocess.Popen([TROUPE, "serve", "--model", MODEL, "--port", "0", *flags],
-                                        stderr=subprocess.PIPE, text=True)
+                                        stderr=subprocess.PIPE, text=True, **options)
         for line in self.process.stderr:
             if " on http://" in line:
                 self.port = int(line.rsplit(":", 1)[1].split("/")[0])
@@ -51,8 +51,8 @@ def events(response):
 
 @pytest.mark.parametrize("signals", [[], [signal.SIGTERM]], ids=["serving", "draining"])
 def test_giving_up_tells_the_clients_at_once(signals):
-    # The second death of a worker within the budget's window is one too many.
-    with Server("--fault-injection", "worker:throw@step=300,every=1", "--restart-budget", "1", "--drain-timeout",
+    # The requests go on after each death, so they are not to blame, and the third is one too many.
+    with Server("--fault-injection", "worker:throw@step=300,every=20", "--restart-budget", "1", "--drain-timeout",
                 "50s") as server:
         streams = [server.stream(400) for _ in range(2)]
         for sent in signals:
@@ -76,6 +76,38 @@ def test_the_end_of_the_drain_timeout_tells_the_clients():
             assert "--drain-timeout" in json.loads(told[-2])["error"]["message"]
             assert told[-1] == "[DONE]"
         assert server.process.wait(timeout=30) == 1
+
+
+def test_a_hangup_is_no_end_without_a_terminal():
+    with Server(start_new_session=True) as server:
+        server.process.send_signal(signal.SIGHUP)
+        assert any("read anew" in line for line in server.process.stderr)
+        stream = server.stream(10)
+        assert events(stream)[-1] == "[DONE]"
+        server.process.send_signal(signal.SIGTERM)
+        assert server.process.wait(timeout=30) == 0
+
+
+@pytest.mark.parametrize("ignored", [False, True], ids=["hangup", "nohup"])
+def test_a_hangup_ends_a_server_with_its_terminal(ignored):
+    # A session of its own with a terminal of its own, which then goes away.
+    child, terminal = os.forkpty()
+    if child == 0:
+        if ignored:
+            signal.signal(signal.SIGHUP, signal.SIG_IGN)
+        os.execv(TROUPE, [TROUPE, "serve", "--model", MODEL, "--port", "0", "--access-log", "off"])
+    said = b""
+    while b"ready after" not in said:
+        said += os.read(terminal, 4096)
+    os.kill(child, signal.SIGHUP)
+    if ignored:
+        while b"read anew" not in said:
+            said += os.read(terminal, 4096)
+        os.kill(child, signal.SIGTERM)
+    _, status = os.waitpid(child, 0)
+    os.close(terminal)
+    assert os.waitstatus_to_exitcode(status) == 0
+    assert (b"SIGHUP" in said) == ignored
 
 
 def test_draining_finishes_what_runs():

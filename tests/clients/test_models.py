@@ -104,9 +104,25 @@ class TestSeveralModels(unittest.TestCase):
             self.assertIn(f'troupe:num_requests_running{{model_name="{name}"}} 0', text)
         self.assertEqual(text.count("# TYPE troupe:generation_tokens_total counter"), 1)
 
+    def test_names_and_sizes_of_their_own(self):
+        flags = ["--served-model-name", "small=gpt-4o,org/large=org/other", "--served-model-name", "small=tiny",
+                 "--max-model-len", "small=100", "--kv-memory", "64MiB,small=1MiB"]
+        with TroupeServer(*MODELS, *flags) as server, client_of(server) as client:
+            models = {model.id: model for model in client.models.list().data}
+            self.assertEqual(list(models), ["small", "gpt-4o", "tiny", "org/large", "org/other"])
+            self.assertEqual(models["tiny"].root, str(STORIES))
+            self.assertEqual(models["tiny"].max_model_len, 100)
+            self.assertEqual(client.models.retrieve("org/other").id, "org/other")
+            answer = complete(client, "gpt-4o")
+            self.assertEqual(answer.model, "small")
+            self.assertEqual(answer.choices[0].text, self.alone["small"])
+            self.assertEqual(complete(client, "org/other").choices[0].text, self.alone["org/large"])
+            with self.assertRaises(openai.BadRequestError):
+                complete(client, "tiny", tokens=100)
+
     def test_one_that_fails_leaves_the_other_alone(self):
         with TroupeServer(*MODELS, "--restart-budget", "0", "--fault-injection",
-                          "worker:throw@step=3,every=1,model=small") as server, client_of(server) as client:
+                          "worker:throw@step=3,every=8,model=small") as server, client_of(server) as client:
             with concurrent.futures.ThreadPoolExecutor() as pool:
                 other = pool.submit(complete, client, "org/large")
                 with self.assertRaises(openai.InternalServerError) as caught:

@@ -5,6 +5,7 @@
     TROUPE_BIN=build/release/troupe python3 tests/clients/test_openai.py
 """
 import concurrent.futures
+import os
 import time
 import unittest
 import urllib.request
@@ -89,14 +90,25 @@ class TestConversations(ClientTest):
         plain = [{"role": "system", "content": "Be\nbrief."}, {"role": "user", "content": "Why?"}]
         self.assertEqual(self.answer(parts), self.answer(plain))
 
+    # The default model's template shows no tools: what is not to be shown is accepted, what would vanish is refused.
     def test_tools_and_their_answers_are_accepted(self):
-        content, _ = self.answer(self.CALLS, tools=[self.TOOL], tool_choice="auto", extra_body={"chat_template_kwargs": {"enable_thinking": False}})
+        content, _ = self.answer(self.CALLS, tools=[self.TOOL], tool_choice="none", extra_body={"chat_template_kwargs": {"enable_thinking": False}})
         self.assertTrue(content)
-        result = self.respond(tools=[{"type": "function", "name": "f", "parameters": {}, "strict": False}], input=[
+        tools = [{"type": "function", "name": "f", "parameters": {}, "strict": False}]
+        result = self.respond(tools=tools, tool_choice="none", input=[
             {"role": "user", "content": "Rain?"}, {"type": "function_call", "call_id": "c1", "name": "f", "arguments": "{}"},
             {"type": "function_call_output", "call_id": "c1", "output": "yes"}])
         self.assertEqual(result.tools[0].name, "f")
         self.assertTrue(result.output_text)
+
+    def test_what_the_template_does_not_show_is_refused(self):
+        if os.environ.get("TROUPE_SERVER"):
+            self.skipTest("the fake server's template shows everything")
+        for field, more in {"tools": {"tools": [self.TOOL]}, "reasoning_effort": {"reasoning_effort": "low"}}.items():
+            with self.assertRaises(openai.BadRequestError) as caught:
+                self.answer(self.CALLS, **more)
+            self.assertEqual(caught.exception.param, field)
+            self.assertIn("chat template", caught.exception.message)
 
     def test_a_final_message_is_continued(self):
         messages = [{"role": "user", "content": "Count."}, {"role": "assistant", "content": "One, two,"}]

@@ -113,11 +113,6 @@ class TestOperator(unittest.TestCase):
         self.assertIn(("/v1/models", 401, None), [(e["path"], e["status"], e["key"]) for e in old])
         self.assertIn(("/v1/models", 200, "bob"), [(e["path"], e["status"], e["key"]) for e in new])
 
-    def test_hangup_without_files_ends_the_server(self):
-        with self.serving() as server:
-            server.process.send_signal(signal.SIGHUP)
-            self.assertEqual(server.process.wait(timeout=60), 0)
-
     def test_draining_by_request(self):
         with self.serving("--admin-api-key", "root") as server:
             answer = server.http.post("/admin/drain", headers={"Authorization": "Bearer root"})

@@ -174,9 +174,62 @@ TEST_CASE("several models have names, and come from every source") {
     CHECK(contains(complaint({{"--model", "a=x\ny"}}), "NAME=PATH"));
     CHECK(contains(complaint({{"--model", "a=x\na=y"}}), "two models have the name 'a'"));
     CHECK(contains(complaint({{"--model", "a="}}), "NAME=PATH"));
-    CHECK(
-        contains(complaint({{"--model", "a=x\nb=y"}, {"--served-model-name", "n"}}), "--served-model-name"));
     CHECK(contains(complaint({}, {}, "[model]\npath = ['a=x', 3]"), "array of strings"));
+}
+
+TEST_CASE("names of models: several for one, further ones of several, each of one model") {
+    using Names = std::vector<ServedName>;
+    CHECK(load({{"--served-model-name", "n"}})->model.served_names == Names{{"", "n"}});
+    CHECK(load({{"--served-model-name", "n\nm,o/p"}})->model.served_names ==
+          Names{{"", "n"}, {"", "m"}, {"", "o/p"}});
+    CHECK(load({}, {}, "[model]\nserved_model_name = ['n', 'm']")->model.served_names ==
+          Names{{"", "n"}, {"", "m"}});
+    const std::string two = "a=x\nb=y";
+    CHECK(load({{"--model", two}, {"--served-model-name", "a=n,b=m,a=o"}})->model.served_names ==
+          Names{{"a", "n"}, {"b", "m"}, {"a", "o"}});
+    const auto fails = [&](const std::string& models, const std::string& names) {
+        const std::string text = complaint({{"--model", models}, {"--served-model-name", names}});
+        CHECK(contains(text, "--served-model-name"));
+        return text;
+    };
+    CHECK(contains(fails(two, "n"), "MODEL=n"));
+    CHECK(contains(fails(two, "c=n"), "there is no --model c=PATH"));
+    CHECK(contains(fails(two, "a=n,b=n"), "'n' is given twice"));
+    CHECK(contains(fails(two, "a=b"), "'b' is given twice"));
+    CHECK(contains(fails("x", "n,n"), "'n' is given twice"));
+    CHECK(contains(fails("x", "n,,m"), "empty name"));
+    CHECK(contains(fails("a=x", "a="), "empty name"));
+    CHECK(load({{"--model", "a=x"}, {"--served-model-name", "a,b"}}).ok());  // the first replaces its NAME
+    CHECK(contains(fails("a=x", "a=a"), "'a' is given twice"));
+}
+
+TEST_CASE("single models of several have memory and length of their own") {
+    const std::map<std::string, std::string> two = {{"--model", "a=x\nb=y"}};
+    const auto with = [&](const std::string& flag, const std::string& value) {
+        auto flags = two;
+        flags[flag] = value;
+        return flags;
+    };
+    const EngineConfig memory = load(with("--kv-memory", "1GiB\na=64KiB"))->engine;
+    CHECK(memory.kv_memory == 1U << 30);
+    CHECK(memory.own_kv_memory == std::map<std::string, std::uint64_t>{{"a", 64U << 10}});
+    const EngineConfig length = load(two, {{"TROUPE_MAX_MODEL_LEN", "a=100,b=200"}})->engine;
+    CHECK(length.max_model_len == 0);
+    CHECK(length.own_max_model_len == std::map<std::string, std::uint32_t>{{"a", 100}, {"b", 200}});
+    const EngineConfig file =
+        load(two, {}, "[engine]\nmax_model_len = ['50', 'b=60']\nkv_memory = 'a=1MiB'")->engine;
+    CHECK(file.max_model_len == 50);
+    CHECK(file.own_max_model_len == std::map<std::string, std::uint32_t>{{"b", 60}});
+    CHECK(file.own_kv_memory.at("a") == 1U << 20);
+    CHECK(load(with("--max-model-len", "7"), {{"TROUPE_MAX_MODEL_LEN", "a=100"}})
+              ->engine.own_max_model_len.empty());
+    CHECK(load(with("--kv-blocks", "7"), {{"TROUPE_KV_MEMORY", "a=1GiB"}})->engine.own_kv_memory.empty());
+    CHECK(contains(complaint(with("--kv-memory", "c=1GiB")), "there is no --model c=PATH"));
+    CHECK(contains(complaint(with("--max-model-len", "c=1")), "there is no --model c=PATH"));
+    CHECK(contains(complaint(with("--kv-memory", "a=1GiB,a=2GiB")), "two values for the model 'a'"));
+    CHECK(contains(complaint(with("--kv-memory", "1GiB,2GiB")), "two values for all models"));
+    CHECK(contains(complaint(with("--kv-memory", "a=much")), "--kv-memory: 'much'"));
+    CHECK(contains(complaint(with("--max-model-len", "a=")), "--max-model-len"));
 }
 
 TEST_CASE("the hub's places are those of Hugging Face's programs") {

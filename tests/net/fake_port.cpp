@@ -149,22 +149,25 @@ void FakePort::lookup(const std::string& id, std::uint64_t tenant,
     done(snapshot(one));
 }
 
-void FakePort::tokenize(const std::string&, Prompt prompt,
+void FakePort::tokenize(const std::string&, const SharedPrompt& prompt,
                         std::function<void(Result<std::vector<TokenId>>)> done) {
-    done(tokenizer ? tokenizer(prompt) : std::vector<TokenId>{1, 2, 3});
+    if (!keeps_texts) return done(tokenizer ? tokenizer(*prompt) : std::vector<TokenId>{1, 2, 3});
+    const std::lock_guard lock(mutex_);
+    text_ = prompt.watch();
+    unanswered_.push_back(std::move(done));
 }
 
-void FakePort::detokenize(const std::string& model, std::vector<TokenId> ids,
+void FakePort::detokenize(const std::string& model, const std::shared_ptr<const std::vector<TokenId>>& ids,
                           std::function<void(Result<std::string>)> done) {
     std::string text = model == "fake" ? "" : model + ":";
-    for (const TokenId id : ids) text += "<" + std::to_string(id) + ">";
+    for (const TokenId id : *ids) text += "<" + std::to_string(id) + ">";
     done(std::move(text));
 }
 
 std::vector<ModelCard> FakePort::models() const {
     const ServerState state =
         server_state == ServerState::draining ? ServerState::ready : server_state.load();
-    std::vector<ModelCard> cards{{"fake", "/models/fake.gguf", 1700000000, 2048, state}};
+    std::vector<ModelCard> cards{{"fake", aliases, "/models/fake.gguf", 1700000000, 2048, state, reads}};
     cards.insert(cards.end(), more_models.begin(), more_models.end());
     return cards;
 }

@@ -25,13 +25,24 @@ class FakePort final : public ClientPort {
     std::function<void(FakePort&, const GenerationRequest&)> on_submit;
     std::function<Result<std::vector<TokenId>>(const Prompt&)> tokenizer;
     std::atomic<ServerState> server_state{ServerState::ready};
-    std::vector<ModelCard> more_models;  // served beside "fake", each in its card's state
+    std::vector<ModelCard> more_models;    // served beside "fake", each in its card's state
+    TemplateReads reads;                   // by "fake"
+    std::vector<std::string> aliases;      // of "fake"
+    std::atomic<bool> keeps_texts{false};  // /tokenize is not answered; what it was to read:
+    std::weak_ptr<const Prompt> text() const {
+        const std::lock_guard lock(mutex_);
+        return text_;
+    }
 
     // Plays a whole generation: started, the texts (at most max_tokens of them), finished.
     static std::function<void(FakePort&, const GenerationRequest&)> script(std::vector<std::string> texts);
 
     // Of the n-th submitted one, from 0; waits up to five seconds for it. Empty if it does not come.
     std::string submitted(std::size_t n);
+    std::size_t submitted_count() const {
+        const std::lock_guard lock(mutex_);
+        return order_.size();
+    }
     bool wait_for_detach(const std::string& id);
 
     void start(const std::string& id, std::uint32_t prompt_tokens = 3, Thinking thinking = Thinking::none);
@@ -50,9 +61,9 @@ class FakePort final : public ClientPort {
                 std::function<void(Result<GenerationSnapshot>)> done) override;
     void lookup(const std::string& id, std::uint64_t tenant,
                 std::function<void(Result<GenerationSnapshot>)> done) override;
-    void tokenize(const std::string& model, Prompt prompt,
+    void tokenize(const std::string& model, const SharedPrompt& prompt,
                   std::function<void(Result<std::vector<TokenId>>)> done) override;
-    void detokenize(const std::string& model, std::vector<TokenId> ids,
+    void detokenize(const std::string& model, const std::shared_ptr<const std::vector<TokenId>>& ids,
                     std::function<void(Result<std::string>)> done) override;
     ServerState state() const override { return server_state; }
     std::vector<ModelCard> models() const override;
@@ -68,6 +79,8 @@ class FakePort final : public ClientPort {
     std::condition_variable changed_;
     std::map<std::string, Generation> generations_;
     std::vector<std::string> order_;
+    std::weak_ptr<const Prompt> text_;
+    std::vector<std::function<void(Result<std::vector<TokenId>>)>> unanswered_;
 };
 
 }  // namespace troupe::net

@@ -58,8 +58,8 @@ TEST_CASE("Without a worker requests are taken, and readiness says so") {
 
 TEST_CASE("With several models a request names one of them") {
     Fixture fixture;
-    fixture.port.more_models = {{"org/b", "/models/b.gguf", 1700000000, 512},
-                                {"c", "/models/c.gguf", 1700000000, 512, ServerState::failed}};
+    fixture.port.more_models = {{"org/b", {}, "/models/b.gguf", 1700000000, 512},
+                                {"c", {}, "/models/c.gguf", 1700000000, 512, ServerState::failed}};
     fixture.port.on_submit = FakePort::script({"x"});
     const Answer models = fixture.get("/v1/models");
     CHECK(at(models.body, "/data/1/id") == R"("org/b")");
@@ -111,6 +111,71 @@ TEST_CASE("Tokenize and detokenize") {
     CHECK(fixture.post("/tokenize", R"({})").status == 400);
     CHECK(fixture.post("/detokenize", R"({"tokens":[1,2]})").body == R"({"prompt":"<1><2>"})");
     CHECK(fixture.post("/detokenize", R"({"tokens":["a"]})").status == 400);
+}
+
+TEST_CASE("Texts to tokenize have a limit of their own") {
+    Fixture fixture([](ServerConfig& config) { config.max_tokenize_bytes = 1024; });
+    const auto prompt = [](std::size_t bytes) { return "{\"prompt\":\"" + std::string(bytes, 'x') + "\"}"; };
+    CHECK(fixture.post("/tokenize", prompt(1024)).status == 200);
+    const Answer text = fixture.post("/tokenize", prompt(1025));
+    CHECK(text.status == 413);
+    CHECK(string_at(text.body, "/error/param") == "prompt");
+    CHECK(has(text.body, "--max-tokenize-size 1 KiB"));
+    const Answer chat = fixture.post(
+        "/tokenize", R"({"messages":[{"role":"user","content":")" + std::string(1100, 'x') + "\"}]}");
+    CHECK(chat.status == 413);
+    CHECK(string_at(chat.body, "/error/param") == "messages");
+    std::string ids = "1";
+    for (int i = 1; i < 256; ++i) ids += ",1";
+    CHECK(fixture.post("/detokenize", "{\"tokens\":[" + ids + "]}").status == 200);
+    const Answer many = fixture.post("/detokenize", "{\"tokens\":[" + ids + ",1]}");
+    CHECK(many.status == 413);
+    CHECK(string_at(many.body, "/error/param") == "tokens");
+}
+
+TEST_CASE("What a client that has left wanted to be tokenized is let go") {
+    Fixture fixture;
+    fixture.port.keeps_texts = true;
+    TestClient client = fixture.client();
+    const std::string text(20000, 'x');
+    client.send(http_request("POST", "/tokenize", R"({"prompt":")" + text + "\"}"));
+    while (fixture.port.text().expired()) std::this_thread::yield();
+    CHECK(*fixture.port.text().lock() == Prompt{TextPrompt{text}});
+    client.cut();
+    for (int i = 0; i < 2000 && !fixture.port.text().expired(); ++i)
+        std::this_thread::sleep_for(std::chrono::milliseconds(2));
+    CHECK(fixture.port.text().expired());
+}
+
+TEST_CASE("A model may have several names: any is accepted, all are listed, the first is answered") {
+    Fixture fixture;
+    fixture.port.aliases = {"gpt-4o", "org/other"};
+    fixture.port.on_submit = FakePort::script({"x"});
+    const Answer models = fixture.get("/v1/models");
+    CHECK(string_at(models.body, "/data/0/id") == "fake");
+    CHECK(string_at(models.body, "/data/1/id") == "gpt-4o");
+    CHECK(string_at(models.body, "/data/2/id") == "org/other");
+    CHECK(at(models.body, "/data/2/root") == R"("/models/fake.gguf")");
+    CHECK(string_at(fixture.get("/v1/models/org/other").body, "/id") == "org/other");
+    const Answer answer = fixture.post("/v1/completions", R"({"prompt":"x","model":"gpt-4o"})");
+    CHECK(answer.status == 200);
+    CHECK(string_at(answer.body, "/model") == "fake");
+    CHECK(fixture.port.generation(fixture.port.submitted(0)).request.model == "fake");
+    CHECK(fixture.post("/v1/completions", R"({"prompt":"x"})").status == 200);  // it is still one model
+    CHECK(has(fixture.post("/tokenize", R"({"prompt":"x","model":"d"})").body,
+              "served: fake, gpt-4o, org/other"));
+}
+
+TEST_CASE("A target in absolute form is served") {
+    Fixture fixture;
+    for (const char* target : {"http://somewhere/health", "HTTPS://127.0.0.1:8000/health?x=1", "/health"}) {
+        CAPTURE(target);
+        CHECK(fixture.get(target).body == R"({"status":"ok"})");
+    }
+    CHECK(has(fixture.get("http://somewhere").body, "nothing at GET /"));
+    CHECK(has(fixture.get("http://somewhere?x").body, "nothing at GET /"));
+    CHECK(fixture.get("ftp://somewhere/health").status == 404);
+    CHECK(fixture.get("http:/health").status == 404);
 }
 
 TEST_CASE("Unknown paths and methods") {

@@ -258,6 +258,38 @@ TEST_CASE("A key's concurrency: a request holds its place until it has been answ
     CHECK(status == 200);
 }
 
+TEST_CASE("A key's concurrency counts sequences: every choice of every prompt") {
+    KeyFixture keys("sk-a concurrent=4\n");
+    Fixture& fixture = keys.fixture;
+    TestClient waits = fixture.client();
+    waits.send(http_request("POST", "/v1/completions", R"({"prompt":["x","y"],"n":1})", bearer("sk-a")));
+    REQUIRE_FALSE(fixture.port.submitted(1).empty());
+    const auto answer_to = [&](const std::string& body) {
+        return post_with(fixture, "sk-a", "/v1/completions", body);
+    };
+    const Answer full = answer_to(R"({"prompt":"x","n":3})");
+    CHECK(full.status == 429);
+    CHECK(full.headers.at("retry-after") == "1");
+    CHECK(string_at(full.body, "/error/code") == "key_concurrency_limit");
+    const Answer never = answer_to(R"({"prompt":["x","y","z"],"n":2})");
+    CHECK(never.status == 400);
+    CHECK(string_at(never.body, "/error/param") == "n");
+    CHECK(has(never.body, "asks for 6"));
+    const Answer chat = post_with(fixture, "sk-a", "/v1/chat/completions",
+                                  R"({"messages":[{"role":"user","content":"x"}],"n":3})");
+    CHECK(chat.status == 429);
+    CHECK(fixture.port.submitted_count() == 2);  // nothing of what was refused has begun
+    fixture.port.on_submit = FakePort::script({"x"});
+    CHECK(answer_to(R"({"prompt":"x","n":2})").status == 200);
+    CHECK(answer_to(R"({"prompt":"x","n":2})").status == 200);  // the places came back
+    for (std::size_t i = 0; i < 2; ++i) {
+        fixture.port.start(fixture.port.submitted(i));
+        fixture.port.finish(fixture.port.submitted(i), FinishReason::stop);
+    }
+    CHECK(waits.read_answer().status == 200);
+    CHECK(answer_to(R"({"prompt":"x","n":4})").status == 200);
+}
+
 TEST_CASE("Kept places: given back when their response has ended or is not known") {
     const auto key = std::make_shared<ApiKey>();
     key->limits.concurrent = 2;

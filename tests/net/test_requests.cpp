@@ -73,6 +73,10 @@ TEST_CASE("A wrong value is refused with its field, what it is and what is allow
         {R"("frequency_penalty":-3)", "frequency_penalty", "between -2 and 2, got -3"},
         {R"("repetition_penalty":0)", "repetition_penalty", "between 0.01 and 100, got 0"},
         {R"("typical_p":0)", "typical_p", "typical_p must be a number above 0 and up to 1, got 0"},
+        {R"("dry_base":0.5)", "dry_base", "dry_base must be a number between 1 and 100, got 0.5"},
+        {R"("dry_sequence_breakers":"\n")", "dry_sequence_breakers", "must be a list of up to 16 strings"},
+        {R"("dry_sequence_breakers":[""])", "dry_sequence_breakers[0]", "of 1 to 32 bytes"},
+        {R"("dry_allowed_length":0)", "dry_allowed_length", "an integer between 1 and"},
         {R"("xtc_probability":1.5)", "xtc_probability", "between 0 and 1, got 1.5"},
         {R"("min_tokens":-1)", "min_tokens", "min_tokens must be an integer between 0"},
         {R"("guided_json":{"type":"object"})", "guided_json",
@@ -88,7 +92,6 @@ TEST_CASE("A wrong value is refused with its field, what it is and what is allow
         {R"("detokenize":false)", "detokenize", "leave it out or set it to true (got false)"},
         {R"("user":5)", "user", "user must be a string, got 5"},
         {R"("bad_words":["x"])", "bad_words", "bad_words is not supported yet"},
-        {R"("dry_multiplier":0.8)", "dry_multiplier", "dry_multiplier is not supported yet"},
         {R"("logit_bias":[])", "logit_bias", "logit_bias must be an object of at most 1024 members"},
         {R"("logit_bias":{"x":1})", "logit_bias", "holds \"x\", which is no token id"},
         {R"("logit_bias":{"01":1})", "logit_bias", "holds \"01\", which is no token id"},
@@ -107,6 +110,8 @@ TEST_CASE("A wrong value is refused with its field, what it is and what is allow
         {R"("tool_choice":{"type":"function","function":{"name":"f"}})", "tool_choice",
          "cannot be forced to call a tool"},
         {R"("documents":["x"])", "documents[0]", "documents[0] must be an object"},
+        {R"("prompt_cache_key":7)", "prompt_cache_key", "prompt_cache_key must be a string, got 7"},
+        {R"("safety_identifier":{})", "safety_identifier", "safety_identifier must be a string, got {}"},
         {R"("chat_template_kwargs":[1])", "chat_template_kwargs", "chat_template_kwargs must be an object"},
         {R"("chat_template_kwargs":{"messages":[]})", "chat_template_kwargs.messages",
          "chat_template_kwargs.messages cannot be set here"},
@@ -139,7 +144,8 @@ TEST_CASE("Sampling fields arrive") {
     auto request = parse_chat(
         R"({"model":"m","messages":[{"role":"user","content":"x"}],"temperature":0.5,"top_p":1,"top_k":-1,"min_p":0.1,
             "seed":-1,"stop":"END","stop_token_ids":[2,3],"ignore_eos":true,"max_tokens":5,"max_completion_tokens":7,
-            "typical_p":0.9,"xtc_probability":0.5,"xtc_threshold":0.2,"repetition_penalty":1.1,"presence_penalty":-2,
+            "typical_p":0.9,"xtc_probability":0.5,"xtc_threshold":0.2,"dry_multiplier":0.8,"dry_base":2,
+            "dry_allowed_length":3,"dry_penalty_last_n":100,"dry_sequence_breakers":["\n","x"],"repetition_penalty":1.1,"presence_penalty":-2,
             "frequency_penalty":2,"logit_bias":{"7":-100,"50256":1.5},"min_tokens":3,"skip_special_tokens":false,
             "include_stop_str_in_output":true,"spaces_between_special_tokens":false,"cache_salt":"s",
             "priority":-3,"deadline_ms":1000,"stream":true,"stream_options":{"include_usage":true},"store":true})",
@@ -156,6 +162,7 @@ TEST_CASE("Sampling fields arrive") {
     CHECK(sampling.typical_p == 0.9F);
     CHECK(sampling.xtc_probability == 0.5F);
     CHECK(sampling.xtc_threshold == 0.2F);
+    CHECK(sampling.dry == RequestedDry{0.8F, 2.0F, 3, 100, std::vector<std::string>{"\n", "x"}});
     CHECK(sampling.repetition_penalty == 1.1F);
     CHECK(sampling.presence_penalty == -2.0F);
     CHECK(sampling.frequency_penalty == 2.0F);
@@ -310,6 +317,24 @@ TEST_CASE("What is not JSON is refused clearly") {
     CHECK(has(parse_completion(std::string(100, '[') + std::string(100, ']'), unknown).error().message,
               "nested more than 64 deep"));
     CHECK(has(parse_completion("{\"prompt\":\"\xff\"}", unknown).error().message, "not valid UTF-8"));
+}
+
+TEST_CASE("A number that is none names its field") {
+    const auto error = [](const std::string& body) { return parse_completion(body, unknown).error(); };
+    const auto c = GENERATE(values<std::pair<std::string, std::string>>({
+        {R"({"prompt":"a","max_tokens":1e400})", "max_tokens is 1e400"},
+        {R"({"prompt":"\"a\": 1e9","max_tokens" : -1e400 })", "max_tokens is -1e400"},
+        {R"({"logit_bias":{"1":1,"5":1e400}})", "logit_bias.5 is 1e400"},
+        {R"({"a":[{"b":1}],"stop_token_ids":[1,01]})", "stop_token_ids is 01"},
+        {R"({"seed":123456789012345678901234567890})", "seed is 123456789012345678901234567890"},
+    }));
+    const Error one = error(c.first);
+    CHECK(has(one.message, c.second));
+    CHECK(one.param == c.second.substr(0, c.second.find(' ')));
+    CHECK(one.tag == "invalid_json");
+    std::string long_list = "{\"prompt\":[1";
+    for (int i = 0; i < 2000; ++i) long_list += ",1";
+    CHECK(error(long_list + "],\"seed\":1e400}").param.empty());  // nobody waits for a longer search
 }
 
 TEST_CASE("Responses: input, background and their errors") {

@@ -313,6 +313,42 @@ TEST_CASE("What a model thinks comes as reasoning_content, apart from the conten
     }
 }
 
+TEST_CASE("What the chat template would let vanish is refused, with its field and the reason") {
+    Fixture fixture;
+    fixture.port.reads = {false, false, false, false};
+    fixture.port.on_submit = FakePort::script({"x"});
+    const std::string tools = R"(,"tools":[{"type":"function","function":{"name":"f"}}])";
+    const std::string documents = R"(,"documents":[{"title":"t"}])";
+    const auto refused = [&](const std::string& target, const std::string& body) {
+        const Answer answer = fixture.post(target, body + "}");
+        CHECK(answer.status == 400);
+        CHECK(string_at(answer.body, "/error/code") == "unsupported_parameter");
+        return string_at(answer.body, "/error/param");
+    };
+    const auto chat_status = [&](const std::string& more) {
+        return fixture.post("/v1/chat/completions", kChat + more + "}").status;
+    };
+    for (const char* target : {"/v1/chat/completions", "/tokenize"}) {
+        CHECK(refused(target, kChat + tools) == "tools");
+        CHECK(refused(target, kChat + documents) == "documents");
+        CHECK(refused(target, kChat + R"(,"reasoning_effort":"low")") == "reasoning_effort");
+    }
+    CHECK(refused("/v1/responses", R"({"input":"x","tools":[{"type":"function","name":"f"}])") == "tools");
+    CHECK(refused("/v1/responses", R"({"input":"x","reasoning":{"effort":"high"})") == "reasoning.effort");
+    CHECK(fixture.port.submitted_count() == 0);
+    // What is not to be shown, and what asks for nothing, vanishes as it should.
+    CHECK(chat_status(tools + R"(,"tool_choice":"none")") == 200);
+    CHECK(chat_status(R"(,"tools":[],"documents":[],"reasoning_effort":"none")") == 200);
+    CHECK(chat_status(R"(,"chat_template_kwargs":{"enable_thinking":false})") == 200);
+
+    fixture.port.reads.enable_thinking = true;
+    const Answer effort = fixture.post("/v1/chat/completions", kChat + R"(,"reasoning_effort":"low"})");
+    CHECK(has(effort.body, "thinks or does not"));
+    CHECK(chat_status(R"(,"reasoning_effort":"none")") == 200);
+    fixture.port.reads = {};
+    CHECK(chat_status(tools + documents + R"(,"reasoning_effort":"low")") == 200);
+}
+
 TEST_CASE("Calls of tools that the model was shown come as tool_calls") {
     Fixture fixture;
     const std::string tools = R"(,"tools":[{"type":"function","function":{"name":"f"}}])";

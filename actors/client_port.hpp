@@ -116,6 +116,7 @@ struct GenerationRequest {
     // Generations of one prompt carry the same number, not 0, and share its computation. Their prompts should
     // be copies of one SharedPrompt: then it is tokenized once, too.
     std::uint64_t prompt_group = 0;
+    std::string cache_salt;  // prefixes are shared with requests of the tenant that have the same one
     bool operator==(const GenerationRequest&) const = default;
 };
 

@@ -183,7 +183,7 @@ typename Inspector::result_type inspect(Inspector& f, GenerationRequest& x) {
     auto retention = wire::enumerated(x.retention, Retention::background);
     return f(caf::meta::type_name("GenerationRequest"), x.id, x.model, prompt, x.sampling, x.tenant,
              x.priority, deadline, retention, x.record, x.choice, x.describe_prompt, x.prompt_group,
-             caf::meta::load_callback([&]() -> caf::error {
+             x.cache_salt, caf::meta::load_callback([&]() -> caf::error {
                  x.prompt = std::move(prompt);
                  return caf::none;
              }));

@@ -145,6 +145,7 @@ struct TokensEmitted {
     std::vector<TokenId> tokens;
     bool last = false;                            // SequenceEnded follows at once
     std::vector<PositionLogprobs> logprobs = {};  // of each, if wanted
+    std::uint32_t cached_tokens = 0;              // of the prompt: that were cached when the sequence began
     bool operator==(const TokensEmitted&) const = default;
 };
 struct SequenceEnded {
@@ -302,7 +303,7 @@ template <class I> typename I::result_type inspect(I& f, PreparedRequest& x) { a
 template <class I> typename I::result_type inspect(I& f, CancelSequence& x) { return f(caf::meta::type_name("CancelSequence"), x.id); }
 template <class I> typename I::result_type inspect(I& f, StopSequence& x) { return f(caf::meta::type_name("StopSequence"), x.id, x.epoch, x.position); }
 template <class I> typename I::result_type inspect(I& f, DeadlineDue& x) { return f(caf::meta::type_name("DeadlineDue"), x.id); }
-template <class I> typename I::result_type inspect(I& f, TokensEmitted& x) { auto ids = wire::run(x.tokens); return f(caf::meta::type_name("TokensEmitted"), x.id, x.epoch, x.position, ids, x.last, x.logprobs); }
+template <class I> typename I::result_type inspect(I& f, TokensEmitted& x) { auto ids = wire::run(x.tokens); return f(caf::meta::type_name("TokensEmitted"), x.id, x.epoch, x.position, ids, x.last, x.logprobs, x.cached_tokens); }
 template <class I> typename I::result_type inspect(I& f, SequenceEnded& x) { auto reason = wire::enumerated(x.reason, FinishReason::failed); return f(caf::meta::type_name("SequenceEnded"), x.id, reason, x.num_generated, x.error); }
 template <class I> typename I::result_type inspect(I& f, SequencePreempted& x) { return f(caf::meta::type_name("SequencePreempted"), x.id); }
 template <class I> typename I::result_type inspect(I& f, RequestEnded& x) { return f(caf::meta::type_name("RequestEnded"), x.id, x.retained_bytes); }

@@ -18,8 +18,8 @@ const std::vector<double> iteration_bounds{1, 8, 16, 32, 64, 128, 256, 512, 1024
 }  // namespace
 
 Metrics::Metrics() {
-    for (const auto* name :
-         {"num_requests_running", "num_requests_waiting", "num_texts_waiting", "kv_cache_usage_perc"})
+    for (const auto* name : {"num_requests_running", "num_requests_waiting", "num_texts_waiting",
+                             "kv_cache_usage_perc", "prefix_cache_blocks"})
         values_.gauges[name] = 0;
     for (const auto* name : {"prompt_tokens_total", "generation_tokens_total", "num_preemptions_total",
                              "worker_restarts_total", "requests_recovered_total", "requests_refused_total",

@@ -4,6 +4,7 @@
 #include <chrono>
 
 #include "actors/held_bytes.hpp"
+#include "model/rope.hpp"
 
 namespace troupe {
 
@@ -71,6 +72,7 @@ void RequestState::prepared(const PreparedRequest& message) {
     request_.prompt = {};  // its tokens are what counts from here on
     spec_.tokens = message.prompt_ids;
     spec_.num_prompt_tokens = static_cast<std::uint32_t>(message.prompt_ids.size());
+    spec_.cache_salt = cache_salt();
     spec_.sampling = message.sampling;
     spec_.sampling.choice = request_.choice;
     spec_.stop = message.stop;
@@ -88,6 +90,16 @@ void RequestState::prepared(const PreparedRequest& message) {
     deliver(StartedEvent{spec_.num_prompt_tokens, thinking_});
     deliver_prompt();
     submit();
+}
+
+// Tenants share no prefixes, nor do prompts of which the model's rope makes different KV. The client's own
+// salt comes last: whatever is in it, it cannot pretend to be another tenant's.
+std::string RequestState::cache_salt() const {
+    const auto& ropes = context_->model->spec.ropes;
+    std::string salt = std::to_string(spec_.tenant) + ";" + rope_dependence(ropes, spec_.num_prompt_tokens);
+    if (!context_->prefix_caching)  // choices of one prompt share it all the same
+        salt += ";only " + std::to_string(request_.prompt_group != 0 ? request_.prompt_group : spec_.id);
+    return salt + ";" + request_.cache_salt;
 }
 
 // Once all that is wanted is known of it. After that no scheduler need compute it again.
@@ -124,6 +136,8 @@ void RequestState::scheduler_up(const SchedulerActor& scheduler) {
 
 void RequestState::tokens(const TokensEmitted& message) {
     if (finished_ || message.position != spec_.tokens.size() - spec_.num_prompt_tokens) return;
+    if (first_token_ == 0 && spec_.tokens.size() == spec_.num_prompt_tokens)
+        cached_tokens_ = message.cached_tokens;
     // The logits after the prompt were computed with it; nobody asked for a token.
     if (request_.sampling.max_tokens == 0U) return finish(FinishReason::length);
     auto time = now();
@@ -165,7 +179,7 @@ void RequestState::finish(FinishReason reason, std::optional<Error> error) {
     if (output_) {
         if (reason != FinishReason::steered) output_->flush();
         event.index = output_->num_events();
-        event.usage = {spec_.num_prompt_tokens, 0, output_->num_tokens()};
+        event.usage = {spec_.num_prompt_tokens, cached_tokens_, output_->num_tokens()};
         event.ids.assign(spec_.tokens.begin() + spec_.num_prompt_tokens, spec_.tokens.end());
         event.logprobs = output_->remaining_logprobs();
     }
@@ -188,6 +202,8 @@ void RequestState::finish(FinishReason reason, std::optional<Error> error) {
 void RequestState::shrink() {
     spec_.tokens = std::vector<TokenId>();
     spec_.sampling = SamplingParams();
+    spec_.cache_salt = std::string();
+    request_.cache_salt = std::string();
     spec_.stop = StopParams();
     request_.sampling = RequestedSampling();
     request_.record.shrink_to_fit();
@@ -333,7 +349,7 @@ GenerationSnapshot RequestState::snapshot() const {
     result.thinking = thinking_;
     if (output_) {
         result.output = output_->texts();
-        result.usage = {spec_.num_prompt_tokens, 0, output_->num_tokens()};
+        result.usage = {spec_.num_prompt_tokens, cached_tokens_, output_->num_tokens()};
     }
     if (finished_) {
         result.reason = finished_->reason;

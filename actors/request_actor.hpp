@@ -20,6 +20,7 @@ struct RequestContext {
     std::shared_ptr<SharedStatus> status;
     std::uint32_t resume_grace_ms = 30000;
     std::uint32_t retention_ms = 600000;
+    bool prefix_caching = true;  // requests share prefixes
 };
 
 struct RequestState {
@@ -45,6 +46,7 @@ struct RequestState {
 
   private:
     void prepared(const PreparedRequest& message);
+    std::string cache_salt() const;
     void submit();
     void accept(TokenId id, Epoch epoch, const PositionLogprobs* logprobs);
     void deliver_prompt();
@@ -85,6 +87,7 @@ struct RequestState {
     TimeUs deadline_due_ = 0, grace_due_ = 0, retention_due_ = 0;
     TimeUs alarm_at_ = 0;  // 0: none is set
 
+    std::uint32_t cached_tokens_ = 0;          // of the prompt, when it began to be computed
     std::uint32_t frontends_lost_ = 0;         // that had this prompt to prepare
     TimeUs first_token_ = 0, last_token_ = 0;  // for the metrics
 };

@@ -2,6 +2,8 @@
 
 #include <spdlog/spdlog.h>
 
+#include <algorithm>
+
 #include "policies/fcfs.hpp"
 
 namespace troupe {
@@ -61,6 +63,11 @@ void SchedulerShell::handle(const Event& event) {
 
 void SchedulerShell::carry_out(Execute& action) {
     std::size_t tokens = 0;
+    for (const auto& added : action.plan.added) {
+        auto& live = live_.at(added.id);
+        if (live.started == 0)
+            live.cached_tokens = std::min(added.num_computed_tokens, added.num_prompt_tokens);
+    }
     for (const auto& row : action.plan.rows) {
         tokens += row.num_new_tokens;
         auto& live = live_.at(row.id);
@@ -82,7 +89,7 @@ void SchedulerShell::carry_out(EmitToken& action) {
     }
     self_->send(live.receiver,
                 TokensEmitted{action.sequence, action.epoch, action.position, std::move(action.tokens),
-                              live.ending, std::move(action.logprobs)});
+                              live.ending, std::move(action.logprobs), live.cached_tokens});
 }
 
 void SchedulerShell::carry_out(EmitPromptLogprobs& action) {
@@ -126,10 +133,13 @@ void SchedulerShell::publish() {
     metrics.set("num_requests_waiting", stats.num_waiting);
     metrics.set("kv_cache_usage_perc",
                 static_cast<double>(stats.total_blocks - stats.free_blocks) / stats.total_blocks);
+    metrics.set("prefix_cache_blocks", stats.cached_blocks);
     auto add = [&](const char* counter, std::uint64_t after, std::uint64_t before) {
         if (after != before) metrics.count(counter, static_cast<double>(after - before));
     };
     add("num_preemptions_total", stats.num_preemptions, published_.num_preemptions);
+    add("prefix_cache_queries_total", stats.num_prefix_queries, published_.num_prefix_queries);
+    add("prefix_cache_hits_total", stats.num_prefix_hits, published_.num_prefix_hits);
     add("requests_recovered_total", stats.num_recovered_sequences, published_.num_recovered_sequences);
     add("requests_shed_total", stats.num_shed_sequences, published_.num_shed_sequences);
     add("policy_decisions_rejected_total", stats.num_rejected_decisions, published_.num_rejected_decisions);

@@ -31,7 +31,8 @@ struct SchedulerShell {
     struct Live {
         TokenReceiver receiver;
         TimeUs arrival = 0;
-        TimeUs started = 0;  // first time in a plan; 0: not yet
+        TimeUs started = 0;               // first time in a plan; 0: not yet
+        std::uint32_t cached_tokens = 0;  // of its prompt, when it began
         bool emitted = false;
         bool ending = false;  // among the actions being carried out is its Finish
     };

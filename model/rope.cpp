@@ -75,6 +75,16 @@ std::vector<double> rope_frequencies(const RopeSpec& rope, std::size_t head_dim,
     return frequencies;
 }
 
+std::string rope_dependence(const std::vector<RopeSpec>& ropes, std::size_t prompt_length) {
+    std::string dependence;
+    for (const RopeSpec& rope : ropes) {
+        if (prompt_length <= rope.original_max_position) continue;
+        if (rope.type == RopeType::longrope) dependence += "long,";
+        if (rope.type == RopeType::dynamic) dependence += std::to_string(prompt_length) + ",";
+    }
+    return dependence;
+}
+
 RopeTable::RopeTable(const RopeSpec& rope, std::size_t head_dim, std::size_t length)
     : frequencies_(rope_frequencies(rope, head_dim, length)), attention_factor_(rope.attention_factor) {}
 

@@ -33,6 +33,10 @@ class RopeTable {
     std::vector<float> sines_;
 };
 
+// What the angles of any token depend on besides its position, for a prompt of that length; empty: nothing.
+// KV computed for one prompt is right for another with the same beginning if they agree in this.
+std::string rope_dependence(const std::vector<RopeSpec>& ropes, std::size_t prompt_length);
+
 // The angles of a step's tokens. Two scalings depend on a sequence's length, which here is that of its
 // prompt, so that a token's angles depend on its sequence alone, however it is batched, cut or computed
 // again: longrope takes the long factors for prompts beyond original_max_position; dynamic stretches the

@@ -21,7 +21,8 @@ constexpr std::uint64_t max_prompt_entries = 1U << 19;
 // Of a prompt, for all its choices. The first of them describes it, the others wait for that.
 struct PromptPart {
     std::optional<std::string> given;  // its text, if the client sent that, to echo
-    bool known = false;                // what follows
+    std::optional<std::uint32_t> cached_tokens;
+    bool known = false;  // what follows
     std::string text;
     std::vector<TextLogprobs> logprobs;
     std::shared_ptr<const std::string> json;  // prompt_logprobs
@@ -90,6 +91,7 @@ class TextCall final : public Producer {
             }
             generation.priority = request.priority.value_or(0);
             generation.deadline_ms = request.deadline_ms;
+            generation.cache_salt = request.cache_salt.value_or("");
             generation.choice = static_cast<std::uint32_t>(index % n_);
             if (n_ > 1)
                 generation.prompt_group = std::hash<std::string>()(choices_[index - index % n_].id) | 1;
@@ -247,12 +249,14 @@ class TextCall final : public Producer {
         return std::nullopt;
     }
 
-    // A prompt counts once, whatever the number of its choices.
+    // A prompt counts once, whatever the number of its choices. What they took from each other was not cached
+    // before: the one of them that took the least says what was.
     void count(std::size_t index, Usage usage) {
+        auto& cached = prompts_[index / n_].cached_tokens;
+        cached = std::min(cached.value_or(usage.cached_tokens), usage.cached_tokens);
         if (index % n_ != 0) usage.prompt_tokens = usage.cached_tokens = 0;
         exchange_->count_tokens(usage);
         usage_.prompt_tokens += usage.prompt_tokens;
-        usage_.cached_tokens += usage.cached_tokens;
         usage_.completion_tokens += usage.completion_tokens;
         usage_.reasoning_tokens += usage.reasoning_tokens;
     }
@@ -264,6 +268,7 @@ class TextCall final : public Producer {
     }
 
     void finish() {
+        for (const PromptPart& prompt : prompts_) usage_.cached_tokens += prompt.cached_tokens.value_or(0);
         if (stream_) {
             if (include_usage_) exchange_->send_event(answer_.usage_chunk(usage_));
             return exchange_->finish_events();

@@ -20,11 +20,12 @@ ClientMetric sample(std::vector<ClientMetric::Label> labels, std::uint64_t value
     return metric;
 }
 
-constexpr std::array<std::pair<std::string_view, std::string_view>, 30> kHelp{{
+constexpr std::array<std::pair<std::string_view, std::string_view>, 31> kHelp{{
     {"num_requests_running", "Requests in the running batch"},
     {"num_requests_waiting", "Admitted requests that have not begun to run"},
     {"num_texts_waiting", "Calls of /tokenize and /detokenize that have not been answered"},
     {"kv_cache_usage_perc", "Used share of the KV cache's blocks, 0 to 1"},
+    {"prefix_cache_blocks", "Unused blocks whose prefixes are remembered; they count as free"},
     {"responses_retained", "Stored responses that have finished and can still be read"},
     {"responses_retained_bytes", "Memory of the retained responses"},
     {"open_connections", "Open HTTP and WebSocket connections"},
@@ -38,8 +39,8 @@ constexpr std::array<std::pair<std::string_view, std::string_view>, 30> kHelp{{
     {"texts_refused_total", "Calls of /tokenize and /detokenize refused because too many wait"},
     {"policy_decisions_rejected_total", "Decisions of the scheduling policy that broke a rule"},
     {"request_success_total", "Ended generations, by finished_reason"},
-    {"prefix_cache_queries_total", "Prompt tokens looked up in the prefix cache"},
-    {"prefix_cache_hits_total", "Prompt tokens found in the prefix cache"},
+    {"prefix_cache_queries_total", "Tokens of requests looked up in the prefix cache"},
+    {"prefix_cache_hits_total", "Tokens of requests taken from the prefix cache"},
 
     {"time_to_first_token_seconds", "From a request's arrival to its first token"},
     {"inter_token_latency_seconds", "Between two tokens of a request"},

@@ -77,6 +77,7 @@ std::vector<Field<Request>> common_fields() {
              return read_integer_into(r.priority, v, Limits::min(), Limits::max());
          }},
         {"deadline_ms", [](R& r, const V& v) { return read_integer_into(r.deadline_ms, v, 1, kMaxUint32); }},
+        {"cache_salt", [](R& r, const V& v) { return read_label(r.cache_salt, v); }},
         {"metadata", [](R& r, const V& v) { return read_metadata(r.metadata, v); }},
         {"user", [](R& r, const V& v) { return read_label(r.user, v); }},
         // Without effect here, but what is no string is a mistake.

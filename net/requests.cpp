@@ -47,14 +47,11 @@ std::vector<NeutralField> sampling_neutral() {
 
 template <class Request>
 Schema<Request> schema_of(std::vector<Field<Request>> own, std::vector<NeutralField> neutral) {
-    Schema<Request> schema{
-        common_fields<Request>(),
-        std::move(neutral),
-        {"prompt_cache_options",
-         // No prefixes are shared between requests, so there is nothing that salt could part.
-         "cache_salt",
-         // As in vLLM with fast tokenizers: they put no spaces there.
-         "spaces_between_special_tokens"}};
+    Schema<Request> schema{common_fields<Request>(),
+                           std::move(neutral),
+                           {"prompt_cache_options",
+                            // As in vLLM with fast tokenizers: they put no spaces there.
+                            "spaces_between_special_tokens"}};
     schema.fields.insert(schema.fields.end(), own.begin(), own.end());
     for (const NeutralField& field : sampling_neutral()) schema.neutral.push_back(field);
     return schema;

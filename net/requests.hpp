@@ -34,6 +34,7 @@ struct CommonRequest {
     std::optional<std::uint32_t> deadline_ms;
     std::map<std::string, std::string> metadata;
     std::optional<bool> store;
+    std::optional<std::string> cache_salt;
     std::optional<std::string> user;  // shown in a response; no effect elsewhere
 };
 

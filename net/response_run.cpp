@@ -20,6 +20,7 @@ GenerationRequest generation_of(const ResponseRequest& request, const ResponseRe
     generation.sampling = request.sampling;
     generation.priority = request.priority.value_or(0);
     generation.deadline_ms = request.deadline_ms;
+    generation.cache_salt = request.cache_salt.value_or("");
     generation.retention = retention_of(record);
     if (!record.generate) {  // a step that computes a prompt draws a token, too; nobody is shown it
         generation.sampling.max_tokens = 1;

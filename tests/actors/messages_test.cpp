@@ -56,7 +56,7 @@ TEST_CASE("messages survive the wire") {
     check(GenerationRequest{});
     GenerationRequest request{"id", "m",  ChatPrompt{"{\"messages\":[]}"}, {},   9,
                               -5,   250U, Retention::background,           "{}", 3,
-                              true, ~0ULL};
+                              true, ~0ULL, "salt"};
     request.sampling.temperature = std::numeric_limits<float>::infinity();
     request.sampling.top_p = std::numeric_limits<float>::denorm_min();
     request.sampling.min_p = -0.0F;
@@ -108,7 +108,7 @@ TEST_CASE("messages survive the wire") {
     check(DeadlineDue{4});
     const float impossible = -std::numeric_limits<float>::infinity();
     const PositionLogprobs position{{5, impossible}, 7, {{1, -0.25F}, {2, -1e-30F}}};
-    check(TokensEmitted{1, 2, 3, {4, 5}, true, {position, {}}});
+    check(TokensEmitted{1, 2, 3, {4, 5}, true, {position, {}}, 6});
     check(PromptLogprobs{1, 2, {position, position}});
     check(PromptLogprobs{});
     check(TokensEmitted{});

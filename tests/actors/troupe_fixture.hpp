@@ -92,6 +92,7 @@ struct TroupeFixture {
         replicas.push_front(options);
         for (const auto& replica : replicas) {
             RequestContext context{replica.model, replica.status, 30000, 600000};
+            context.prefix_caching = prefix_caching;
             routing.models[replica.name] = {max_live, std::make_shared<const RequestContext>(context),
                                             max_texts};
         }
@@ -164,6 +165,7 @@ struct TroupeFixture {
     std::shared_ptr<ServerStatus> server_status = std::make_shared<ServerStatus>();
     std::uint32_t max_live = 16, max_texts = 64, max_retained = 4;
     std::uint64_t max_retained_bytes = 1U << 20;
+    bool prefix_caching = true;
     RouterActor router_actor;
     std::vector<SupervisorActor> supervisors;
     std::string gave_up;

@@ -19,7 +19,7 @@ MODEL_METRICS = {
     "num_requests_running": ("gauge", set()), "num_requests_waiting": ("gauge", set()),
     "kv_cache_usage_perc": ("gauge", set()), "prompt_tokens": ("counter", set()),
     "generation_tokens": ("counter", set()), "request_success": ("counter", {"finished_reason"}),
-    "num_preemptions": ("counter", set()), "prefix_cache_queries": ("counter", set()),
+    "prefix_cache_blocks": ("gauge", set()), "num_preemptions": ("counter", set()), "prefix_cache_queries": ("counter", set()),
     "prefix_cache_hits": ("counter", set()), "worker_restarts": ("counter", set()),
     "requests_recovered": ("counter", set()), "policy_decisions_rejected": ("counter", set()),
     "requests_shed": ("counter", set()),

@@ -137,6 +137,17 @@ TEST_CASE("Rotary frequencies follow the scaling that the model names") {
         const auto scaled = rope_frequencies(rope, 64, 200);
         CHECK(scaled[0] == 1.0);
         CHECK(scaled[31] == Approx(plain[31] / 3.0));  // (2 * 200 / 100 - 1) at the longest wavelength
+        CHECK(rope_dependence({RopeSpec(), rope}, 100).empty());
+        CHECK_FALSE(rope_dependence({RopeSpec(), rope}, 101).empty());
+        CHECK(rope_dependence({rope}, 101) != rope_dependence({rope}, 102));
+    }
+    SECTION("longrope has two sets, and the prompt's length decides") {
+        rope = {.type = RopeType::longrope, .original_max_position = 100};
+        CHECK(rope_dependence({rope}, 100).empty());
+        CHECK_FALSE(rope_dependence({rope}, 101).empty());
+        CHECK(rope_dependence({rope}, 101) == rope_dependence({rope}, 900));
+        rope.type = RopeType::yarn;
+        CHECK(rope_dependence({rope}, 900).empty());
     }
     SECTION("a part of a head") {
         rope.rotated = 32;

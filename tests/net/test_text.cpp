@@ -58,8 +58,8 @@ TEST_CASE("n choices of each prompt: indices, draws, and a prompt that counts on
         port.text(request.id, request.id.substr(request.id.find_last_of('-')));
         port.finish(request.id, request.choice == 1 ? FinishReason::length : FinishReason::stop);
     };
-    const Answer answer =
-        fixture.post("/v1/completions", R"({"model":"fake","prompt":["a","b"],"n":3,"seed":9})");
+    const Answer answer = fixture.post(
+        "/v1/completions", R"({"model":"fake","prompt":["a","b"],"n":3,"seed":9,"cache_salt":"s"})");
     REQUIRE(answer.status == 200);
     std::vector<GenerationRequest> requests;
     for (std::size_t i = 0; i < 6; ++i) {
@@ -71,6 +71,7 @@ TEST_CASE("n choices of each prompt: indices, draws, and a prompt that counts on
         CHECK(*requests[i].prompt == Prompt{TextPrompt{i < 3 ? "a" : "b"}});
         CHECK(requests[i].choice == i % 3);
         CHECK(requests[i].sampling.seed == 9);
+        CHECK(requests[i].cache_salt == "s");
         CHECK(requests[i].prompt_group == requests[i - i % 3].prompt_group);
         CHECK(requests[i].prompt.watch().lock() == requests[i - i % 3].prompt.watch().lock());  // not a copy
     }
@@ -78,6 +79,24 @@ TEST_CASE("n choices of each prompt: indices, draws, and a prompt that counts on
     CHECK(requests[0].prompt_group != requests[3].prompt_group);
     CHECK(at(answer.body, "/usage/prompt_tokens") == "6");
     CHECK(at(answer.body, "/usage/completion_tokens") == "6");
+}
+
+TEST_CASE("What choices took from each other was not cached before") {
+    Fixture fixture;
+    fixture.port.on_submit = [](FakePort& port, const GenerationRequest& request) {
+        port.start(request.id);
+        FinishedEvent end;
+        end.reason = FinishReason::stop;
+        end.usage = {30, request.choice == 1 ? 16U : 29U, 0};
+        port.play(request.id, end);
+    };
+    for (const std::string body :
+         {R"(,"n":3})", R"(,"n":3,"stream":true,"stream_options":{"include_usage":true}})"}) {
+        const Answer answer = fixture.post("/v1/chat/completions", kChat + body);
+        CHECK(answer.status == 200);
+        CHECK(answer.body.find(R"("prompt_tokens":30)") != std::string::npos);
+        CHECK(answer.body.find(R"("cached_tokens":16)") != std::string::npos);
+    }
 }
 
 TEST_CASE("A client that leaves ends all its choices") {

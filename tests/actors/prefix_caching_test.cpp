@@ -61,6 +61,7 @@ TEST_CASE("a worker's death forgets what was cached, and nothing of what was sai
     TroupeFixture troupe;
     troupe.options.fault = {5, 0};
     troupe.start();
+    troupe.simulation.advance(std::chrono::seconds(1));
     CHECK(cached_tokens(troupe, with("a", 0)) == 0);  // four steps
     const auto reader = troupe.submit(with("b", 0));
     troupe.simulation.advance(std::chrono::seconds(1));

@@ -15,6 +15,7 @@
 namespace troupe::net {
 namespace {
 
+constexpr double kCalmRefusals = 10;  // of a key in a second; more for longer than that are a flood
 constexpr std::size_t kMaxKeyBytes = 256;
 constexpr std::size_t kMaxKeys = 10000;
 constexpr std::size_t kMaxLineBytes = 4096;
@@ -128,7 +129,7 @@ LimitReached all_taken(const KeyLimits& limits, std::uint32_t sequences) {
 
 std::optional<LimitReached> KeyUse::begin(const KeyLimits& limits, Clock::time_point now) {
     const std::lock_guard lock(mutex_);
-    if (limits.concurrent != 0 && running_ >= limits.concurrent) return all_taken(limits, 1);
+    if (limits.concurrent != 0 && running_ >= limits.concurrent) return refuse(all_taken(limits, 1), now);
     auto refused = spend(limits, now);
     if (!refused) ++running_;
     return refused;
@@ -139,6 +140,14 @@ std::optional<LimitReached> KeyUse::follow(const KeyLimits& limits, Clock::time_
     return spend(limits, now);
 }
 
+LimitReached KeyUse::refuse(LimitReached why, Clock::time_point now) {
+    const double passed = std::chrono::duration<double>(now - refused_).count();
+    refusals_ = std::max(0.0, refusals_ - passed * kCalmRefusals) + 1;
+    refused_ = now;
+    why.flood = refusals_ > 2 * kCalmRefusals;
+    return why;
+}
+
 std::optional<LimitReached> KeyUse::spend(const KeyLimits& limits, Clock::time_point now) {
     if (limits.requests == 0) return std::nullopt;
     const double per_second = limits.requests / std::chrono::duration<double>(limits.period).count();
@@ -146,10 +155,11 @@ std::optional<LimitReached> KeyUse::spend(const KeyLimits& limits, Clock::time_p
     since_ = now;
     if (spent_ + 1 > limits.requests) {
         const auto wait = static_cast<std::uint32_t>(std::ceil((spent_ + 1 - limits.requests) / per_second));
-        return reached("this key may send " + std::to_string(limits.requests) + " requests in " +
-                           format_duration(static_cast<std::uint32_t>(limits.period.count())) +
-                           "; try again in " + std::to_string(wait) + " s",
-                       "key_rate_limit", std::max(wait, 1U));
+        return refuse(reached("this key may send " + std::to_string(limits.requests) + " requests in " +
+                                  format_duration(static_cast<std::uint32_t>(limits.period.count())) +
+                                  "; try again in " + std::to_string(wait) + " s",
+                              "key_rate_limit", std::max(wait, 1U)),
+                      now);
     }
     spent_ += 1;
     return std::nullopt;

@@ -25,6 +25,7 @@ struct KeyLimits {
 struct LimitReached {
     Error error;  // 429, names the limit
     std::uint32_t retry_after_s = 1;
+    bool flood = false;  // the key has been refused often lately: whoever uses it may be told later
 };
 
 // What a key has used of its limits. Outlives a reload of the file. Thread-safe.
@@ -42,11 +43,14 @@ class KeyUse {
 
   private:
     std::optional<LimitReached> spend(const KeyLimits& limits, Clock::time_point now);
+    LimitReached refuse(LimitReached why, Clock::time_point now);
 
     std::mutex mutex_;
     std::uint32_t running_ = 0;
     double spent_ = 0;  // of the period's requests; flows off at an even rate
     Clock::time_point since_{};
+    double refusals_ = 0;  // they flow off, too
+    Clock::time_point refused_{};
 };
 
 using KeyDigest = std::array<unsigned char, 32>;

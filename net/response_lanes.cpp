@@ -52,6 +52,14 @@ Error too_many(std::string what, std::string tag) {
     return {ErrorCode::resource_exhausted, std::move(what), "stream_id", std::move(tag)};
 }
 
+std::string error_event(const Error& error, const std::optional<std::string>& stream_id) {
+    const int status = http_status(error);
+    JsonWriter out;
+    out.begin_object().field("type", "error").field("status", status);
+    if (stream_id) out.field("stream_id", *stream_id);
+    return out.key("error").raw(error_object(error, status)).end_object().take();
+}
+
 Error lifetime_over() {
     return invalid_argument(
         "this connection has reached the age that connections may have of an hour; open another "
@@ -64,6 +72,7 @@ Error lifetime_over() {
 ResponseLanes::ResponseLanes(Api& api, LaneHooks hooks, std::string request_id, ApiKeyPtr key)
     : context_{api, std::move(hooks.post), std::move(hooks.wake), std::move(key),
                std::make_shared<UnreadBytes>(kMaxUnread, std::move(hooks.backlog))},
+      later_(std::move(hooks.later)),
       request_id_(std::move(request_id)),
       recent_(kMaxRecent, kMaxWaitingBodies * api.config.max_body_bytes) {}
 
@@ -94,7 +103,7 @@ void ResponseLanes::create(const Json& message, std::size_t bytes,
     if (!request) return reply_error(request.error(), stream_id);
     KeyLeasePtr lease;
     if (const auto reached = begin_request(context_.api, context_.key, lease)) {
-        return reply_error(reached->error, stream_id);
+        return reply_to_limit(*reached, error_event(reached->error, stream_id));
     }
     enqueue(stream_id ? "=" + *stream_id : "", stream_id, {*std::move(request), bytes, std::move(lease), {}});
 }
@@ -139,15 +148,16 @@ void ResponseLanes::steer(const Json& message) {
     Steer& steer = parsed.steer;
     Lane* lane = lane_of(steer.response_id);
     const RecentResponse* recent = recent_.find(steer.response_id);
-    const auto fail = [&](SteerError code, std::string_view why) {
+    const auto failed = [&](SteerError code, std::string_view why) {
         const std::int64_t number = lane != nullptr     ? lane->run->last_number()
                                     : recent != nullptr ? recent->last_number
                                                         : 0;
         const auto stream_id = lane != nullptr     ? lane->stream_id
                                : recent != nullptr ? recent->lane
                                                    : std::nullopt;
-        reply(steer_failed(steer, code, why, number, stream_id));
+        return steer_failed(steer, code, why, number, stream_id);
     };
+    const auto fail = [&](SteerError code, std::string_view why) { reply(failed(code, why)); };
     if (parsed.refusal) return fail(SteerError::invalid_input, parsed.refusal->message);
     if (lane == nullptr && recent != nullptr) {
         return fail(SteerError::response_already_completed,
@@ -171,7 +181,8 @@ void ResponseLanes::steer(const Json& message) {
     }
     if (lane->steers.empty()) {  // a response more: all that is accepted until then goes into one
         if (const auto reached = begin_request(context_.api, context_.key, lane->lease)) {
-            return fail(SteerError::successor_creation_failed, reached->error.message);
+            return reply_to_limit(*reached,
+                                  failed(SteerError::successor_creation_failed, reached->error.message));
         }
     }
     waiting_bytes_ += bytes;
@@ -373,11 +384,17 @@ void ResponseLanes::reply(std::string message) {
 }
 
 void ResponseLanes::reply_error(const Error& error, const std::optional<std::string>& stream_id) {
-    const int status = http_status(error);
-    JsonWriter out;
-    out.begin_object().field("type", "error").field("status", status);
-    if (stream_id) out.field("stream_id", *stream_id);
-    reply(out.key("error").raw(error_object(error, status)).end_object().take());
+    reply(error_event(error, stream_id));
+}
+
+// A flood beyond a key's limits costs its senders a moment for each message: nothing more is read until then.
+void ResponseLanes::reply_to_limit(const LimitReached& reached, std::string message) {
+    if (!reached.flood) return reply(std::move(message));
+    penance_ = true;
+    later_([self = shared_from_this(), message = std::move(message)] {
+        self->penance_ = false;
+        self->reply(message);
+    });
 }
 
 void ResponseLanes::log(const Lane& lane) const {

@@ -17,6 +17,8 @@
 
 namespace troupe::net {
 
+// A client that sends without reading is not read any further while this many answers wait for it.
+inline constexpr std::size_t kMaxUnsentReplies = 256;
 inline constexpr std::size_t kMaxLanes = 256;          // of one connection
 inline constexpr std::size_t kMaxWaitingPerLane = 64;  // requests behind the running one
 inline constexpr std::size_t kMaxSteersPerResponse = 16;
@@ -26,10 +28,12 @@ inline constexpr std::size_t kMaxUnread = 4U << 20;      // bytes of text that n
 inline constexpr std::size_t kMaxProduced = 256U << 10;  // bytes of events that are made ahead of the socket
 
 // What a connection does for its lanes; any thread. `wake` schedules a produce() on the strand, `post` runs
-// work there, `backlog` schedules a look at too_slow() after a while.
+// work there, `backlog` schedules a look at too_slow() after a while. `later` is for the strand: it runs one
+// piece of work there after a moment.
 struct LaneHooks {
     Post post;
     std::function<void()> wake, backlog;
+    Post later;
 };
 
 class ResponseLanes : public std::enable_shared_from_this<ResponseLanes> {
@@ -48,8 +52,9 @@ class ResponseLanes : public std::enable_shared_from_this<ResponseLanes> {
     void close();
     // Whether its reader leaves more than kMaxUnread lying.
     bool too_slow() const { return !context_.unread->settled(); }
-    std::size_t unsent_replies() const { return replies_.size(); }
-    bool idle() const { return lanes_.empty() && replies_.empty(); }
+    // Whether it takes messages: not while too many answers, or one that is given later, are to come.
+    bool listens() const { return replies_.size() < kMaxUnsentReplies && !penance_; }
+    bool idle() const { return lanes_.empty() && replies_.empty() && !penance_; }
 
   private:
     struct Resume {
@@ -90,9 +95,11 @@ class ResponseLanes : public std::enable_shared_from_this<ResponseLanes> {
     Lane* lane_of(const std::string& response_id);
     void reply(std::string message);
     void reply_error(const Error& error, const std::optional<std::string>& stream_id);
+    void reply_to_limit(const LimitReached& reached, std::string message);
     void log(const Lane& lane) const;
 
     const RunContext context_;
+    const Post later_;
     const std::string request_id_;
     std::map<std::string, Lane> lanes_;  // running or waiting; a lane without work is forgotten
     std::string served_;                 // key of the lane whose events were made last
@@ -101,6 +108,7 @@ class ResponseLanes : public std::enable_shared_from_this<ResponseLanes> {
     std::size_t waiting_bytes_ = 0;  // of the jobs and steers that wait in all lanes
     std::uint64_t unnamed_ = 0;
     bool retired_ = false, closed_ = false;
+    bool penance_ = false;  // an answer waits its moment
 };
 
 }  // namespace troupe::net

@@ -16,12 +16,11 @@ namespace http = boost::beast::http;
 namespace websocket = boost::beast::websocket;
 using boost::beast::error_code;
 
-// A client that sends without reading is not read any further while this many answers wait for it.
-constexpr std::size_t kMaxUnsentReplies = 256;
 constexpr std::size_t kReadBytes = 64U << 10;      // at a time
 constexpr auto kLifetime = std::chrono::hours(1);  // as OpenAI's
 constexpr auto kSlowReaderGrace = std::chrono::seconds(1);
-constexpr std::size_t kKeptBuffer = 16U << 10;  // a larger buffer is given back after its message
+constexpr auto kMoment = std::chrono::milliseconds(100);  // that an answer to a flood takes
+constexpr std::size_t kKeptBuffer = 16U << 10;            // a larger buffer is given back after its message
 // Of a message that is too large, that many times the largest size is thrown away; then the connection ends.
 constexpr std::uint64_t kMaxThrownAway = 4;
 
@@ -34,7 +33,8 @@ class WebSocketSession final : public Connection, public std::enable_shared_from
           arriving_(api.bodies),
           lifetime_(stream_.get_executor()),
           patience_(stream_.get_executor()),
-          backlog_(stream_.get_executor()) {}
+          backlog_(stream_.get_executor()),
+          later_(stream_.get_executor()) {}
 
     void start(http::request<http::string_body> upgrade, const HttpRequest& request) {
         slot_.bind(weak_from_this());
@@ -52,9 +52,12 @@ class WebSocketSession final : public Connection, public std::enable_shared_from
         auto backlog = [weak, executor] {
             if (const auto self = weak.lock()) asio::post(executor, [self] { self->watch_backlog(); });
         };
+        Post later = [weak](std::function<void()> work) {
+            if (const auto self = weak.lock()) self->do_later(std::move(work));
+        };
         lanes_ = std::make_shared<ResponseLanes>(
-            api_, LaneHooks{std::move(post), std::move(wake), std::move(backlog)}, request.request_id,
-            request.key);
+            api_, LaneHooks{std::move(post), std::move(wake), std::move(backlog), std::move(later)},
+            request.request_id, request.key);
         stream_.async_accept(upgrade_, [self = shared_from_this()](error_code error) {
             if (error) return self->end();
             self->upgrade_ = {};
@@ -111,7 +114,7 @@ class WebSocketSession final : public Connection, public std::enable_shared_from
     }
 
     void read_on() {
-        if (open_ && !reading_ && lanes_->unsent_replies() < kMaxUnsentReplies) read();
+        if (open_ && !reading_ && lanes_->listens()) read();
     }
 
     // A piece of a message has come.
@@ -209,6 +212,14 @@ class WebSocketSession final : public Connection, public std::enable_shared_from
         });
     }
 
+    void do_later(std::function<void()> work) {
+        later_.expires_after(kMoment);
+        // Nothing else may hold the session meanwhile.
+        later_.async_wait([self = shared_from_this(), work = std::move(work)](error_code error) {
+            if (!error) work();
+        });
+    }
+
     void say_goodbye() { close_with(websocket::close_code::going_away, ""); }
 
     // Behind the message that is being sent, if there is one.
@@ -224,6 +235,7 @@ class WebSocketSession final : public Connection, public std::enable_shared_from
         lifetime_.cancel();
         patience_.cancel();
         backlog_.cancel();
+        later_.cancel();
         stream_.next_layer().close();
     }
 
@@ -236,7 +248,7 @@ class WebSocketSession final : public Connection, public std::enable_shared_from
     BodyBudget::Share arriving_;
     std::uint64_t message_bytes_ = 0;  // of it, those thrown away included
     std::optional<Error> refusal_;     // of it
-    asio::steady_timer lifetime_, patience_, backlog_;
+    asio::steady_timer lifetime_, patience_, backlog_, later_;
     std::vector<std::string> unsent_;  // messages of one produce()
     std::size_t next_ = 0;             // of them, the one being written
     bool open_ = false, reading_ = false, writing_ = false, awaiting_rest_ = false, winding_up_ = false;

@@ -31,7 +31,8 @@ class Connection {
         port_.on_submit = FakePort::script({"Hello", ", ", "<think>world"});
         const Post post = [this](std::function<void()> work) { work_.push_back(std::move(work)); };
         const auto wake = [this] { work_.push_back([this] { produce(); }); };
-        lanes_ = std::make_shared<ResponseLanes>(api_, LaneHooks{post, wake, [] {}}, "req_1", ApiKeyPtr());
+        lanes_ =
+            std::make_shared<ResponseLanes>(api_, LaneHooks{post, wake, [] {}, post}, "req_1", ApiKeyPtr());
     }
     ~Connection() { lanes_->close(); }
 

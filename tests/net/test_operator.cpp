@@ -184,6 +184,38 @@ TEST_CASE("What a rate allows flows back evenly") {
     CHECK(use.begin(limits, later));
 }
 
+TEST_CASE("A key that is refused often is a flood, until it has been quiet") {
+    KeyUse use;
+    const KeyLimits limits{.concurrent = 1};
+    const KeyUse::Clock::time_point start{};
+    CHECK_FALSE(use.begin(limits, start));
+    for (int i = 0; i < 20; ++i) CHECK_FALSE(use.begin(limits, start)->flood);
+    CHECK(use.begin(limits, start)->flood);
+    CHECK(use.begin(limits, start + std::chrono::milliseconds(100))->flood);
+    CHECK_FALSE(use.begin(limits, start + std::chrono::seconds(1))->flood);
+}
+
+TEST_CASE("A flood of requests beyond a key's limits is read slowly, and what runs is not") {
+    KeyFixture keys("sk-a concurrent=1\n");
+    WsClient socket(keys.fixture.number, "/v1/responses", "sk-a");
+    socket.send(create("run", "x"));
+    const std::string id = keys.fixture.port.submitted(0);
+    keys.fixture.port.start(id);
+    read_until(socket, "response.in_progress");
+    const auto began = std::chrono::steady_clock::now();
+    for (int i = 0; i < 24; ++i) socket.send(create(std::to_string(i), "x"));
+    for (int i = 0; i < 20; ++i)
+        CHECK(string_at(read_until(socket, "error"), "/stream_id") == std::to_string(i));
+    keys.fixture.port.text(id, "one");
+    CHECK(string_at(read_until(socket, "response.output_text.delta"), "/delta") == "one");
+    for (int i = 20; i < 24; ++i) {
+        const std::string error = read_until(socket, "error");
+        CHECK(string_at(error, "/error/code") == "key_concurrency_limit");
+        CHECK(string_at(error, "/stream_id") == std::to_string(i));
+    }
+    CHECK(std::chrono::steady_clock::now() - began >= std::chrono::milliseconds(300));
+}
+
 TEST_CASE("A response that steering makes costs a key's rate, and holds its one place") {
     KeyFixture keys("sk-a rate=2/h concurrent=1\n");
     FakePort& port = keys.fixture.port;

@@ -47,6 +47,12 @@ class SharedPrompt {
   public:
     SharedPrompt() = default;  // an empty text
     SharedPrompt(Prompt prompt) : prompt_(std::make_shared<const Prompt>(std::move(prompt))) {}
+    // `holds` lives as long as the prompt does.
+    SharedPrompt(Prompt prompt, std::shared_ptr<const void> holds) {
+        using Both = std::pair<Prompt, std::shared_ptr<const void>>;
+        auto both = std::make_shared<const Both>(std::move(prompt), std::move(holds));
+        prompt_ = std::shared_ptr<const Prompt>(both, &both->first);
+    }
     SharedPrompt(TextPrompt prompt) : SharedPrompt(Prompt(std::move(prompt))) {}
     SharedPrompt(TokenPrompt prompt) : SharedPrompt(Prompt(std::move(prompt))) {}
     SharedPrompt(ChatPrompt prompt) : SharedPrompt(Prompt(std::move(prompt))) {}

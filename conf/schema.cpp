@@ -433,10 +433,11 @@ void add_server_options(std::vector<Option>& all) {
                        "Largest request header; larger ones are refused with 431."));
     all.push_back(size(name("--max-body-size", "max_body_size"), at(&Config::server, &S::max_body_bytes),
                        1U << 10, 1U << 30, "Largest request body; larger ones are refused with 413."));
-    all.push_back(
-        size(name("--max-body-memory", "max_body_memory"), at(&Config::server, &S::max_body_memory), 1U << 10,
-             std::uint64_t{1} << 40,
-             "What all request bodies that are arriving may hold together; more are refused with 503."));
+    all.push_back(size(name("--max-body-memory", "max_body_memory"), at(&Config::server, &S::max_body_memory),
+                       1U << 10, std::uint64_t{1} << 40,
+                       "What request bodies of more than 64 KiB that are arriving, and prompts that wait to "
+                       "be tokenized, may hold "
+                       "together; more are refused with 503."));
     all.push_back(size(name("--max-tokenize-size", "max_tokenize_size"),
                        at(&Config::server, &S::max_tokenize_bytes), 1U << 10, 1U << 30,
                        "Longest text of /tokenize, and four times the most ids of /detokenize; longer ones "

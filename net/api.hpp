@@ -4,6 +4,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 
 #include "actors/client_port.hpp"
@@ -58,6 +59,10 @@ Result<ModelCard> find_model(const ClientPort& port, const std::string& name);
 // The same for a request that is to be served now: refused while the server drains, while the model loads,
 // and when it has no worker any more.
 Result<ModelCard> serving_model(const ClientPort& port, const std::string& name);
+// What a request's prompts hold of --max-body-memory, to be given to each of them: they count until they have
+// been tokenized, or nobody waits for them. The error says that there is no room; small ones always have
+// room.
+Result<std::shared_ptr<const void>> prompt_memory(Api& api, std::span<const Prompt> prompts);
 // Why every generation is refused now, if it is: loading or draining.
 Status check_ready(const ClientPort& port);
 

@@ -62,19 +62,21 @@ class TextCall final : public Producer {
 
     // Choice p * n + i is the i-th of prompt p.
     void submit(const CommonRequest& request, const std::string& model, std::vector<Prompt> prompts) {
-        for (std::size_t index = 0; index < prompts.size() * n_; ++index) {
-            const std::string id = index == 0 ? answer_.id() : answer_.id() + "-" + std::to_string(index);
-            Choice& choice = choices_.emplace_back();
-            choice.id = id;
-            choice.reader = std::make_shared<EventReader>(exchange_->wake());
-        }
         for (const Prompt& prompt : prompts) {
             PromptPart& part = prompts_.emplace_back();
             if (const auto* text = std::get_if<TextPrompt>(&prompt); echo_ && text != nullptr)
                 part.given = text->text;
         }
-        const std::vector<SharedPrompt> shared(std::make_move_iterator(prompts.begin()),
-                                               std::make_move_iterator(prompts.end()));
+        const auto memory = prompt_memory(api_, prompts);
+        if (!memory) return fail(memory.error());
+        std::vector<SharedPrompt> shared;
+        for (Prompt& prompt : prompts) shared.emplace_back(std::move(prompt), *memory);
+        for (std::size_t index = 0; index < prompts_.size() * n_; ++index) {
+            const std::string id = index == 0 ? answer_.id() : answer_.id() + "-" + std::to_string(index);
+            Choice& choice = choices_.emplace_back();
+            choice.id = id;
+            choice.reader = std::make_shared<EventReader>(exchange_->wake());
+        }
         for (std::size_t index = 0; index < choices_.size(); ++index) {
             GenerationRequest generation;
             generation.id = choices_[index].id;

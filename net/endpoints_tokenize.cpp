@@ -83,7 +83,9 @@ void post_tokenize(Api& api, const std::shared_ptr<Exchange>& exchange) {
         const char* field = request->prompt ? "prompt" : "messages";
         return exchange->fail(too_long(api, field, std::to_string(bytes) + " bytes", most));
     }
-    const SharedPrompt shared(std::move(prompt));
+    const auto memory = prompt_memory(api, {&prompt, 1});
+    if (!memory) return exchange->fail(memory.error());
+    const SharedPrompt shared(std::move(prompt), *memory);
     keep(exchange, shared, bytes);
     api.port.tokenize(
         card->id, shared,

@@ -10,13 +10,17 @@ Retention retention_of(const ResponseRecord& record) {
     return record.store ? Retention::stored : Retention::none;
 }
 
-GenerationRequest generation_of(const ResponseRequest& request, const ResponseRecord& record) {
+Result<GenerationRequest> generation_of(Api& api, const ResponseRequest& request,
+                                        const ResponseRecord& record) {
     std::vector<Message> messages = record.messages;
     if (record.instructions) messages.insert(messages.begin(), {"system", *record.instructions});
     GenerationRequest generation;
     generation.id = record.id;
     generation.model = record.model;
-    generation.prompt = ChatPrompt{template_variables(messages, request.options)};
+    Prompt prompt = ChatPrompt{template_variables(messages, request.options)};
+    const auto memory = prompt_memory(api, {&prompt, 1});
+    if (!memory) return memory.error();
+    generation.prompt = SharedPrompt(std::move(prompt), *memory);
     generation.sampling = request.sampling;
     generation.priority = request.priority.value_or(0);
     generation.deadline_ms = request.deadline_ms;
@@ -34,13 +38,14 @@ Result<RunPtr> submit(const RunContext& context, ResponseRequest request, const 
                       const GenerationSnapshot* previous, ReadOptions options, bool same_connection) {
     auto record = make_record(request, model, context.api.clock(), previous, same_connection);
     if (!record) return record.error();
-    GenerationRequest generation = generation_of(request, *record);
-    generation.tenant = tenant_of(context.key);
+    auto generation = generation_of(context.api, request, *record);
+    if (!generation) return generation.error();
+    generation->tenant = tenant_of(context.key);
     auto reader = std::make_shared<EventReader>(context.wake, context.unread);
     request.input = {};
     auto run = std::make_shared<ResponseRun>(context.api.port, tenant_of(context.key), *std::move(record),
                                              std::move(request), reader, std::move(options), false);
-    context.api.port.submit(std::move(generation), reader);
+    context.api.port.submit(*std::move(generation), reader);
     return run;
 }
 

@@ -240,6 +240,22 @@ Result<ModelCard> find_model(const ClientPort& port, const std::string& name) {
     return Error{ErrorCode::not_found, complaint + "; served: " + served, "model", "model_not_found"};
 }
 
+Result<std::shared_ptr<const void>> prompt_memory(Api& api, std::span<const Prompt> prompts) {
+    std::uint64_t bytes = 0;
+    for (const Prompt& prompt : prompts) {
+        const auto* tokens = std::get_if<TokenPrompt>(&prompt);
+        bytes += tokens != nullptr ? tokens->ids.size() * sizeof(TokenId) : text_bytes(prompt);
+    }
+    auto share = std::make_shared<BodyBudget::Share>(api.bodies);
+    if (share->grow_to(bytes)) return std::shared_ptr<const void>(std::move(share));
+    api.stats.refused("body_memory");
+    return Error{
+        ErrorCode::unavailable,
+        "the prompts that wait to be read are together too large (--max-body-memory); try again later",
+        {},
+        "too_many_body_bytes"};
+}
+
 Status check_ready(const ClientPort& port) {
     const ServerState state = port.state();
     if (state == ServerState::draining) {

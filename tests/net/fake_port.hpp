@@ -43,6 +43,10 @@ class FakePort final : public ClientPort {
         const std::lock_guard lock(mutex_);
         return order_.size();
     }
+    void forget_prompt(const std::string& id) {  // as when it has been tokenized
+        const std::lock_guard lock(mutex_);
+        generations_.at(id).request.prompt = {};
+    }
     bool wait_for_detach(const std::string& id);
 
     void start(const std::string& id, std::uint32_t prompt_tokens = 3, Thinking thinking = Thinking::none);

@@ -245,19 +245,19 @@ TEST_CASE("A header that decides is answered before the body has come") {
 
 TEST_CASE("Bodies that arrive at the same time share a budget") {
     Fixture fixture([](ServerConfig& config) {
-        config.max_body_bytes = 1000;
-        config.max_body_memory = 64000;
+        config.max_body_bytes = 100'000;
+        config.max_body_memory = 6'400'000;
     });
     std::vector<std::unique_ptr<TestClient>> slow;
     for (int i = 0; i < 64; ++i) {
         slow.push_back(std::make_unique<TestClient>(fixture.number));
-        slow.back()->send("POST /tokenize HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n" +
-                          std::string(999, 'x'));
+        slow.back()->send("POST /tokenize HTTP/1.1\r\nHost: x\r\nContent-Length: 100000\r\n\r\n" +
+                          std::string(99'999, 'x'));
     }
     const auto post_until = [&](int wanted) {
         Answer answer;
         for (int i = 0; i < 1000 && answer.status != wanted; ++i) {
-            answer = fixture.post("/tokenize", std::string(900, 'x'));
+            answer = fixture.post("/tokenize", std::string(90'000, 'x'));
         }
         return answer;
     };
@@ -266,12 +266,34 @@ TEST_CASE("Bodies that arrive at the same time share a budget") {
     CHECK(string_at(refused.body, "/error/code") == "too_many_body_bytes");
     CHECK(refused.headers.contains("retry-after"));
     CHECK(fixture.get("/health").status == 200);
-    slow[0].reset();  // its client went away
+    CHECK(fixture.post("/tokenize", R"({"prompt":"x"})").status == 200);  // small bodies are not counted
+    slow[0].reset();                                                      // its client went away
     CHECK(post_until(400).status == 400);
     slow[1]->send("x");  // the body is complete, and parsed
     CHECK(slow[1]->read_answer().status == 400);
     slow[0] = std::make_unique<TestClient>(fixture.number);
     CHECK(post_until(400).status == 400);
+}
+
+TEST_CASE("Prompts that wait to be read are in the budget of bodies, and small ones pass") {
+    Fixture fixture([](ServerConfig& config) { config.max_body_memory = 250'000; });
+    const std::string text(100'000, 'x'), completion = R"({"prompt":")" + text + "\"}";
+    const std::string response = R"({"input":")" + text + "\"}";
+    TestClient client = fixture.client();
+    client.send(http_request("POST", "/v1/completions", R"({"prompt":")" + text + R"(","n":2})"));
+    REQUIRE_FALSE(fixture.port.submitted(1).empty());  // one prompt of two choices
+    for (const auto& [path, body] : {std::pair{"/v1/completions", completion}, {"/v1/responses", response}}) {
+        const Answer refused =
+            fixture.post(path, body);  // it has arrived, but there is no room for its prompt
+        CHECK(refused.status == 503);
+        CHECK(string_at(refused.body, "/error/code") == "too_many_body_bytes");
+        CHECK(refused.headers.contains("retry-after"));
+    }
+    CHECK(fixture.port.submitted_count() == 2);
+    CHECK(fixture.post("/tokenize", R"({"prompt":"x"})").status == 200);
+    fixture.port.forget_prompt(fixture.port.submitted(0));  // both are prepared
+    fixture.port.forget_prompt(fixture.port.submitted(1));
+    CHECK(fixture.post("/tokenize", completion).status == 200);
 }
 
 TEST_CASE("Request ids are echoed if they are sane, otherwise made; each request is logged once") {

@@ -11,6 +11,7 @@
 #include "engine/input_batch.hpp"
 #include "engine/scheduler.hpp"
 #include "model/logprobs.hpp"
+#include "model/rope.hpp"
 #include "model/sampling.hpp"
 #include "policies/fcfs.hpp"
 #include "tests/catch.hpp"
@@ -31,6 +32,32 @@ struct Load {
     SequenceSpec spec;
     int arrival_step = 0;  // it comes when that many steps have been executed
 };
+
+// Later ones that begin as one before them did: all of its prompt, up to within a block, from a block's end.
+void add_conversations(std::vector<Load>& load) {
+    struct Shape {
+        std::size_t of, same;  // whose prompt, and how many of its tokens
+        std::uint32_t more, max_tokens;
+        int arrival_step;
+    };
+    const Shape shapes[] = {{3, 200, 20, 12, 5}, {4, 16, 0, 20, 10},  {5, 40, 9, 30, 12},
+                            {0, 37, 12, 20, 20}, {3, 250, 0, 10, 30}, {1, 150, 0, 8, 40}};
+    for (const Shape& shape : shapes) {
+        Load made = load[shape.of];
+        SequenceSpec& spec = made.spec;
+        made.arrival_step = shape.arrival_step;
+        spec.id = load.size() + 1;
+        spec.arrival = shape.arrival_step;
+        spec.tokens.resize(shape.same);
+        const auto more = random_ids(shape.more, static_cast<unsigned>(spec.id));
+        spec.tokens.insert(spec.tokens.end(), more.begin(), more.end());
+        spec.num_prompt_tokens = static_cast<std::uint32_t>(spec.tokens.size());
+        spec.sampling.prompt_logprobs = -1;
+        spec.sampling.seed = spec.id;
+        spec.stop.max_tokens = shape.max_tokens;
+        load.push_back(std::move(made));
+    }
+}
 
 std::vector<Load> make_load() {
     struct Shape {
@@ -77,6 +104,7 @@ std::vector<Load> make_load() {
         made.spec.sampling.temperature = 0.9F;
         load.push_back(std::move(made));
     }
+    add_conversations(load);
     std::stable_sort(load.begin(), load.end(),
                      [](const Load& a, const Load& b) { return a.arrival_step < b.arrival_step; });
     return load;
@@ -165,6 +193,7 @@ class Scenario {
     int chunks() const { return chunks_; }
     int prompt_logprobs() const { return prompt_logprobs_; }
     std::uint32_t shared_tokens() const { return shared_tokens_; }
+    std::size_t copies() const { return copies_; }
     std::size_t num_finished() const { return num_finished_; }
 
   private:
@@ -205,6 +234,7 @@ class Scenario {
             }
         }
         for (const AddedSequence& added : plan.added) shared_tokens_ += added.num_computed_tokens;
+        copies_ += plan.copies.size();
         for (const PlanRow& row : plan.rows) chunks_ += row.kind == RowKind::chunk ? 1 : 0;
         const auto& deaths = around_.worker_dies_in;
         const bool dies = std::find(deaths.begin(), deaths.end(), ++executed_) != deaths.end();
@@ -284,6 +314,7 @@ class Scenario {
     int chunks_ = 0;                   // rows that did not reach their sequence's last token
     int prompt_logprobs_ = 0;          // that came
     std::uint32_t shared_tokens_ = 0;  // whose KV was taken over from another sequence
+    std::size_t copies_ = 0;           // of a block whose beginning was taken over
     std::size_t num_finished_ = 0;
 };
 
@@ -291,7 +322,7 @@ class Scenario {
 // whether what is to be tried did happen.
 template <class F>
 void equals_alone(const Circumstances& around, F happened) {
-    const std::vector<Load> load = make_load();
+    std::vector<Load> load = make_load();
     for (const DType type : {DType::q8_0, DType::q4_0}) {
         RandomModel model(type);
         if (type == DType::q4_0) {  // what else in a model could see more than a sequence's own past
@@ -300,6 +331,8 @@ void equals_alone(const Circumstances& around, F happened) {
             model.spec.ropes[0].factor = 2.0;
             model.spec.ropes[0].original_max_position = 60;
         }
+        for (Load& one : load)
+            one.spec.cache_salt = rope_dependence(model.spec.ropes, one.spec.num_prompt_tokens);
         for (const Compute compute : {Compute::automatic, Compute::f32}) {
             std::map<SequenceId, Reference> references;
             bool early_end = false;
@@ -344,6 +377,23 @@ TEST_CASE("Logits after preemptions equal those of an undisturbed run") {
     const auto preempted = [](const Scenario& s) { return s.stats().num_preemptions >= 3; };
     equals_alone({.name = "one step in flight", .num_blocks = 17}, preempted);
     equals_alone({.name = "two", .steps_in_flight = 2, .num_blocks = 17}, preempted);
+}
+
+TEST_CASE("Logits after KV that others computed equal those alone, whatever the blocks' size and number") {
+    // As many tokens as the longest sequence may have; some more; and ample.
+    for (const std::uint32_t tokens : {272U, 512U, 4096U}) {
+        for (const std::uint32_t block_size : {1U, 2U, 16U, 64U}) {
+            const std::uint32_t blocks = (tokens + block_size - 1) / block_size;
+            equals_alone({.name = "shared prefixes",
+                          .steps_in_flight = 2,
+                          .block_size = block_size,
+                          .num_blocks = blocks},
+                         [&](const Scenario& s) {
+                             return s.stats().num_prefix_hits > (tokens == 4096 ? 400U : 100U) &&
+                                    (block_size == 1 || s.copies() > 0);
+                         });
+        }
+    }
 }
 
 TEST_CASE("Logits do not depend on the token budget") {

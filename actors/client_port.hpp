@@ -113,8 +113,9 @@ struct GenerationRequest {
     SharedPrompt prompt;
     RequestedSampling sampling;
     std::uint64_t tenant = 0;
-    std::int32_t priority = 0;                 // smaller is more urgent
-    std::optional<std::uint32_t> deadline_ms;  // from arrival
+    std::int32_t priority = 0;                                    // smaller is more urgent
+    std::optional<std::uint32_t> deadline_ms;                     // from arrival
+    std::optional<std::uint32_t> ttft_target_ms, tpot_target_ms;  // absent: the server's
     Retention retention = Retention::none;
     std::string record;            // net's own admission record; opaque here, given back in snapshots
     std::uint32_t choice = 0;      // which of the n choices of one prompt
@@ -299,6 +300,13 @@ struct ServerMetrics {
     std::map<std::string, MetricsSnapshot> models;  // by served name
 };
 
+// A scheduling policy to put in the place of the present one.
+struct PolicyRequest {
+    std::string name;                  // built-in, or the path of a plug-in
+    std::vector<std::string> options;  // "key=value"
+    bool isolate = false;
+};
+
 // Thread-safe; calls return at once, callbacks come from actor threads.
 class ClientPort {
   public:
@@ -342,6 +350,9 @@ class ClientPort {
 
     // New requests are refused with `unavailable`; `done` is called when the running ones have ended.
     virtual void drain(std::function<void()> done) = 0;
+
+    // For every model; running requests go on. An error leaves the present one in place.
+    virtual void replace_policy(PolicyRequest request, std::function<void(Status)> done) = 0;
 
     // There will be no worker any more: all live requests fail with this error, new ones are refused with it.
     virtual void abort(Error error) = 0;

@@ -180,10 +180,11 @@ template <class Inspector>
 typename Inspector::result_type inspect(Inspector& f, GenerationRequest& x) {
     Prompt prompt = *x.prompt;
     auto deadline = wire::opt(x.deadline_ms);
+    auto ttft = wire::opt(x.ttft_target_ms), tpot = wire::opt(x.tpot_target_ms);
     auto retention = wire::enumerated(x.retention, Retention::background);
     return f(caf::meta::type_name("GenerationRequest"), x.id, x.model, prompt, x.sampling, x.tenant,
-             x.priority, deadline, retention, x.record, x.choice, x.describe_prompt, x.prompt_group,
-             x.cache_salt, caf::meta::load_callback([&]() -> caf::error {
+             x.priority, deadline, ttft, tpot, retention, x.record, x.choice, x.describe_prompt,
+             x.prompt_group, x.cache_salt, caf::meta::load_callback([&]() -> caf::error {
                  x.prompt = std::move(prompt);
                  return caf::none;
              }));

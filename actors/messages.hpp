@@ -34,6 +34,7 @@
 // | MoveDone                          | memory manager    | scheduler       | yes   | how many of them are copied                  |
 // | DiskTransfer, PageHandle -> DiskTransferred | memory manager | disk     | no    | write or read a page of the swap file        |
 // | WorkerUp, WorkerActor, MemoryManagerActor | supervisor | scheduler      | yes   | plan for this worker, move with this manager |
+// | ReplacePolicy                     | port, supervisor  | supervisor, scheduler | no | decide with this one from now on          |
 // | WorkerDown                        | supervisor        | scheduler       | yes   | this epoch is over                           |
 // | LossHandled                       | scheduler         | supervisor      | yes   | and whether a request is to blame            |
 // | ReplicaFailed                     | supervisor        | router          | yes   | its model will have no worker any more       |
@@ -60,6 +61,7 @@
 #include "core/sequence.hpp"
 #include "core/step_plan.hpp"
 #include "model/backend.hpp"
+#include "policies/loader/make_policy.hpp"
 
 namespace troupe {
 
@@ -284,6 +286,11 @@ using TextReply = Reply<Result<std::string>>;
 struct DoneReply {
     std::function<void()> done;
 };
+// The policy, started; and how to start it again, if the scheduler has to be.
+struct ReplacePolicy {
+    PolicyChoice choice;
+    std::shared_ptr<PolicyPort> policy;
+};
 struct PoolHandle {
     std::shared_ptr<KvPool> pool;
 };
@@ -346,7 +353,7 @@ using MemoryManagerActor = caf::typed_actor<On<CreatePool>, On<MoveBlocks>>;
 using SchedulerActor =
     StepReceiver::extend<On<SequenceSpec, TokenReceiver>, On<CancelSequence>, On<StopSequence>,
                          On<DeadlineDue>, On<WorkerUp, WorkerActor, MemoryManagerActor>, On<WorkerDown>,
-                         On<MoveDone>>;
+                         On<ReplacePolicy>, On<MoveDone>>;
 using FrontendActor = caf::typed_actor<caf::replies_to<PrepareRequest>::with<PreparedRequest>,
                                        On<TokenizeText, IdsReply>, On<DetokenizeIds, TextReply>>;
 using QueueingFrontend = FrontendActor::extend<On<NextText>>;
@@ -361,8 +368,8 @@ using RouterActor =
                          On<LookupRequest, SnapshotReply>, On<TokenizeText, IdsReply>,
                          On<DetokenizeIds, TextReply>, On<Drain, DoneReply>, On<AbortRequests>,
                          On<SchedulerUp, SchedulerActor>, On<FrontendUp, FrontendActor>, On<ReplicaFailed>>;
-using SupervisorActor =
-    caf::typed_actor<On<PoolReady, PoolHandle>, On<WorkerStarted>, On<LossHandled>, On<StartReplica>>;
+using SupervisorActor = caf::typed_actor<On<PoolReady, PoolHandle>, On<WorkerStarted>, On<LossHandled>,
+                                         On<StartReplica>, On<ReplacePolicy>>;
 
 }  // namespace troupe
 
@@ -376,6 +383,7 @@ CAF_ALLOW_UNSAFE_MESSAGE_TYPE(troupe::IdsReply)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(troupe::TextReply)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(troupe::DoneReply)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(troupe::PoolHandle)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(troupe::ReplacePolicy)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(troupe::PageHandle)
 
 CAF_BEGIN_TYPE_ID_BLOCK(troupe, caf::first_custom_type_id)

@@ -9,6 +9,7 @@
 #include "engine/scheduler.hpp"
 #include "model/backend.hpp"
 #include "model/loader.hpp"
+#include "policies/loader/make_policy.hpp"
 
 namespace troupe {
 
@@ -19,6 +20,7 @@ inline constexpr std::uint32_t text_frontends = 2;
 struct ReplicaOptions {
     std::string name;  // of its model, as it is served
     SchedulerOptions scheduler;
+    PolicyChoice policy;
     SupervisionConfig supervision;
     FaultInjection fault;
     std::uint32_t frontends = 1;

@@ -34,6 +34,8 @@ void RequestState::start(const GenerationRequest& request, SequenceId sequence, 
     spec_.tenant = request.tenant;
     spec_.priority = request.priority;
     spec_.arrival = now();
+    spec_.ttft_target = TimeUs{request.ttft_target_ms.value_or(context_->ttft_target_ms)} * 1000;
+    spec_.tpot_target = TimeUs{request.tpot_target_ms.value_or(context_->tpot_target_ms)} * 1000;
     if (request.deadline_ms) {
         spec_.deadline = spec_.arrival + TimeUs{*request.deadline_ms} * 1000;
         deadline_due_ = spec_.deadline;

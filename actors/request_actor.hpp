@@ -20,7 +20,8 @@ struct RequestContext {
     std::shared_ptr<SharedStatus> status;
     std::uint32_t resume_grace_ms = 30000;
     std::uint32_t retention_ms = 600000;
-    bool prefix_caching = true;  // requests share prefixes
+    bool prefix_caching = true;                            // requests share prefixes
+    std::uint32_t ttft_target_ms = 0, tpot_target_ms = 0;  // of requests that name none; 0: no target
 };
 
 struct RequestState {

@@ -4,15 +4,28 @@
 
 #include <algorithm>
 
-#include "policies/fcfs.hpp"
+#include "policies/loader/make_policy.hpp"
 
 namespace troupe {
 
-void SchedulerShell::start(const SchedulerOptions& options, std::shared_ptr<SharedStatus> status,
-                           LossReceiver supervisor) {
+namespace {
+
+// It was tried when the server started or the policy was replaced; that it does not start again must not end
+// the replica.
+std::shared_ptr<PolicyPort> start_policy(const PolicyChoice& choice) {
+    auto policy = make_policy(choice);
+    if (policy) return *std::move(policy);
+    spdlog::error("{} Fcfs decides instead.", policy.error().message);
+    return *make_policy({});
+}
+
+}  // namespace
+
+void SchedulerShell::start(const SchedulerOptions& options, const PolicyChoice& policy,
+                           std::shared_ptr<SharedStatus> status, LossReceiver supervisor) {
     status_ = std::move(status);
     supervisor_ = std::move(supervisor);
-    policy_ = std::make_unique<TablePolicyPort>(fcfs_policy());
+    policy_ = std::make_unique<PolicySlot>(start_policy(policy));
     auto continued = options;
     continued.first_step = status_->last_step + 1;  // a predecessor may have numbered steps already
     machine_ = std::make_unique<Scheduler>(continued, *policy_);
@@ -40,6 +53,13 @@ void SchedulerShell::worker_down(Epoch epoch) {
     request_to_blame_ = false;
     handle(WorkerLost{now(), epoch});
     self_->send(supervisor_, LossHandled{epoch, request_to_blame_, machine_->suspect_deaths()});
+}
+
+void SchedulerShell::replace_policy(const ReplacePolicy& message) {
+    policy_->replace(message.policy);
+    rejection_logged_ = false;
+    handle(PolicyReplaced{now()});
+    spdlog::info("the scheduling policy is {} now", message.choice.name);
 }
 
 void SchedulerShell::step_done(const StepResult& result) {
@@ -143,20 +163,21 @@ void SchedulerShell::publish() {
     add("requests_recovered_total", stats.num_recovered_sequences, published_.num_recovered_sequences);
     add("requests_shed_total", stats.num_shed_sequences, published_.num_shed_sequences);
     add("policy_decisions_rejected_total", stats.num_rejected_decisions, published_.num_rejected_decisions);
-    if (stats.num_rejected_decisions != published_.num_rejected_decisions &&
-        published_.num_rejected_decisions == 0) {
-        spdlog::warn("the policy's decision was rejected, FCFS decides: {}", machine_->last_rejection());
+    if (stats.num_rejected_decisions != published_.num_rejected_decisions && !rejection_logged_) {
+        rejection_logged_ = true;
+        spdlog::warn("a decision of the policy was rejected, FCFS decides that step: {} (logged once)",
+                     machine_->last_rejection());
     }
     published_ = stats;
 }
 
 SchedulerActor::behavior_type scheduler(SchedulerActor::stateful_pointer<SchedulerShell> self,
-                                        SchedulerOptions options, std::shared_ptr<SharedStatus> status,
-                                        LossReceiver supervisor) {
+                                        SchedulerOptions options, PolicyChoice policy,
+                                        std::shared_ptr<SharedStatus> status, LossReceiver supervisor) {
     exit_with_exceptions(self);
     give_way_to_compute(self);
     auto& shell = self->state;
-    shell.start(options, std::move(status), std::move(supervisor));
+    shell.start(options, policy, std::move(status), std::move(supervisor));
     self->set_down_handler([&shell](const caf::down_msg& message) { shell.receiver_down(message.source); });
     return {
         [&shell](const StepResult& result) { shell.step_done(result); },
@@ -173,6 +194,7 @@ SchedulerActor::behavior_type scheduler(SchedulerActor::stateful_pointer<Schedul
         [&shell](const WorkerUp& m, const WorkerActor& worker, const MemoryManagerActor& memory) {
             shell.worker_up(m.epoch, worker, memory);
         },
+        [&shell](const ReplacePolicy& m) { shell.replace_policy(m); },
         [&shell](const WorkerDown& m) { shell.worker_down(m.epoch); },
         [](const MoveDone&) {},
     };

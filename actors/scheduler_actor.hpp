@@ -14,11 +14,12 @@ namespace troupe {
 struct SchedulerShell {
     explicit SchedulerShell(SchedulerActor::pointer self) : self_(self) {}
 
-    void start(const SchedulerOptions& options, std::shared_ptr<SharedStatus> status,
-               LossReceiver supervisor);
+    void start(const SchedulerOptions& options, const PolicyChoice& policy,
+               std::shared_ptr<SharedStatus> status, LossReceiver supervisor);
     void submit(const SequenceSpec& spec, const TokenReceiver& receiver);
     void worker_up(Epoch epoch, const WorkerActor& worker, const MemoryManagerActor& memory_manager);
     void worker_down(Epoch epoch);
+    void replace_policy(const ReplacePolicy& message);
     void step_done(const StepResult& result);
     void receiver_down(const caf::actor_addr& source);
     void handle(const Event& event);
@@ -52,7 +53,8 @@ struct SchedulerShell {
     LossReceiver supervisor_;
     WorkerActor worker_;
     MemoryManagerActor memory_manager_;
-    std::unique_ptr<PolicyPort> policy_;
+    std::unique_ptr<PolicySlot> policy_;
+    bool rejection_logged_ = false;  // of the policy that is in force
     std::unique_ptr<Scheduler> machine_;
     std::map<SequenceId, Live> live_;
     std::map<caf::actor_addr, SequenceId> sequences_;  // by receiver
@@ -62,7 +64,7 @@ struct SchedulerShell {
 
 // Detached: a step's plan must not wait for anybody's turn in the shared pool.
 SchedulerActor::behavior_type scheduler(SchedulerActor::stateful_pointer<SchedulerShell> self,
-                                        SchedulerOptions options, std::shared_ptr<SharedStatus> status,
-                                        LossReceiver supervisor);
+                                        SchedulerOptions options, PolicyChoice policy,
+                                        std::shared_ptr<SharedStatus> status, LossReceiver supervisor);
 
 }  // namespace troupe

@@ -41,9 +41,14 @@ void SupervisorState::start(ReplicaOptions options, RouterActor router) {
 }
 
 void SupervisorState::spawn_scheduler() {
-    scheduler_ = spawn_child(self_, options_.own_threads, scheduler, options_.scheduler, options_.status,
-                             caf::actor_cast<LossReceiver>(self_));
+    scheduler_ = spawn_child(self_, options_.own_threads, scheduler, options_.scheduler, options_.policy,
+                             options_.status, caf::actor_cast<LossReceiver>(self_));
     self_->send(router_, SchedulerUp{options_.name}, scheduler_);
+}
+
+void SupervisorState::replace_policy(const ReplacePolicy& message) {
+    options_.policy = message.choice;
+    self_->send(scheduler_, message);
 }
 
 void SupervisorState::spawn_frontend(std::uint32_t index) {
@@ -196,6 +201,7 @@ SupervisorActor::behavior_type supervisor(SupervisorActor::stateful_pointer<Supe
         [self](const WorkerStarted& message) { self->state.worker_started(message); },
         [self](const LossHandled& message) { self->state.loss_handled(message); },
         [self](const StartReplica& message) { self->state.start_epoch(message.generation); },
+        [self](const ReplacePolicy& message) { self->state.replace_policy(message); },
     };
 }
 

@@ -22,6 +22,7 @@ struct SupervisorState {
     void worker_started(const WorkerStarted& message);
     void loss_handled(const LossHandled& message);
     void start_epoch(std::uint64_t generation);
+    void replace_policy(const ReplacePolicy& message);
     void down(const caf::down_msg& message);
     void stop();  // all children, before the supervisor itself ends
 

@@ -7,6 +7,7 @@
 #include "actors/router_actor.hpp"
 #include "actors/supervisor_actor.hpp"
 #include "model/chat_template.hpp"
+#include "policies/loader/make_policy.hpp"
 
 namespace troupe {
 
@@ -31,8 +32,13 @@ class Port final : public ClientPort {
         std::shared_ptr<const SharedStatus> status;
     };
 
-    Port(RouterActor router, std::shared_ptr<ServerStatus> status, std::vector<Model> models)
-        : router_(std::move(router)), status_(std::move(status)), models_(std::move(models)) {}
+    Port(RouterActor router, std::vector<SupervisorActor> supervisors, std::shared_ptr<ServerStatus> status,
+         std::vector<Model> models, PolicyChoice policy)
+        : router_(std::move(router)),
+          supervisors_(std::move(supervisors)),
+          status_(std::move(status)),
+          models_(std::move(models)),
+          policy_(std::move(policy)) {}
 
     void submit(GenerationRequest request, std::weak_ptr<GenerationSink> sink) override {
         caf::anon_send(router_, std::move(request), SinkHandle{std::move(sink)});
@@ -97,12 +103,35 @@ class Port final : public ClientPort {
         status_->draining = true;  // seen at once by /ready
         caf::anon_send(router_, Drain{}, DoneReply{std::move(done)});
     }
+    // Starting a policy may take its time (a process, a file), so it has a thread of its own for it.
+    void replace_policy(PolicyRequest request, std::function<void(Status)> done) override {
+        auto options = policy_option_lines(request.options);
+        if (!options) return done(options.error());
+        PolicyChoice choice = policy_;
+        choice.name = request.name;
+        choice.options = *std::move(options);
+        choice.isolate = request.isolate;
+        router_.home_system().spawn<caf::detached>(
+            [choice, supervisors = supervisors_, reply = StatusReply{std::move(done)}] {
+                std::vector<std::shared_ptr<PolicyPort>> policies;  // one for each model, or none is replaced
+                while (policies.size() < supervisors.size()) {
+                    auto policy = make_policy(choice);
+                    if (!policy) return reply.done(policy.error());
+                    policies.push_back(*std::move(policy));
+                }
+                for (std::size_t i = 0; i < supervisors.size(); ++i)
+                    caf::anon_send(supervisors[i], ReplacePolicy{choice, policies[i]});
+                reply.done(Status());
+            });
+    }
     void abort(Error error) override { caf::anon_send(router_, AbortRequests{std::move(error)}); }
 
   private:
     RouterActor router_;
+    std::vector<SupervisorActor> supervisors_;
     std::shared_ptr<ServerStatus> status_;
     std::vector<Model> models_;
+    PolicyChoice policy_;  // what requests for another leave as it is: its budget
 };
 
 // What the scheduler makes of the configuration: limits of the model and the pool applied.
@@ -123,6 +152,17 @@ Result<SchedulerOptions> scheduler_options(const EngineConfig& config, const Ser
     }
     if (auto status = validate(options); !status) return status.error();
     return options;
+}
+
+// Tried once, so that a policy that does not start is found before the server serves.
+Result<PolicyChoice> policy_choice(const PolicyConfig& config) {
+    auto options = policy_option_lines(config.options);
+    if (!options) return invalid_argument("--policy-option: " + options.error().message, "--policy-option");
+    PolicyChoice choice{config.name, *std::move(options), std::chrono::milliseconds(config.budget_ms),
+                        config.isolate};
+    if (auto policy = make_policy(choice); !policy)
+        return invalid_argument("--policy: " + policy.error().message, "--policy");
+    return choice;
 }
 
 Result<ReplicaOptions> replica_options(const Config& config, ServedModel& served) {
@@ -153,6 +193,8 @@ TemplateReads template_reads(const LoadedModel& model) {
 RouteOptions route_options(const Config& config, const ReplicaOptions& replica) {
     const auto& server = config.server;
     RequestContext context{replica.model, replica.status, server.resume_grace_ms, server.retention_ms};
+    context.ttft_target_ms = config.policy.ttft_target_ms;
+    context.tpot_target_ms = config.policy.tpot_target_ms;
     return {config.engine.max_num_seqs + server.max_waiting,
             std::make_shared<const RequestContext>(std::move(context)), server.max_tokenize_waiting};
 }
@@ -172,6 +214,8 @@ Result<std::unique_ptr<TroupeSystem>> TroupeSystem::start(TroupeOptions options)
         std::chrono::duration_cast<std::chrono::seconds>(std::chrono::system_clock::now().time_since_epoch());
     const auto& server = options.config.server;
     auto status = std::make_shared<ServerStatus>();
+    auto policy = policy_choice(options.config.policy);
+    if (!policy) return policy.error();
     std::vector<ReplicaOptions> replicas;
     std::vector<Port::Model> models;
     RouterOptions routing{
@@ -179,6 +223,7 @@ Result<std::unique_ptr<TroupeSystem>> TroupeSystem::start(TroupeOptions options)
     for (auto& served : options.models) {
         auto replica = replica_options(options.config, served);
         if (!replica) return replica.error();
+        replica->policy = *policy;
         routing.models[served.name] = route_options(options.config, *replica);
         models.push_back({{served.name, served.aliases, served.root, created.count(), served.max_model_len,
                            ServerState::ready, template_reads(*served.model)},
@@ -190,7 +235,7 @@ Result<std::unique_ptr<TroupeSystem>> TroupeSystem::start(TroupeOptions options)
     for (auto& replica : replicas) {
         impl->supervisors.push_back(impl->system.spawn(supervisor, std::move(replica), router_actor));
     }
-    impl->port = std::make_unique<Port>(router_actor, status, std::move(models));
+    impl->port = std::make_unique<Port>(router_actor, impl->supervisors, status, std::move(models), *policy);
     return std::unique_ptr<TroupeSystem>(new TroupeSystem(std::move(impl)));
 }
 

@@ -27,6 +27,7 @@ Command render_command(CLI::App& program);
 Command plan_command(CLI::App& program);
 Command simulate_command(CLI::App& program);
 Command calibrate_command(CLI::App& program);
+Command policy_command(CLI::App& program);
 Command version_command(CLI::App& program);
 
 }  // namespace troupe

@@ -172,7 +172,7 @@ Command serve_command(CLI::App& program) {
     CLI::App* parser =
         program.add_subcommand("serve", "Serve a model over the OpenAI API (HTTP, SSE, WebSocket)");
     const auto config = std::make_shared<ConfigFlags>();
-    config->add_to(*parser, {"model", "engine", "server", "supervision", "log"});
+    config->add_to(*parser, {"model", "engine", "policy", "server", "supervision", "log"});
     parser->footer(
         "Examples:\n"
         "  troupe serve\n"

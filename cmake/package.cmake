@@ -6,6 +6,9 @@ install(TARGETS troupe RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
 install(FILES README.md CHANGELOG.md LICENSE DESTINATION ${CMAKE_INSTALL_DOCDIR})
 install(FILES LICENSE DESTINATION ${CMAKE_INSTALL_DOCDIR} RENAME copyright)  # where Debian looks for it
 install(DIRECTORY docs DESTINATION ${CMAKE_INSTALL_DOCDIR} FILES_MATCHING PATTERN "*.md")
+install(FILES policies/policy_abi.h policies/policy.hpp policies/batch.hpp
+        DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/troupe/policies)
+install(FILES policies/examples/deadline.cpp DESTINATION ${CMAKE_INSTALL_DOCDIR}/examples)
 install(FILES packaging/troupe.toml DESTINATION ${CMAKE_INSTALL_DOCDIR}/examples)
 # The unit names the program's place, which is known only now.
 install(CODE "

@@ -68,6 +68,15 @@ struct EngineConfig {
     FaultInjection fault_injection;
 };
 
+struct PolicyConfig {
+    std::string name = "fcfs";         // built-in, or the path of a plug-in
+    std::vector<std::string> options;  // "key=value"
+    std::uint32_t budget_ms = 20;      // for a decision of a plug-in
+    bool isolate = false;              // in a process of its own
+    std::uint32_t ttft_target_ms = 0;  // of requests that name none; 0: no target
+    std::uint32_t tpot_target_ms = 0;
+};
+
 struct ServerConfig {
     std::string host = "127.0.0.1";
     std::uint16_t port = 8000;
@@ -126,6 +135,7 @@ struct Config {
     ModelConfig model;
     HubConfig hub;
     EngineConfig engine;
+    PolicyConfig policy;
     ServerConfig server;
     SupervisionConfig supervision;
     LogConfig log;

@@ -26,6 +26,11 @@ void ConfigFlags::add_to(CLI::App& command, const std::vector<std::string>& want
                 };
                 flag = command.add_option_function<std::vector<std::string>>(option.flag, store, help)
                            ->allow_extra_args(false);
+            } else if (option.kind == ValueKind::flag) {
+                flag = command.add_flag_callback(
+                    option.flag, [this, name = option.flag] { sources_.flags[name] = "true"; }, help);
+                flag->group(section.title);
+                continue;
             } else {
                 const auto store = [this, name = option.flag](const std::string& text) {
                     sources_.flags[name] = text;

@@ -40,7 +40,11 @@ Result<std::string> text_of(const toml::node& node, ValueKind kind) {
         text << real->get();
         return text.str();
     }
-    if (const auto* string = node.as_string(); string && kind != ValueKind::integer) return string->get();
+    if (const auto* boolean = node.as_boolean(); boolean && kind == ValueKind::flag)
+        return std::string(boolean->get() ? "true" : "false");
+    if (const auto* string = node.as_string();
+        string && kind != ValueKind::integer && kind != ValueKind::flag)
+        return string->get();
     switch (kind) {
         case ValueKind::integer:
             return invalid_argument("must be a whole number, without quotes");
@@ -48,6 +52,8 @@ Result<std::string> text_of(const toml::node& node, ValueKind kind) {
             return invalid_argument("must be a number of bytes or a string such as \"512MiB\"");
         case ValueKind::duration:
             return invalid_argument("must be a number of seconds or a string such as \"30s\"");
+        case ValueKind::flag:
+            return invalid_argument("must be true or false, without quotes");
         case ValueKind::text:
             break;
     }

@@ -77,6 +77,21 @@ Option duration(Name name, Place<Part, std::uint32_t> place, std::uint32_t low_m
     return option;
 }
 
+// Given or not; in the environment and the file true or false.
+template <class Part>
+Option flag(Name name, Place<Part, bool> place, std::string help) {
+    Option option{name.flag, name.section,    name.key, ValueKind::flag, "true|false", "true, false",
+                  "false",   std::move(help), {}};
+    option.set = [place](Config& config, std::string_view given) -> Status {
+        const bool on = given == "true" || given == "1", off = given == "false" || given == "0";
+        if (!on && !off)
+            return invalid_argument("'" + std::string(given) + "' is unknown; allowed is true or false");
+        place.in(config) = on;
+        return {};
+    };
+    return option;
+}
+
 template <class Part>
 Option text(Name name, Place<Part, std::string> place, std::string metavar, std::string help,
             std::string empty_means = {}) {
@@ -377,6 +392,31 @@ void add_engine_options(std::vector<Option>& all) {
     all.push_back(std::move(fault));
 }
 
+void add_policy_options(std::vector<Option>& all) {
+    using P = PolicyConfig;
+    const auto name = [](const char* flag, const char* key) { return Name{flag, "policy", key}; };
+    all.push_back(text(name("--policy", "name"), at(&Config::policy, &P::name), "NAME|FILE.so",
+                       "Who runs when: fcfs, sjf, priority, slo, fair, lpm, static (docs/policies.md), or a "
+                       "plug-in by its path (./libmine.so)."));
+    all.push_back(list(name("--policy-option", "options"), at(&Config::policy, &P::options), "KEY=VALUE",
+                       "An option of the policy. May be given several times, or with commas.",
+                       "the policy's own"));
+    all.push_back(
+        flag(name("--isolate-policy", "isolate"), at(&Config::policy, &P::isolate),
+             "Run the policy in a process of its own: it may crash or never return. Costs some tens "
+             "of microseconds a step."));
+    all.push_back(duration(name("--policy-budget", "budget"), at(&Config::policy, &P::budget_ms), 1,
+                           "Time for a decision of a plug-in. When it takes longer, fcfs decides."));
+    all.push_back(
+        duration(name("--ttft-target", "ttft_target"), at(&Config::policy, &P::ttft_target_ms), 0,
+                 "Time to the first token that requests without ttft_target_ms aim at, under a policy "
+                 "that looks at it (slo). 0: no target."));
+    all.push_back(
+        duration(name("--tpot-target", "tpot_target"), at(&Config::policy, &P::tpot_target_ms), 0,
+                 "Time between tokens after the first that requests without tpot_target_ms aim at. 0: "
+                 "no target."));
+}
+
 void add_server_options(std::vector<Option>& all) {
     using S = ServerConfig;
     const auto name = [](const char* flag, const char* key) { return Name{flag, "server", key}; };
@@ -527,6 +567,7 @@ const std::vector<Option>& options() {
         std::vector<Option> all;
         add_model_options(all);
         add_engine_options(all);
+        add_policy_options(all);
         add_server_options(all);
         add_supervision_options(all);
         add_log_options(all);
@@ -538,6 +579,7 @@ const std::vector<Option>& options() {
 const std::vector<Section>& sections() {
     static const std::vector<Section> list{{"model", "Model"},
                                            {"engine", "Engine: batching, KV cache, threads"},
+                                           {"policy", "Scheduling policy"},
                                            {"server", "Server: address and limits"},
                                            {"supervision", "Supervision: restarts of workers"},
                                            {"log", "Log"}};

@@ -11,7 +11,7 @@
 
 namespace troupe {
 
-enum class ValueKind : std::uint8_t { text, integer, size, duration };
+enum class ValueKind : std::uint8_t { text, integer, size, duration, flag };
 
 struct Option {
     std::string flag;     // "--max-num-seqs"

@@ -14,7 +14,7 @@ TablePolicyPort::TablePolicyPort(const PolicyTable& table, const std::string& op
 
 TablePolicyPort::~TablePolicyPort() { table_.destroy(self_); }
 
-PolicyOutcome TablePolicyPort::decide(const PolicyView& view) {
+PolicyOutcome call_decide(const PolicyTable& table, void* self, const PolicyView& view) {
     Decision decision;
     decision.rows.resize(view.num_sequences);
     decision.victims.resize(view.num_sequences);
@@ -30,7 +30,7 @@ PolicyOutcome TablePolicyPort::decide(const PolicyView& view) {
                         .shed = decision.shed.data(),
                         .shed_capacity = view.num_sequences,
                         .num_shed = 0};
-    if (table_.decide(self_, &view, &flat) != 0) return Rejected{"the policy reported an error"};
+    if (table.decide(self, &view, &flat) != 0) return Rejected{"the policy reported an error"};
     if (flat.num_rows > view.num_sequences || flat.num_victims > view.num_sequences ||
         flat.num_shed > view.num_sequences) {
         return Rejected{"the policy's counts exceed the arrays it was given"};
@@ -41,6 +41,8 @@ PolicyOutcome TablePolicyPort::decide(const PolicyView& view) {
     decision.shed.resize(flat.num_shed);
     return decision;
 }
+
+PolicyOutcome TablePolicyPort::decide(const PolicyView& view) { return call_decide(table_, self_, view); }
 
 void TablePolicyPort::on_event(const PolicyEvent& event) {
     if (table_.on_event != nullptr) table_.on_event(self_, &event);

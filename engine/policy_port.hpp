@@ -2,7 +2,9 @@
 // its own and answer Rejected when its time is over; a replaying one answers what the recording holds.
 #pragma once
 #include <cstdint>
+#include <memory>
 #include <string>
+#include <utility>
 #include <variant>
 #include <vector>
 
@@ -32,6 +34,23 @@ class PolicyPort {
     virtual ~PolicyPort() = default;
     virtual PolicyOutcome decide(const PolicyView& view) = 0;
     virtual void on_event(const PolicyEvent& event) = 0;
+};
+
+// One call of a table's decide(), made into an outcome: its arrays, its counts against theirs, its return
+// value.
+PolicyOutcome call_decide(const PolicyTable& table, void* self, const PolicyView& view);
+
+// The policy behind it can be replaced while the Scheduler runs; then tell that of it (PolicyReplaced).
+class PolicySlot final : public PolicyPort {
+  public:
+    explicit PolicySlot(std::shared_ptr<PolicyPort> policy) : policy_(std::move(policy)) {}
+    void replace(std::shared_ptr<PolicyPort> policy) { policy_ = std::move(policy); }
+
+    PolicyOutcome decide(const PolicyView& view) override { return policy_->decide(view); }
+    void on_event(const PolicyEvent& event) override { policy_->on_event(event); }
+
+  private:
+    std::shared_ptr<PolicyPort> policy_;
 };
 
 // Calls a policy's C table directly, for policies that are trusted to return and not to throw. The table must

@@ -83,6 +83,7 @@ void cancel_response(Api& api, const std::shared_ptr<Exchange>& exchange, const 
 void post_tokenize(Api& api, const std::shared_ptr<Exchange>& exchange);
 void post_drain(Api& api, const std::shared_ptr<Exchange>& exchange);
 void post_reload(Api& api, const std::shared_ptr<Exchange>& exchange);
+void post_policy(Api& api, const std::shared_ptr<Exchange>& exchange);
 void post_detokenize(Api& api, const std::shared_ptr<Exchange>& exchange);
 
 }  // namespace troupe::net

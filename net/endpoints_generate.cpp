@@ -94,6 +94,8 @@ class TextCall final : public Producer {
             generation.priority = request.priority.value_or(0);
             generation.deadline_ms = request.deadline_ms;
             generation.cache_salt = request.cache_salt.value_or("");
+            generation.ttft_target_ms = request.ttft_target_ms;
+            generation.tpot_target_ms = request.tpot_target_ms;
             generation.choice = static_cast<std::uint32_t>(index % n_);
             if (n_ > 1)
                 generation.prompt_group = std::hash<std::string>()(choices_[index - index % n_].id) | 1;

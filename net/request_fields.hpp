@@ -78,6 +78,10 @@ std::vector<Field<Request>> common_fields() {
          }},
         {"deadline_ms", [](R& r, const V& v) { return read_integer_into(r.deadline_ms, v, 1, kMaxUint32); }},
         {"cache_salt", [](R& r, const V& v) { return read_label(r.cache_salt, v); }},
+        {"ttft_target_ms",
+         [](R& r, const V& v) { return read_integer_into(r.ttft_target_ms, v, 0, kMaxUint32); }},
+        {"tpot_target_ms",
+         [](R& r, const V& v) { return read_integer_into(r.tpot_target_ms, v, 0, kMaxUint32); }},
         {"metadata", [](R& r, const V& v) { return read_metadata(r.metadata, v); }},
         {"user", [](R& r, const V& v) { return read_label(r.user, v); }},
         // Without effect here, but what is no string is a mistake.

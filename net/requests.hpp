@@ -32,6 +32,7 @@ struct CommonRequest {
     std::optional<std::uint32_t> best_of;  // completions: like n, or 1
     std::optional<std::int32_t> priority;
     std::optional<std::uint32_t> deadline_ms;
+    std::optional<std::uint32_t> ttft_target_ms, tpot_target_ms;
     std::map<std::string, std::string> metadata;
     std::optional<bool> store;
     std::optional<std::string> cache_salt;

@@ -25,6 +25,8 @@ Result<GenerationRequest> generation_of(Api& api, const ResponseRequest& request
     generation.priority = request.priority.value_or(0);
     generation.deadline_ms = request.deadline_ms;
     generation.cache_salt = request.cache_salt.value_or("");
+    generation.ttft_target_ms = request.ttft_target_ms;
+    generation.tpot_target_ms = request.tpot_target_ms;
     generation.retention = retention_of(record);
     if (!record.generate) {  // a step that computes a prompt draws a token, too; nobody is shown it
         generation.sampling.max_tokens = 1;

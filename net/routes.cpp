@@ -51,6 +51,7 @@ constexpr std::array kRoutes = {
     Route{"POST", "/detokenize", Access::work, plain<post_detokenize>},
     Route{"POST", "/admin/drain", Access::admin, plain<post_drain>},
     Route{"POST", "/admin/reload", Access::admin, plain<post_reload>},
+    Route{"POST", "/admin/policy", Access::admin, plain<post_policy>},
 };
 
 // Whether `path` fits `pattern`; `id` is then what stands for {id}. The id may hold slashes only at the end

@@ -52,6 +52,20 @@ bool contains(const std::string& text, const std::string& part) {
     return text.find(part) != std::string::npos;
 }
 
+TEST_CASE("an option that is given or not is true or false in the file and the environment") {
+    const auto load = [](const char* variable) {
+        ConfigSources sources;
+        sources.environment = [variable](const char* name) -> const char* {
+            return std::string_view(name) == "TROUPE_ISOLATE_POLICY" ? variable : nullptr;
+        };
+        return load_config(sources);
+    };
+    CHECK_FALSE(load(nullptr).value().policy.isolate);
+    CHECK(load("true").value().policy.isolate);
+    CHECK_FALSE(load("0").value().policy.isolate);
+    CHECK(load("maybe").error().message.find("allowed is true or false") != std::string::npos);
+}
+
 }  // namespace
 
 TEST_CASE("nothing given leaves the defaults") {

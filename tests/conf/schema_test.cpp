@@ -63,6 +63,17 @@ TEST_CASE("a list may be given several times, any other option once") {
     CHECK_THROWS_AS(app.parse("--threads 1 --threads 2"), CLI::ParseError);
 }
 
+TEST_CASE("a flag takes no value") {
+    CLI::App app;
+    ConfigFlags flags;
+    flags.add_to(app, {"policy"});
+    app.parse("--isolate-policy --policy sjf --policy-option a=1 --policy-option b=2");
+    const Config config = flags.load().value();
+    CHECK(config.policy.isolate);
+    CHECK(config.policy.name == "sjf");
+    CHECK(config.policy.options == std::vector<std::string>{"a=1", "b=2"});
+}
+
 TEST_CASE("docs/configuration.md is what the schema says") {
     const std::string path = std::string(TROUPE_TEST_DATA) + "/../../docs/configuration.md";
     if (std::getenv("TROUPE_UPDATE_DOCS") != nullptr) std::ofstream(path) << configuration_document();

@@ -73,7 +73,14 @@ class FakePort final : public ClientPort {
     std::vector<ModelCard> models() const override;
     ServerMetrics metrics() const override;
     void drain(std::function<void()> done) override;
+    void replace_policy(PolicyRequest request, std::function<void(Status)> done) override {
+        const bool known = request.name == "sjf";
+        policy = std::move(request);
+        done(known ? Status() : invalid_argument("There is no such policy.", "policy"));
+    }
     void abort(Error) override {}
+
+    PolicyRequest policy;  // the last one asked for
 
   private:
     void deliver(const Generation& generation, const GenerationEvent& event) const;

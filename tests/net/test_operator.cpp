@@ -428,6 +428,19 @@ TEST_CASE("Administration has a key of its own; without one there is nothing") {
     CHECK(forbidden.status == 403);
     CHECK(string_at(forbidden.body, "/error/code") == "admin_key_required");
     CHECK(post_with(fixture, "root", "/admin/reload", "{}").body == R"({"status":"reloaded"})");
+    const std::string policy =
+        R"({"policy":"sjf","options":{"max_wait":2.5,"oracle":true,"x":"y"},"isolate":true})";
+    CHECK(post_with(fixture, "user", "/admin/policy", policy).status == 403);
+    CHECK(post_with(fixture, "root", "/admin/policy", policy).body == R"({"status":"replaced"})");
+    CHECK(fixture.port.policy.name == "sjf");
+    CHECK(fixture.port.policy.options == std::vector<std::string>{"max_wait=2.5", "oracle=1", "x=y"});
+    CHECK(fixture.port.policy.isolate);
+    for (const char* wrong : {R"({})", R"({"policy":"nonesuch"})", R"({"policy":3})", R"([])",
+                              R"({"policy":"sjf","options":[1]})", R"({"policy":"sjf","options":{"a":[]}})",
+                              R"({"policy":"sjf","options":{"a=b":1}})"}) {
+        INFO(wrong);
+        CHECK(post_with(fixture, "root", "/admin/policy", wrong).status == 400);
+    }
     CHECK(fixture.get("/ready").status == 200);
     const Answer drain = post_with(fixture, "root", "/admin/drain", "");
     CHECK(drain.status == 202);

@@ -148,7 +148,7 @@ TEST_CASE("Sampling fields arrive") {
             "dry_allowed_length":3,"dry_penalty_last_n":100,"dry_sequence_breakers":["\n","x"],"repetition_penalty":1.1,"presence_penalty":-2,
             "frequency_penalty":2,"logit_bias":{"7":-100,"50256":1.5},"min_tokens":3,"skip_special_tokens":false,
             "include_stop_str_in_output":true,"spaces_between_special_tokens":false,"cache_salt":"s",
-            "priority":-3,"deadline_ms":1000,"stream":true,"stream_options":{"include_usage":true},"store":true})",
+            "priority":-3,"deadline_ms":1000,"ttft_target_ms":300,"tpot_target_ms":0,"stream":true,"stream_options":{"include_usage":true},"store":true})",
         unknown);
     REQUIRE(request.ok());
     const RequestedSampling& sampling = request->sampling;
@@ -171,6 +171,8 @@ TEST_CASE("Sampling fields arrive") {
     CHECK_FALSE(sampling.skip_special);
     CHECK(sampling.include_stop);
     CHECK(request->priority == -3);
+    CHECK(request->ttft_target_ms == 300);
+    CHECK(request->tpot_target_ms == 0);
     CHECK(request->deadline_ms == 1000);
     CHECK(request->include_usage);
 }

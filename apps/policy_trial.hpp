@@ -1,0 +1,19 @@
+// The child's part of `troupe policy check`.
+#pragma once
+#include <atomic>
+#include <cstdint>
+
+#include "apps/policy_check.hpp"
+
+namespace troupe {
+
+// In memory that the parent sees.
+struct TrialProgress {
+    std::atomic<std::uint64_t> calls{0};  // of the policy, begun or ended
+    char doing[120] = "loading";          // for messages: which call, in which state
+};
+
+// Tries the policy and writes lines to `report`: "numbers DECISIONS MEDIAN_US SLOWEST_US", "fault TEXT".
+void run_policy_trial(const PolicyCheckOptions& options, TrialProgress& progress, int report);
+
+}  // namespace troupe

@@ -92,7 +92,7 @@ int check(CheckFlags flags) {
     flags.options.options = *lines;
     flags.options.budget = std::chrono::milliseconds(flags.budget_ms);
     const PolicyCheckReport result = check_policy(flags.options);
-    for (const std::string& fault : result.faults) std::printf("FAULT: it %s\n", fault.c_str());
+    for (const std::string& fault : result.faults) std::printf("FAULT: %s\n", fault.c_str());
     std::printf("%s: %llu decisions, median %.1f us, slowest %.1f us; %s\n", flags.options.path.c_str(),
                 static_cast<unsigned long long>(result.decisions), result.median_us, result.slowest_us,
                 result.faults.empty() ? "no fault found" : "it has faults");
@@ -101,7 +101,8 @@ int check(CheckFlags flags) {
 
 CLI::App* add_check(CLI::App& policy, const std::shared_ptr<CheckFlags>& flags) {
     CLI::App* parser = policy.add_subcommand("check", "Try a plug-in with thousands of random states");
-    parser->add_option("FILE", flags->options.path, "The library")->required();
+    parser->add_option("FILE", flags->options.path, "The library, or the name of a built-in policy")
+        ->required();
     parser->add_option("--policy-option", flags->policy_options, "KEY=VALUE, for the policy; repeatable")
         ->allow_extra_args(false);
     parser->add_option("--states", flags->options.states, "How many random states")

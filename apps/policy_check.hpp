@@ -8,10 +8,11 @@
 namespace troupe {
 
 struct PolicyCheckOptions {
-    std::string path;     // of the library
+    std::string path;     // of the library; or the name of a built-in policy
     std::string options;  // lines "key=value"
     std::uint32_t states = 5000;
     std::uint64_t seed = 1;
+    bool calls_only = false;                   // no simulated servers, no look at memory
     std::chrono::milliseconds budget{20};      // a call that takes longer, twice, is slow
     std::chrono::milliseconds patience{5000};  // one that takes longer has not returned
 };

@@ -51,8 +51,8 @@ class Sampler {
         s.max_tokens = 1 + upto(one_of({1U, 20U, 1000U}));
         s.oracle_tokens = one_in(2) ? 1 + upto(s.max_tokens) : 0;
         const bool may_run = view_.num_running < view_.max_sequences;
-        s.state =
-            may_run && one_in(2) ? POLICY_RUNNING : one_of<std::uint32_t>({POLICY_WAITING, POLICY_PREEMPTED});
+        s.state = may_run && one_in(2) ? std::uint32_t{POLICY_RUNNING}
+                                       : one_of<std::uint32_t>({POLICY_WAITING, POLICY_PREEMPTED});
         if (s.state != POLICY_WAITING) s.generated_tokens = upto(s.max_tokens + 1);
         const std::uint32_t known = s.prompt_tokens + s.generated_tokens;
         if (s.generated_tokens > 0) {

@@ -16,6 +16,7 @@
 #include "apps/policy_states.hpp"
 #include "engine/decision_check.hpp"
 #include "engine/scheduler.hpp"
+#include "policies/builtin.hpp"
 #include "policies/loader/policy_library.hpp"
 
 namespace troupe {
@@ -338,13 +339,19 @@ void write_report(WatchedPolicy& policy, int report) {
 }  // namespace
 
 void run_policy_trial(const PolicyCheckOptions& options, TrialProgress& progress, int report) {
-    auto library = PolicyLibrary::open(options.path);
-    if (!library) {
-        dprintf(report, "fault %s\n", library.error().message.c_str());
-        return;
+    const PolicyTable* table = find_builtin_policy(options.path);
+    std::shared_ptr<const PolicyLibrary> library;
+    if (table == nullptr) {
+        auto opened = PolicyLibrary::open(options.path);
+        if (!opened) {
+            dprintf(report, "fault %s\n", opened.error().message.c_str());
+            return;
+        }
+        library = *std::move(opened);
+        table = &library->table();
     }
-    WatchedPolicy policy((*library)->table(), options, progress);
-    if (try_states(policy, options)) {
+    WatchedPolicy policy(*table, options, progress);
+    if (try_states(policy, options) && !options.calls_only) {
         try_worlds(policy, options);
         try_memory(policy, options);
     }

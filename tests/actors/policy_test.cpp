@@ -1,0 +1,92 @@
+// A policy is replaced while requests run: none is lost, and the new one knows them all.
+#include <algorithm>
+
+#include "policies/builtin.hpp"
+#include "tests/actors/troupe_fixture.hpp"
+
+using namespace troupe;
+
+namespace {
+
+const std::vector<TokenId> prompt{101, 102, 103, 104, 105};
+
+// First come, first served, and a list of what it was told.
+struct Listening final : PolicyPort {
+    std::vector<PolicyEvent> events;
+    int decisions = 0;
+    std::string fault;  // instead of a decision
+    TablePolicyPort fcfs{*find_builtin_policy("fcfs")};
+
+    PolicyOutcome decide(const PolicyView& view) override {
+        ++decisions;
+        if (!fault.empty()) return Rejected{fault};
+        return fcfs.decide(view);
+    }
+    void on_event(const PolicyEvent& event) override { events.push_back(event); }
+    std::size_t count(PolicyEventKind kind) const {
+        return static_cast<std::size_t>(
+            std::count_if(events.begin(), events.end(), [&](const auto& e) { return e.kind == kind; }));
+    }
+};
+
+}  // namespace
+
+TEST_CASE("a policy that takes over in mid-stream is told of what lives, and the tokens go on") {
+    TroupeFixture troupe;
+    troupe.start();
+    auto a = troupe.submit(TroupeFixture::request("1", prompt, 30));
+    auto b = troupe.submit(TroupeFixture::request("2", prompt, 30));
+    while (a->text_tokens < 5) REQUIRE(troupe.simulation.step());
+    auto listening = std::make_shared<Listening>();
+    caf::anon_send(troupe.supervisors.at(0), ReplacePolicy{{.name = "listening"}, listening});
+    troupe.simulation.run();
+    REQUIRE(a->finished);
+    REQUIRE(b->finished);
+    CHECK(a->finished->ids == TroupeFixture::expected(prompt, 30));
+    CHECK(b->finished->ids == TroupeFixture::expected(prompt, 30));
+    CHECK(listening->decisions > 10);
+    CHECK(listening->count(POLICY_EVENT_LIVE) == 2);
+    CHECK(listening->count(POLICY_EVENT_ARRIVED) == 0);
+    CHECK(listening->count(POLICY_EVENT_FINISHED) == 2);
+}
+
+TEST_CASE("a policy that answers nothing usable is counted, and requests are served by FCFS") {
+    TroupeFixture troupe;
+    troupe.start();
+    auto listening = std::make_shared<Listening>();
+    listening->fault = "broken";
+    caf::anon_send(troupe.supervisors.at(0), ReplacePolicy{{.name = "broken"}, listening});
+    troupe.simulation.run();
+    auto reader = troupe.submit(TroupeFixture::request("1", prompt, 10));
+    troupe.simulation.run();
+    REQUIRE(reader->finished);
+    CHECK(reader->finished->ids == TroupeFixture::expected(prompt, 10));
+    CHECK(troupe.counter("policy_decisions_rejected_total") >= 10);
+}
+
+TEST_CASE("what a policy sheds fails with an error that says so") {
+    TroupeFixture troupe;
+    troupe.options.policy = {.name = "slo", .options = "shed=1\n"};
+    troupe.start();
+    auto warm_up = troupe.submit(TroupeFixture::request("1", prompt, 5));  // steps are measured
+    troupe.simulation.run();
+    REQUIRE(warm_up->finished);
+    auto hopeless = TroupeFixture::request("2", prompt, 5);
+    hopeless.ttft_target_ms = 1;
+    std::vector<std::shared_ptr<Reader>> readers;
+    for (int i = 0; i < 40; ++i) {
+        hopeless.id = "h" + std::to_string(i);
+        readers.push_back(troupe.submit(hopeless));
+    }
+    troupe.simulation.run();
+    for (const auto& reader : readers) {
+        REQUIRE(reader->finished);
+        if (reader->finished->reason != FinishReason::failed) continue;
+        CHECK(reader->finished->error->tag == "slo_unreachable");
+        CHECK(reader->finished->error->code == ErrorCode::resource_exhausted);
+    }
+    CHECK(troupe.counter("requests_shed_total") ==
+          static_cast<double>(std::count_if(readers.begin(), readers.end(), [](const auto& reader) {
+              return reader->finished->reason == FinishReason::failed;
+          })));
+}

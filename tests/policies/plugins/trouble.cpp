@@ -13,6 +13,8 @@ namespace {
 
 using namespace troupe;
 
+const char* volatile lost = nullptr;
+
 struct Trouble {
     std::string what;
     std::uint64_t calls = 0;
@@ -25,7 +27,7 @@ void* create(const char* options, char* error, std::uint32_t) {
     if (what == "refuse") std::copy_n("not today", 10, error);
     if (what == "refuse") return nullptr;
     if (what == "throw-create") throw std::runtime_error("no way");
-    if (what == "leak-create") ::operator new(4000);
+    if (what == "leak-create") lost = new char[4000];
     return new Trouble{what};
 }
 void destroy(void* self) { delete static_cast<Trouble*>(self); }
@@ -38,12 +40,11 @@ std::int32_t decide(void* self, const PolicyView* view, PolicyDecision* decision
     if (what == "throw-int") throw 42;
     if (what == "error") return 7;
     if (what == "count") decision->num_rows = view->num_sequences + 1;
-    if (what == "leak") ::operator new(100);
+    if (what == "leak") lost = new char[100];
     if (what == "slow") std::this_thread::sleep_for(std::chrono::milliseconds(30));
     if (what == "crash" || (what == "crash-late" && trouble.calls > 3)) std::abort();
     if (what == "hang" || (what == "hang-late" && trouble.calls > 3)) {
-        for (volatile int i = 0;; i = i + 1) {
-        }
+        for (;;) lost = nullptr;
     }
     if (what == "exit") std::_Exit(0);
     if (what == "lie") const_cast<PolicySequence*>(view->sequences)[0].prompt_tokens += 1000;

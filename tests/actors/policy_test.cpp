@@ -29,6 +29,12 @@ struct Listening final : PolicyPort {
     }
 };
 
+PolicyChoice named(const std::string& name) {
+    PolicyChoice choice;
+    choice.name = name;
+    return choice;
+}
+
 }  // namespace
 
 TEST_CASE("a policy that takes over in mid-stream is told of what lives, and the tokens go on") {
@@ -38,7 +44,7 @@ TEST_CASE("a policy that takes over in mid-stream is told of what lives, and the
     auto b = troupe.submit(TroupeFixture::request("2", prompt, 30));
     while (a->text_tokens < 5) REQUIRE(troupe.simulation.step());
     auto listening = std::make_shared<Listening>();
-    caf::anon_send(troupe.supervisors.at(0), ReplacePolicy{{.name = "listening"}, listening});
+    caf::anon_send(troupe.supervisors.at(0), ReplacePolicy{named("listening"), listening});
     troupe.simulation.run();
     REQUIRE(a->finished);
     REQUIRE(b->finished);
@@ -55,7 +61,7 @@ TEST_CASE("a policy that answers nothing usable is counted, and requests are ser
     troupe.start();
     auto listening = std::make_shared<Listening>();
     listening->fault = "broken";
-    caf::anon_send(troupe.supervisors.at(0), ReplacePolicy{{.name = "broken"}, listening});
+    caf::anon_send(troupe.supervisors.at(0), ReplacePolicy{named("broken"), listening});
     troupe.simulation.run();
     auto reader = troupe.submit(TroupeFixture::request("1", prompt, 10));
     troupe.simulation.run();
@@ -66,7 +72,8 @@ TEST_CASE("a policy that answers nothing usable is counted, and requests are ser
 
 TEST_CASE("what a policy sheds fails with an error that says so") {
     TroupeFixture troupe;
-    troupe.options.policy = {.name = "slo", .options = "shed=1\n"};
+    troupe.options.policy = named("slo");
+    troupe.options.policy.options = "shed=1\n";
     troupe.start();
     auto warm_up = troupe.submit(TroupeFixture::request("1", prompt, 5));  // steps are measured
     troupe.simulation.run();

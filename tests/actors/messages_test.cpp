@@ -54,9 +54,9 @@ TEST_CASE("messages survive the wire") {
     const StopParams stop{7, true, {1, -1, 2147483647}};
 
     check(GenerationRequest{});
-    GenerationRequest request{
-        "id",  "m",   ChatPrompt{"{\"messages\":[]}"}, {}, 9, -5, 250U, Retention::background, "{}", 3, true,
-        ~0ULL, "salt"};
+    GenerationRequest request{"id",  "m", ChatPrompt{"{\"messages\":[]}"}, {},   9, -5,   250U,
+                              300U,  40U, Retention::background,           "{}", 3, true, ~0ULL,
+                              "salt"};
     request.sampling.temperature = std::numeric_limits<float>::infinity();
     request.sampling.top_p = std::numeric_limits<float>::denorm_min();
     request.sampling.min_p = -0.0F;

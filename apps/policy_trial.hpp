@@ -10,6 +10,7 @@ namespace troupe {
 // In memory that the parent sees.
 struct TrialProgress {
     std::atomic<std::uint64_t> calls{0};  // of the policy, begun or ended
+    std::atomic<bool> done{false};        // the trial came to its end
     char doing[120] = "loading";          // for messages: which call, in which state
 };
 

@@ -23,6 +23,8 @@ def check_tree(prefix, program):
     assert run(prefix / "bin/troupe", "version") == run(TROUPE, "version")
     for name in ["README.md", "LICENSE", "docs/api.md", "docs/configuration.md", "examples/troupe.toml"]:
         assert (prefix / DOCS / name).read_text()
+    for name in ["policy_abi.h", "policy.hpp", "batch.hpp"]:
+        assert (prefix / "include/troupe/policies" / name).read_text() == (ROOT / "policies" / name).read_text()
     assert f"ExecStart={program} serve" in (prefix / "lib/systemd/system/troupe.service").read_text()
     # The example is a configuration: it gets as far as the model, which is not there.
     told = subprocess.run([prefix / "bin/troupe", "tokenize", "--config", prefix / DOCS / "examples/troupe.toml", "x"],

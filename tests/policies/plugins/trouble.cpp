@@ -39,7 +39,6 @@ std::int32_t decide(void* self, const PolicyView* view, PolicyDecision* decision
     if (what == "throw") throw std::runtime_error("out of ideas");
     if (what == "throw-int") throw 42;
     if (what == "error") return 7;
-    if (what == "count") decision->num_rows = view->num_sequences + 1;
     if (what == "leak") lost = new char[100];
     if (what == "slow") std::this_thread::sleep_for(std::chrono::milliseconds(30));
     if (what == "crash" || (what == "crash-late" && trouble.calls > 3)) std::abort();
@@ -47,7 +46,8 @@ std::int32_t decide(void* self, const PolicyView* view, PolicyDecision* decision
         for (;;) lost = nullptr;
     }
     if (what == "exit") std::_Exit(0);
-    if (what == "lie") const_cast<PolicySequence*>(view->sequences)[0].prompt_tokens += 1000;
+    if (what == "lie" && view->num_sequences > 0)
+        const_cast<PolicySequence*>(view->sequences)[0].prompt_tokens += 1000;
     if (what == "outside") decision->victims[view->num_sequences] = 3;
     if (what == "garbage" && view->num_sequences > 0) {
         decision->rows[0] = {0xFFFFFFFF, 5};
@@ -57,6 +57,7 @@ std::int32_t decide(void* self, const PolicyView* view, PolicyDecision* decision
     Batch batch(*view, *decision);
     batch.run(batch.running_by_arrival());
     if (!batch.has_preempted()) batch.admit(WaitingQueue(*view, [](const PolicySequence&) { return 0; }));
+    if (what == "count") decision->num_rows = view->num_sequences + 1;
     return 0;
 }
 

@@ -195,6 +195,7 @@ RouteOptions route_options(const Config& config, const ReplicaOptions& replica) 
     RequestContext context{replica.model, replica.status, server.resume_grace_ms, server.retention_ms};
     context.ttft_target_ms = config.policy.ttft_target_ms;
     context.tpot_target_ms = config.policy.tpot_target_ms;
+    context.prefix_caching = !config.engine.no_prefix_caching;
     return {config.engine.max_num_seqs + server.max_waiting,
             std::make_shared<const RequestContext>(std::move(context)), server.max_tokenize_waiting};
 }

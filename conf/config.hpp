@@ -62,6 +62,7 @@ struct EngineConfig {
     std::uint64_t swap_space = 0;                // bytes of host memory below the KV cache, of all models
     std::uint64_t swap_disk_space = 4ULL << 30;  // bytes of files in swap_path, of all models
     std::string swap_path;                       // directory; empty: no swapping to disk
+    bool no_prefix_caching = false;
     std::uint32_t max_steps_in_flight = 2;
     std::uint32_t threads = 0;  // compute threads; 0: all cores that this process may use
     std::uint32_t frontend_threads = 1;

@@ -360,6 +360,10 @@ void add_engine_options(std::vector<Option>& all) {
                        "Size of that file at the most; it grows as it is needed. Several models share it."));
     all.push_back(integer(name("--block-size", "block_size"), at(&Config::engine, &E::block_size), 1, 256,
                           "Tokens in one KV block."));
+    all.push_back(
+        flag(name("--no-prefix-caching", "no_prefix_caching"), at(&Config::engine, &E::no_prefix_caching),
+             "Share no KV between requests. Without it, those of one tenant that begin alike compute their "
+             "beginning once (docs/prefix-caching.md)."));
     all.push_back(integer(name("--threads", "threads"), at(&Config::engine, &E::threads), 0, 1024,
                           "Compute threads. 0: one for each core that this process may use.",
                           "one for each core"));

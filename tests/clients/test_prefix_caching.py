@@ -149,6 +149,16 @@ class TestFewBlocks(TestPrefixCaching):
         self.assertEqual(together, alone * 6)
 
 
+class TestWithout(TestPrefixCaching):
+    flags = ("--no-prefix-caching",)
+
+    def test_nothing_is_shared_between_requests(self):
+        first, second = self.complete(SYSTEM), self.complete(SYSTEM)
+        self.assertEqual((self.cached(first), self.cached(second)), (0, 0))
+        self.assertEqual(self.said(first), self.said(second))
+        self.assertEqual(self.said(self.complete(SYSTEM, n=3)), 3 * self.said(first))
+
+
 del TestPrefixCaching  # a base class only
 
 if __name__ == "__main__":

@@ -176,6 +176,14 @@ TEST_CASE("the KV cache has one size, the strongest source's") {
     CHECK(config.engine.kv_memory == 0);
 }
 
+TEST_CASE("prefix caching is turned off from every source") {
+    CHECK_FALSE(load({}).value().engine.no_prefix_caching);
+    CHECK(load({{"--no-prefix-caching", "true"}}).value().engine.no_prefix_caching);
+    CHECK(load({}, {{"TROUPE_NO_PREFIX_CACHING", "true"}}).value().engine.no_prefix_caching);
+    CHECK(load({}, {}, "[engine]\nno_prefix_caching = true").value().engine.no_prefix_caching);
+    CHECK(contains(complaint({}, {{"TROUPE_NO_PREFIX_CACHING", "yes"}}), "true or false"));
+}
+
 TEST_CASE("several models have names, and come from every source") {
     using Models = std::vector<ModelSource>;
     const Models two{{"a", "/x,y.gguf"}, {"org/b", "dir"}};

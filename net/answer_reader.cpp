@@ -3,6 +3,18 @@
 #include <iterator>
 
 namespace troupe::net {
+namespace {
+
+// Nine letters and digits: templates of Mistral's models refuse the ids of calls that are anything else.
+std::string call_id(const std::string& seed, std::size_t number) {
+    constexpr std::string_view digits = "0123456789abcdefghijklmnopqrstuvwxyz";
+    std::string tail;
+    for (; number > 0 || tail.size() < 2; number /= digits.size())
+        tail.insert(tail.begin(), digits[number % digits.size()]);
+    return seed.substr(0, 7) + tail;
+}
+
+}  // namespace
 
 void AnswerParts::append(AnswerParts more) {
     reasoning += more.reasoning;
@@ -47,7 +59,7 @@ void AnswerReader::add(AnswerParts& parts, ToolCallReader::Parts said) {
     parts.content += said.content;
     for (SpokenCall& call : said.calls) {
         parts.calls.push_back(
-            {call_ids_ + std::to_string(num_calls_++), std::move(call.name), std::move(call.arguments)});
+            {call_id(seed_, num_calls_++), std::move(call.name), std::move(call.arguments)});
     }
 }
 

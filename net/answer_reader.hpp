@@ -16,11 +16,11 @@ struct AnswerParts {
 
 class AnswerReader {
   public:
-    // `tools`: the names of those that the model has been shown. `call_ids`: what the ids of its calls begin
-    // with; their number follows.
+    // `tools`: the names of those that the model has been shown. `seed`: letters and digits that the ids of
+    // its calls come from, with their number.
     explicit AnswerReader(Thinking thinking = Thinking::none, std::vector<std::string> tools = {},
-                          std::string call_ids = random_id("call_"))
-        : reasoning_(thinking), calls_(std::move(tools)), call_ids_(std::move(call_ids)) {}
+                          std::string seed = random_id(""))
+        : reasoning_(thinking), calls_(std::move(tools)), seed_(std::move(seed)) {}
 
     // What the text so far shows beyond earlier calls. `tokens`: how many had been generated with it.
     AnswerParts read(std::string_view text, std::uint32_t tokens);
@@ -36,7 +36,7 @@ class AnswerReader {
 
     ReasoningSplitter reasoning_;
     ToolCallReader calls_;
-    std::string call_ids_;
+    std::string seed_;
     std::size_t num_calls_ = 0;
     std::uint32_t reasoning_tokens_ = 0;
 };

@@ -82,7 +82,7 @@ std::string bare_id(const ResponseRecord& record) { return record.id.substr(kRes
 
 AnswerReader answer_reader(const ResponseRecord& record, Thinking thinking) {
     auto tools = record.show_tools ? tool_names(record.tools) : std::vector<std::string>();
-    return AnswerReader(thinking, std::move(tools), "call_" + bare_id(record));
+    return AnswerReader(thinking, std::move(tools), bare_id(record));
 }
 
 std::string to_json(const ResponseRecord& record) {

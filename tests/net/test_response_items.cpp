@@ -226,7 +226,7 @@ TEST_CASE("What a function gave back continues the response that called it") {
     const auto events = read_to_end(client);
     const std::string response = at(events.back(), "/response");
     const std::string call_id = string_at(response, "/output/2/call_id");
-    CHECK(call_id.starts_with("call_"));
+    CHECK(call_id.size() == 9);  // as templates of Mistral's models want it
     client.send(R"({"type":"response.create","previous_response_id":")" + string_at(response, "/id") +
                 R"(","input":[{"type":"function_call_output","call_id":")" + call_id +
                 R"(","output":"rain"}]})");

@@ -292,6 +292,7 @@ struct MetricsSnapshot {
     std::map<std::string, double> gauges;           // "num_requests_running": value
     std::map<std::string, double> counters;         // "prompt_tokens_total"
     std::map<std::string, double> request_success;  // by finished_reason
+    std::map<std::string, double> swapped_blocks;   // by direction
     std::map<std::string, Histogram> histograms;    // "time_to_first_token_seconds"
 };
 

@@ -12,18 +12,11 @@
 namespace troupe {
 namespace {
 
-// Measures work, decides nothing: the real clock also under virtual time.
-class Stopwatch {
-  public:
-    TimeUs us() const {
-        return std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::steady_clock::now() -
-                                                                     begin_)
-            .count();
-    }
-
-  private:
-    std::chrono::steady_clock::time_point begin_ = std::chrono::steady_clock::now();
-};
+TimeUs real_us() {
+    return std::chrono::duration_cast<std::chrono::microseconds>(
+               std::chrono::steady_clock::now().time_since_epoch())
+        .count();
+}
 
 bool uses_disk(const BlockMove& move) { return move.from.tier == Tier::disk || move.to.tier == Tier::disk; }
 
@@ -33,8 +26,9 @@ void MemoryManagerState::start(MemoryManagerOptions options, PoolOwner owner, Mo
     options_ = std::move(options);
     owner_ = std::move(owner);
     scheduler_ = std::move(scheduler);
-    if (options_.spawn_disk || options_.swap.disk_pages == 0) return;
-    options_.spawn_disk = [this](MemoryManagerActor::pointer self, std::size_t page_bytes) {
+    if (!options_.hooks.clock) options_.hooks.clock = real_us;
+    if (options_.hooks.spawn_disk || options_.swap.disk_pages == 0) return;
+    options_.hooks.spawn_disk = [this](MemoryManagerActor::pointer self, std::size_t page_bytes) {
         const DiskOptions wanted{options_.swap.directory, page_bytes, options_.swap.disk_pages};
         return options_.own_threads ? self->spawn<caf::detached + caf::linked>(disk, wanted)
                                     : self->spawn<caf::linked>(disk, wanted);
@@ -56,8 +50,8 @@ void MemoryManagerState::make_tiers(std::size_t page_bytes) {
     } catch (const std::bad_alloc&) {
         warn(warned_of_tier_, "there is not enough memory for --swap-space");
     }
-    if (!options_.spawn_disk) return;
-    disk_ = options_.spawn_disk(self_, page_bytes);
+    if (!options_.hooks.spawn_disk) return;
+    disk_ = options_.hooks.spawn_disk(self_, page_bytes);
     disk_address_ = disk_.address();
 }
 
@@ -74,9 +68,9 @@ void MemoryManagerState::advance(Job job) {
             transfer_next();
             return;
         }
-        const Stopwatch watch;
+        const TimeUs begin = options_.hooks.clock();
         if (!copy(move)) break;
-        job.us += watch.us();
+        job.us += options_.hooks.clock() - begin;
     }
     finish(job);
 }
@@ -102,7 +96,7 @@ void MemoryManagerState::transfer_next() {
         Job job = std::move(waiting_.front());
         waiting_.pop_front();
         if (job.wanted.epoch != epoch_) continue;
-        const Stopwatch watch;
+        const TimeUs begin = options_.hooks.clock();
         const BlockMove& move = job.wanted.moves[job.num_moved];
         const bool writes = move.to.tier == Tier::disk;
         auto page = std::make_shared<std::vector<std::byte>>(pool_->bytes_per_block());
@@ -114,8 +108,8 @@ void MemoryManagerState::transfer_next() {
         const DiskTransfer message{writes ? move.to.slot : move.from.slot, writes};
         self_->request(disk_, disk_patience, message, PageHandle{page})
             .then(
-                [this, job, page, watch](const DiskTransferred& answer) mutable {
-                    job.us += watch.us();
+                [this, job, page, begin](const DiskTransferred& answer) mutable {
+                    job.us += options_.hooks.clock() - begin;
                     transferring_ = false;
                     transferred(std::move(job), *page, answer);
                     transfer_next();

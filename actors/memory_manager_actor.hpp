@@ -26,13 +26,18 @@ namespace troupe {
 
 inline constexpr std::chrono::seconds disk_patience{10};  // for one page
 
+// For tests: what takes the place of the disk's own actor and of the real clock, which measures work.
+struct SwapHooks {
+    std::function<DiskActor(MemoryManagerActor::pointer, std::size_t page_bytes)> spawn_disk = {};
+    std::function<TimeUs()> clock = {};
+};
+
 struct MemoryManagerOptions {
     std::string model;  // for the log
     std::function<std::shared_ptr<KvPool>()> make_pool;
     SwapOptions swap;
     bool own_threads = true;  // false in tests under virtual time
-    // Instead of the disk's own actor, for tests.
-    std::function<DiskActor(MemoryManagerActor::pointer, std::size_t page_bytes)> spawn_disk = {};
+    SwapHooks hooks = {};
 };
 
 struct MemoryManagerState {

@@ -18,14 +18,16 @@ const std::vector<double> iteration_bounds{1, 8, 16, 32, 64, 128, 256, 512, 1024
 }  // namespace
 
 Metrics::Metrics() {
-    for (const auto* name : {"num_requests_running", "num_requests_waiting", "num_texts_waiting",
-                             "kv_cache_usage_perc", "prefix_cache_blocks"})
+    for (const auto* name :
+         {"num_requests_running", "num_requests_waiting", "num_texts_waiting", "kv_cache_usage_perc",
+          "prefix_cache_blocks", "swap_host_usage_perc", "swap_disk_usage_perc"})
         values_.gauges[name] = 0;
     for (const auto* name : {"prompt_tokens_total", "generation_tokens_total", "num_preemptions_total",
                              "worker_restarts_total", "requests_recovered_total", "requests_refused_total",
                              "texts_refused_total", "policy_decisions_rejected_total", "requests_shed_total",
                              "prefix_cache_queries_total", "prefix_cache_hits_total"})
         values_.counters[name] = 0;
+    for (const auto* direction : {"out", "in", "spilled", "failed"}) values_.swapped_blocks[direction] = 0;
     for (const auto* reason : {"stop", "length", "cancelled", "steered", "failed"})
         values_.request_success[reason] = 0;
     auto add = [&](const char* name, const std::vector<double>& bounds) {
@@ -54,6 +56,11 @@ void Metrics::count(const std::string& counter, double by) {
 void Metrics::finished(const std::string& reason) {
     std::lock_guard lock(mutex_);
     values_.request_success[reason] += 1;
+}
+
+void Metrics::swapped(const std::string& direction, double blocks) {
+    std::lock_guard lock(mutex_);
+    values_.swapped_blocks[direction] += blocks;
 }
 
 void Metrics::observe(const std::string& histogram, double value) {

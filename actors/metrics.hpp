@@ -17,6 +17,7 @@ class Metrics {
     void set(const std::string& gauge, double value);
     void count(const std::string& counter, double by = 1);
     void finished(const std::string& reason);
+    void swapped(const std::string& direction, double blocks);
     void observe(const std::string& histogram, double value);
     MetricsSnapshot snapshot() const;
 

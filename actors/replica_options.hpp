@@ -27,7 +27,7 @@ struct ReplicaOptions {
     bool own_threads = true;  // detached workers, schedulers, frontends; false in tests under virtual time
     BackendFactory backend;
     SwapOptions swap;
-    decltype(MemoryManagerOptions::spawn_disk) spawn_disk = {};  // for tests
+    SwapHooks swap_hooks = {};
     std::shared_ptr<const LoadedModel> model;
     std::shared_ptr<SharedStatus> status;
 };

@@ -44,9 +44,10 @@ void SchedulerShell::submit(const SequenceSpec& spec, const TokenReceiver& recei
 
 void SchedulerShell::worker_up(Epoch epoch, const WorkerActor& worker,
                                const MemoryManagerActor& memory_manager) {
+    const bool tiers_survive = memory_manager_ == memory_manager;
     worker_ = worker;
     memory_manager_ = memory_manager;
-    handle(WorkerReady{now(), epoch});
+    handle(WorkerReady{now(), epoch, tiers_survive});
 }
 
 void SchedulerShell::worker_down(Epoch epoch) {
@@ -133,6 +134,8 @@ void SchedulerShell::carry_out(Preempted& action) {
     self_->send(live_.at(action.sequence).receiver, SequencePreempted{action.sequence});
 }
 
+void SchedulerShell::carry_out(Move& action) { self_->send(memory_manager_, std::move(action.moves)); }
+
 void SchedulerShell::end(SequenceId id, FinishReason reason, std::uint32_t num_generated, Error error) {
     self_->send(live_.at(id).receiver, SequenceEnded{id, reason, num_generated, std::move(error)});
     forget(id);
@@ -168,7 +171,25 @@ void SchedulerShell::publish() {
         spdlog::warn("a decision of the policy was rejected, FCFS decides that step: {} (logged once)",
                      machine_->last_rejection());
     }
+    publish_swap(stats.swap);
     published_ = stats;
+}
+
+void SchedulerShell::publish_swap(const SwapStats& stats) {
+    auto& metrics = status_->metrics;
+    const auto use = [&](const char* gauge, std::uint32_t used, std::uint32_t pages) {
+        if (pages > 0) metrics.set(gauge, static_cast<double>(used) / pages);
+    };
+    use("swap_host_usage_perc", stats.host_pages_used, stats.host_pages);
+    use("swap_disk_usage_perc", stats.disk_pages_used, stats.disk_pages);
+    const SwapStats& before = published_.swap;
+    const auto add = [&](const char* direction, std::uint64_t now, std::uint64_t then) {
+        if (now != then) metrics.swapped(direction, static_cast<double>(now - then));
+    };
+    add("out", stats.blocks_out, before.blocks_out);
+    add("in", stats.blocks_in, before.blocks_in);
+    add("spilled", stats.blocks_spilled, before.blocks_spilled);
+    add("failed", stats.blocks_failed, before.blocks_failed);
 }
 
 SchedulerActor::behavior_type scheduler(SchedulerActor::stateful_pointer<SchedulerShell> self,
@@ -196,7 +217,9 @@ SchedulerActor::behavior_type scheduler(SchedulerActor::stateful_pointer<Schedul
         },
         [&shell](const ReplacePolicy& m) { shell.replace_policy(m); },
         [&shell](const WorkerDown& m) { shell.worker_down(m.epoch); },
-        [](const MoveDone&) {},
+        [&shell](const MoveDone& m) {
+            shell.handle(MoveCompleted{shell.now(), m});
+        },
     };
 }
 

@@ -44,9 +44,11 @@ struct SchedulerShell {
     void carry_out(Finish& action);
     void carry_out(Reject& action);
     void carry_out(Preempted& action);
+    void carry_out(Move& action);
     void end(SequenceId id, FinishReason reason, std::uint32_t num_generated, Error error);
     void forget(SequenceId id);
     void publish();
+    void publish_swap(const SwapStats& stats);
 
     SchedulerActor::pointer self_;
     std::shared_ptr<SharedStatus> status_;

@@ -62,7 +62,7 @@ void SupervisorState::start_epoch(std::uint64_t generation) {
     ++epoch_;
     if (!memory_manager_) {  // one that outlived its epoch still has what was moved off the pool
         MemoryManagerOptions options{options_.name, options_.backend.make_pool, options_.swap,
-                                     options_.own_threads, options_.spawn_disk};
+                                     options_.own_threads, options_.swap_hooks};
         memory_manager_ =
             spawn_child(self_, options_.own_threads, memory_manager, std::move(options),
                         caf::actor_cast<PoolOwner>(self_), caf::actor_cast<MoveReceiver>(scheduler_));

@@ -143,6 +143,11 @@ Result<SchedulerOptions> scheduler_options(const EngineConfig& config, const Ser
     options.block_size = config.block_size;
     options.num_blocks = served.num_blocks;
     options.max_steps_in_flight = config.max_steps_in_flight;
+    options.host_pages = served.swap.host_pages;
+    options.disk_pages = served.swap.disk_pages;
+    // A first guess: 4 GB/s and 400 MB/s, and what the messages take.
+    options.host_us_per_block = 20.0 + static_cast<double>(served.swap.page_bytes) / 4000.0;
+    options.disk_us_per_block = 100.0 + static_cast<double>(served.swap.page_bytes) / 400.0;
     options.end_token_ids = served.model->generation.end_token_ids;
     if (options.max_model_len > served.model->spec.max_position) {
         return invalid_argument("--max-model-len " + std::to_string(options.max_model_len) +

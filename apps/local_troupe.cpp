@@ -94,10 +94,12 @@ Result<LocalTroupe> start_local_troupe(const Config& config,
         LocalModel& model = troupe.models[i];
         model.kv = (*sizes)[i];
         const std::uint32_t blocks = model.kv.num_blocks;
+        SwapOptions below = *swap;
+        below.page_bytes = needs[i].bytes_per_block;
         options.models.push_back(
             {model.name, model.aliases, ready[i].path, ready[i].loaded,
              make_cpu_backend_factory(ready[i].cpu, pool, blocks, config.engine.block_size), blocks,
-             model.max_model_len, *swap});
+             model.max_model_len, below});
     }
     auto system = TroupeSystem::start(std::move(options));
     if (!system) return system.error();

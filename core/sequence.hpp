@@ -43,6 +43,7 @@ struct Sequence {
     TimeUs last_token_time = 0;
     std::uint32_t block_table = 0;  // handle in the KvCacheManager; meaningful while running
     PrefixMatch prefix;             // what it would take from the cache; meaningful while it does not run
+    PrefixMatch below;              // what lies in the tiers below the pool
 };
 
 }  // namespace troupe

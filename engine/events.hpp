@@ -7,6 +7,7 @@
 #include <variant>
 #include <vector>
 
+#include "core/block_move.hpp"
 #include "core/sequence.hpp"
 #include "core/status.hpp"
 #include "core/step_plan.hpp"
@@ -58,10 +59,12 @@ struct WorkerLost {
     bool operator==(const WorkerLost&) const = default;
 };
 
-// A new, empty worker group. Its epoch must be higher than all before, otherwise it is ignored.
+// A new, empty worker group. Its epoch must be higher than all before, otherwise it is ignored. What lies in
+// the tiers below the pool is still there if their memory manager is the one before.
 struct WorkerReady {
     TimeUs now = 0;
     Epoch epoch = 0;
+    bool tiers_survive = false;
     bool operator==(const WorkerReady&) const = default;
 };
 
@@ -78,8 +81,15 @@ struct PolicyReplaced {
     bool operator==(const PolicyReplaced&) const = default;
 };
 
+// The memory manager's answer to Move. Answers of other epochs are ignored.
+struct MoveCompleted {
+    TimeUs now = 0;
+    MoveDone done;
+    bool operator==(const MoveCompleted&) const = default;
+};
+
 using Event = std::variant<RequestArrived, RequestCancelled, StopReached, StepCompleted, WorkerLost,
-                           WorkerReady, DeadlineReached, PolicyReplaced>;
+                           WorkerReady, DeadlineReached, PolicyReplaced, MoveCompleted>;
 
 // Actions
 // -------------------------------------------------------------------------------------------------------
@@ -133,6 +143,12 @@ struct Preempted {
     bool operator==(const Preempted&) const = default;
 };
 
-using Action = std::variant<Execute, EmitToken, EmitPromptLogprobs, Finish, Reject, Preempted>;
+// To the memory manager of moves.epoch.
+struct Move {
+    MoveBlocks moves;
+    bool operator==(const Move&) const = default;
+};
+
+using Action = std::variant<Execute, EmitToken, EmitPromptLogprobs, Finish, Reject, Preempted, Move>;
 
 }  // namespace troupe

@@ -24,6 +24,7 @@ void finish(SchedulerState& state, PolicyPort& policy, TimeUs now, Sequence& seq
             std::uint32_t generated, std::vector<Action>& actions, std::optional<Error> error) {
     const PolicyEvent event = policy_event(POLICY_EVENT_FINISHED, now, sequence.spec, generated);
     actions.emplace_back(Finish{sequence.spec.id, reason, generated, std::move(error)});
+    state.save(sequence, Swapper::Wish::by_cost, now);
     state.erase(sequence);
     policy.on_event(event);
 }

@@ -38,10 +38,11 @@ std::optional<StepPlan> Planner::next_plan(TimeUs now, std::vector<Action>& acti
         const Decision decision = alone != nullptr ? decide_alone(*alone) : fcfs ? decide_fcfs() : decide();
         preempt_victims(decision, now, actions);
         shed(decision, now, actions);
-        StepPlan plan = plan_rows(decision);
+        StepPlan plan = plan_rows(decision, now);
         if (!plan.rows.empty()) return plan;
         if (!state_.in_flight.empty()) return std::nullopt;  // blocks or tokens come when a step ends
         if (!decision.victims.empty() || !decision.shed.empty()) continue;
+        if (state_.swapper.holds_blocks()) return std::nullopt;  // MoveCompleted brings them
         // Nothing is running and there is work: waiting for an event could mean waiting for ever.
         if (fcfs) throw std::logic_error("scheduler: nothing can be planned although there is work");
         reject("there is work and nothing in flight, but the decision runs nothing");
@@ -51,7 +52,8 @@ std::optional<StepPlan> Planner::next_plan(TimeUs now, std::vector<Action>& acti
 
 // The policy sees every sequence that a decision may name. Preempted ones whose last tokens are still to come
 // from steps in flight are left out until they have come: the worker has to be given all tokens when they run
-// again. So are those that another is about to save work: what it computes will be theirs, too.
+// again. So are those that another is about to save work: what it computes will be theirs, too; and those
+// whose KV is being loaded.
 void Planner::build_view(TimeUs now) {
     const SchedulerOptions& options = state_.options;
     entries_.clear();
@@ -65,8 +67,12 @@ void Planner::build_view(TimeUs now) {
         const SequenceSpec& spec = sequence->spec;
         if (!running) {
             sharing_.look(*sequence);
-            if (sharing_.waits(*sequence)) continue;
+            if (sharing_.waits(*sequence) || waits_for_load(*sequence)) continue;
         }
+        const std::uint32_t swapped = running ? 0 : loadable_blocks(*sequence, now) * options.block_size;
+        const auto policy_state = swapped > 0 && sequence->status == SequenceStatus::preempted
+                                      ? std::uint32_t{POLICY_SWAPPED}
+                                      : static_cast<std::uint32_t>(sequence->status);
         const std::uint32_t cached = running ? 0 : sequence->prefix.num_blocks * options.block_size;
         candidates_.push_back(sequence);
         entries_.push_back(
@@ -79,12 +85,12 @@ void Planner::build_view(TimeUs now) {
              .ttft_target_us = spec.ttft_target,
              .tpot_target_us = spec.tpot_target,
              .priority = spec.priority,
-             .state = static_cast<std::uint32_t>(sequence->status),
+             .state = policy_state,
              .prompt_tokens = spec.num_prompt_tokens,
              .computed_tokens = sequence->num_computed_tokens + sequence->num_scheduled_tokens + cached,
              .cached_prefix_tokens = cached,
              .cached_free_blocks = running ? 0 : state_.kv.num_unreferenced(sequence->prefix),
-             .swapped_tokens = 0,
+             .swapped_tokens = swapped,
              .generated_tokens = num_generated(*sequence) + sequence->num_pending_samples,
              .max_tokens = state_.max_len(spec) - spec.num_prompt_tokens,
              .oracle_tokens = spec.oracle_tokens,
@@ -104,12 +110,12 @@ void Planner::build_view(TimeUs now) {
              .max_sequences = options.max_num_seqs,
              .block_size = options.block_size,
              .total_blocks = options.num_blocks,
-             .free_blocks = state_.kv.num_free() + state_.kv.num_retired(),
-             .swap_free_blocks = 0,
+             .free_blocks = state_.kv.num_free() + state_.kv.num_retired() + state_.swapper.num_coming_free(),
+             .swap_free_blocks = state_.swapper.num_free_pages(),
              .step_cost_base_us = cost.base_us,
              .step_cost_per_token_us = cost.per_token_us,
              .step_cost_per_context_token_us = cost.per_context_token_us,
-             .swap_us_per_block = 0};
+             .swap_us_per_block = state_.swapper.us_per_block(now)};
 }
 
 Decision Planner::decide() {
@@ -180,8 +186,14 @@ Decision Planner::decide_alone(const Sequence& suspect) const {
 }
 
 void Planner::preempt_victims(const Decision& decision, TimeUs now, std::vector<Action>& actions) {
-    for (std::uint32_t victim : decision.victims) {
-        Sequence& sequence = *candidates_[victim];
+    for (std::size_t i = 0; i < decision.victims.size(); ++i) {
+        Sequence& sequence = *candidates_[decision.victims[i]];
+        const auto action = decision.victim_actions.empty() ? std::uint8_t{POLICY_VICTIM_BY_COST}
+                                                            : decision.victim_actions[i];
+        if (action != POLICY_VICTIM_RECOMPUTE) {
+            const bool swap = action == POLICY_VICTIM_SWAP;
+            state_.save(sequence, swap ? Swapper::Wish::always : Swapper::Wish::by_cost, now);
+        }
         state_.preempt(sequence);
         ++sequence.num_preemptions;
         ++state_.totals.num_preemptions;
@@ -198,7 +210,7 @@ void Planner::shed(const Decision& decision, TimeUs now, std::vector<Action>& ac
     }
 }
 
-StepPlan Planner::plan_rows(const Decision& decision) {
+StepPlan Planner::plan_rows(const Decision& decision, TimeUs now) {
     StepPlan plan;
     plan.epoch = state_.epoch;
     plan.step = state_.last_step + 1;
@@ -209,7 +221,7 @@ StepPlan Planner::plan_rows(const Decision& decision) {
     bool short_of_blocks = false;
     for (const PolicyRow& row : decision.rows) {
         Sequence& sequence = *candidates_[row.sequence];
-        if (!append_row(sequence, row.num_tokens, short_of_blocks, plan)) continue;
+        if (!append_row(sequence, row.num_tokens, now, short_of_blocks, plan)) continue;
         const PlanRow& added = plan.rows.back();
         step.rows.push_back({added.id, added.num_new_tokens, added.kind, RowFate::live});
         step.num_tokens += added.num_new_tokens;
@@ -237,6 +249,29 @@ std::uint32_t Planner::blocks_wanted(const Sequence& sequence, std::uint32_t num
            shared + taken;
 }
 
+// How many blocks of what it has yet to compute are quicker to be had from the tiers below. Who has to run
+// alone computes all itself: what was computed before may be why workers die.
+std::uint32_t Planner::loadable_blocks(Sequence& sequence, TimeUs now) const {
+    if (sequence.num_worker_deaths >= deaths_to_run_alone) return 0;
+    return state_.swapper.loadable(sequence.below, sequence.prefix, sequence.spec.cache_salt,
+                                   shareable_tokens(sequence), now);
+}
+
+bool Planner::waits_for_load(const Sequence& sequence) const {
+    return sequence.num_worker_deaths < deaths_to_run_alone && state_.swapper.is_loading(sequence.prefix);
+}
+
+// Starts to load its KV, if that is quicker than computing it. It runs when it is there; the rest of the
+// blocks that it wants are kept for it. Counts as a plan that makes no token.
+bool Planner::load(Sequence& sequence, std::uint32_t wanted, TimeUs now) {
+    const std::uint32_t loaded = loadable_blocks(sequence, now);
+    if (loaded == 0 || !state_.swapper.load(sequence.prefix, sequence.below, sequence.spec.cache_salt,
+                                            shareable_tokens(sequence), wanted - std::min(wanted, loaded)))
+        return false;
+    ++state_.plans_without_token;
+    return true;
+}
+
 // Gives it a table with what the cache has. Returns how many of the num_tokens after its prefix are still to
 // be computed: a tail comes off them, so that it needs no more blocks than without.
 std::uint32_t Planner::admit(Sequence& sequence, std::uint32_t num_tokens) {
@@ -256,19 +291,21 @@ std::uint32_t Planner::admit(Sequence& sequence, std::uint32_t num_tokens) {
 // Reserves the row's blocks and adds it to the plan; false if they are not to be had now, or if another who
 // runs since this plan computes what it needs. Once a row was short of blocks, no later one gets any: they
 // are kept for it.
-bool Planner::append_row(Sequence& sequence, std::uint32_t num_tokens, bool& short_of_blocks,
+bool Planner::append_row(Sequence& sequence, std::uint32_t num_tokens, TimeUs now, bool& short_of_blocks,
                          StepPlan& plan) {
     const bool running = sequence.status == SequenceStatus::running;
     if (!running) {
         sharing_.look(sequence);  // rows before it may have got blocks that it could have taken
-        if (sharing_.waits(sequence)) return false;
+        if (sharing_.waits(sequence) || waits_for_load(sequence)) return false;
     }
     KvCacheManager& kv = state_.kv;
     const std::uint32_t wanted = blocks_wanted(sequence, num_tokens);
-    if (wanted > 0 && (short_of_blocks || wanted > kv.num_free())) {
+    const std::uint32_t promised = running ? 0 : state_.swapper.num_promised();  // to who waits for a load
+    if (wanted > 0 && (short_of_blocks || wanted + promised > kv.num_free())) {
         short_of_blocks = true;
         return false;
     }
+    if (!running && load(sequence, wanted, now)) return false;
     const SequenceSpec& spec = sequence.spec;
     if (!running) num_tokens = admit(sequence, num_tokens);
     auto reservation = kv.extend(sequence.block_table, num_tokens, plan.step);

@@ -32,9 +32,13 @@ class Planner {
 
     void preempt_victims(const Decision& decision, TimeUs now, std::vector<Action>& actions);
     void shed(const Decision& decision, TimeUs now, std::vector<Action>& actions);
-    StepPlan plan_rows(const Decision& decision);
+    StepPlan plan_rows(const Decision& decision, TimeUs now);
     std::uint32_t blocks_wanted(const Sequence& sequence, std::uint32_t num_tokens) const;
-    bool append_row(Sequence& sequence, std::uint32_t num_tokens, bool& short_of_blocks, StepPlan& plan);
+    std::uint32_t loadable_blocks(Sequence& sequence, TimeUs now) const;
+    bool waits_for_load(const Sequence& sequence) const;
+    bool load(Sequence& sequence, std::uint32_t wanted, TimeUs now);
+    bool append_row(Sequence& sequence, std::uint32_t num_tokens, TimeUs now, bool& short_of_blocks,
+                    StepPlan& plan);
     std::uint32_t admit(Sequence& sequence, std::uint32_t num_tokens);
 
     SchedulerState& state_;

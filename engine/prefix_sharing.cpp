@@ -3,17 +3,6 @@
 #include <algorithm>
 
 namespace troupe {
-namespace {
-
-// The tokens whose KV it can take. The last one it computes itself, to draw what comes next; if the logits of
-// its prompt are wanted, all of them: KV comes without logits.
-std::span<const TokenId> usable(const Sequence& sequence) {
-    if (needs_prompt_logits(sequence.spec)) return {};
-    return {sequence.spec.tokens.data(), sequence.spec.tokens.size() - 1};
-}
-
-}  // namespace
-
 void PrefixSharing::begin() {
     coming_.clear();
     started_.clear();
@@ -39,7 +28,7 @@ void PrefixSharing::note_started(const Sequence& running) {
 }
 
 void PrefixSharing::look(Sequence& sequence) const {
-    state_.kv.match(sequence.prefix, sequence.spec.cache_salt, usable(sequence));
+    state_.kv.match(sequence.prefix, sequence.spec.cache_salt, shareable_tokens(sequence));
 }
 
 bool PrefixSharing::waits(const Sequence& sequence) const {
@@ -52,7 +41,7 @@ bool PrefixSharing::waits(const Sequence& sequence) const {
 
 std::optional<KvCacheManager::Tail> PrefixSharing::find_tail(const Sequence& sequence) const {
     const std::uint32_t block_size = state_.options.block_size;
-    const std::span<const TokenId> wanted = usable(sequence);
+    const std::span<const TokenId> wanted = shareable_tokens(sequence);
     const std::size_t begin = std::size_t{sequence.prefix.num_blocks} * block_size;
     std::optional<KvCacheManager::Tail> longest;
     for (const Sequence* const other : state_.by_arrival) {

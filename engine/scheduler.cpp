@@ -98,6 +98,7 @@ std::vector<SequenceId> lose_worker(SchedulerState& state) {
     state.to_remove.clear();  // the next worker knows nobody
     state.plans_without_token = 0;
     state.kv.end_step(state.last_step);
+    state.swapper.lose_pool();
     state.kv.forget_all();
     state.worker_ready = false;
     return involved;
@@ -139,6 +140,10 @@ std::vector<Action> Scheduler::handle(const Event& event) {
     // The worker is waiting, clients can wait a moment: Execute goes first.
     std::vector<Action> actions;
     while (auto plan = planner_->next_plan(now, answers)) actions.emplace_back(Execute{std::move(*plan)});
+    if (state_->worker_ready) {
+        for (MoveBlocks& moves : state_->swapper.take_moves(state_->epoch, now))
+            actions.emplace_back(Move{std::move(moves)});
+    }
     if (actions.empty()) return answers;
     actions.insert(actions.end(), std::make_move_iterator(answers.begin()),
                    std::make_move_iterator(answers.end()));
@@ -253,6 +258,7 @@ void Scheduler::on(const WorkerReady& event, std::vector<Action>& actions) {
     if (event.epoch <= state_->epoch) return;
     // News of the old worker's end may be overtaken by the new one's arrival.
     if (state_->worker_ready) on(WorkerLost{event.now, state_->epoch}, actions);
+    if (!event.tiers_survive) state_->swapper.lose_tiers();
     state_->epoch = event.epoch;
     state_->worker_ready = true;
     policy_.on_event(policy_event(POLICY_EVENT_WORKER_READY, event.now));
@@ -265,6 +271,11 @@ void Scheduler::on(const PolicyReplaced& event, std::vector<Action>&) {
     }
 }
 
+void Scheduler::on(const MoveCompleted& event, std::vector<Action>&) {
+    if (!state_->worker_ready || event.done.epoch != state_->epoch) return;
+    state_->swapper.completed(event.done, event.now);
+}
+
 SchedulerStats Scheduler::stats() const {
     SchedulerStats stats = state_->totals;
     for (const Sequence* sequence : state_->by_arrival) {
@@ -275,6 +286,7 @@ SchedulerStats Scheduler::stats() const {
     stats.cached_blocks = state_->kv.num_idle();
     stats.total_blocks = state_->kv.num_blocks();
     stats.step_cost = state_->cost_model.cost();
+    stats.swap = state_->swapper.stats();
     return stats;
 }
 

@@ -3,8 +3,9 @@
 // log or environment.
 //
 // A shell (an actor, the simulator, a test) feeds it one event at a time and carries out the actions in their
-// order: Execute goes to the worker group, whose answers come back as StepCompleted in step order; the others
-// go to request actors. No plan is made before the first WorkerReady.
+// order: Execute goes to the worker group, whose answers come back as StepCompleted in step order; Move to
+// the memory manager, which answers each with a MoveCompleted, in any order; the others go to request actors.
+// No plan is made before the first WorkerReady.
 //
 // What holds whatever the policy and the events are (tests/engine/scheduler_random_test.cpp):
 //   - every accepted sequence ends; its tokens are those of an undisturbed run alone, if the worker's are
@@ -37,6 +38,12 @@ struct SchedulerOptions {
     std::uint32_t num_blocks = 1024;             // of the pool
     std::uint32_t max_steps_in_flight = 2;       // 1: no run-ahead
     std::vector<TokenId> end_token_ids;          // the model's own; stop.ignore_eos turns them off
+    // Blocks that fit into the tiers below the pool, and how long it takes to move one there or back until
+    // that has been measured.
+    std::uint32_t host_pages = 0;
+    std::uint32_t disk_pages = 0;
+    double host_us_per_block = 100.0;
+    double disk_us_per_block = 2000.0;
     StepId first_step = 1;  // number of the first step; a scheduler that replaces another goes on counting
 };
 
@@ -47,6 +54,16 @@ Status validate(const SchedulerOptions& options);
 // KV). A request without max_tokens means this minus its prompt; with more it is refused or ends with
 // `length`.
 std::uint32_t max_sequence_len(const SchedulerOptions& options);
+
+// Of the tiers below the pool. Pages are of now, the rest are totals.
+struct SwapStats {
+    std::uint64_t blocks_out = 0;      // from the pool
+    std::uint64_t blocks_in = 0;       // into the pool
+    std::uint64_t blocks_spilled = 0;  // from host memory to disk
+    std::uint64_t blocks_failed = 0;   // that did not arrive
+    std::uint32_t host_pages_used = 0, host_pages = 0;
+    std::uint32_t disk_pages_used = 0, disk_pages = 0;
+};
 
 // Counters are totals since construction; the rest is of now.
 struct SchedulerStats {
@@ -66,6 +83,7 @@ struct SchedulerStats {
     std::uint64_t num_prefix_queries = 0;
     std::uint64_t num_prefix_hits = 0;
     StepCost step_cost;
+    SwapStats swap;
 };
 
 // Not thread-safe; owned by one shell.
@@ -105,6 +123,7 @@ class Scheduler {
     void on(const WorkerLost& event, std::vector<Action>& actions);
     void on(const WorkerReady& event, std::vector<Action>& actions);
     void on(const DeadlineReached& event, std::vector<Action>& actions);
+    void on(const MoveCompleted& event, std::vector<Action>& actions);
     void on(const PolicyReplaced& event, std::vector<Action>& actions);
 
     std::unique_ptr<SchedulerState> state_;

@@ -45,6 +45,7 @@ void check_sequence(const SchedulerState& state, const Sequence& sequence, const
 void Scheduler::check_invariants() const {
     const SchedulerState& state = *state_;
     state.kv.check_invariants();
+    state.swapper.check_invariants();
     require(state.in_flight.size() <= state.options.max_steps_in_flight,
             "no more steps in flight than allowed");
     require(state.worker_ready || state.in_flight.empty(), "no step in flight without a worker");
@@ -74,6 +75,7 @@ void Scheduler::check_invariants() const {
         const auto& table = state.kv.block_table(sequence->block_table);
         blocks.insert(table.begin(), table.end());
     }
+    for (const BlockId block : state.swapper.held_blocks()) blocks.insert(block);
     require(running <= state.options.max_num_seqs, "no more sequences run than allowed");
     require(blocks.size() + state.kv.num_free() + state.kv.num_retired() == state.kv.num_blocks(),
             "every block is accounted for");

@@ -46,6 +46,12 @@ void SchedulerState::complete_row(Sequence& sequence, std::uint32_t num_tokens) 
     kv.completed(sequence.block_table, spec.cache_salt, {spec.tokens.data(), sequence.num_computed_tokens});
 }
 
+void SchedulerState::save(const Sequence& sequence, Swapper::Wish wish, TimeUs now) {
+    if (sequence.status != SequenceStatus::running) return;
+    const SequenceSpec& spec = sequence.spec;
+    swapper.save(spec.cache_salt, {spec.tokens.data(), sequence.num_computed_tokens}, wish, now);
+}
+
 void SchedulerState::free_blocks(Sequence& sequence) {
     kv.release(sequence.block_table);
     to_remove.push_back(sequence.spec.id);

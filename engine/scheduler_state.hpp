@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <deque>
 #include <map>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -11,6 +12,7 @@
 #include "core/step_plan.hpp"
 #include "engine/cost_model.hpp"
 #include "engine/scheduler.hpp"
+#include "engine/swapper.hpp"
 #include "kvcache/kv_cache_manager.hpp"
 
 namespace troupe {
@@ -51,6 +53,8 @@ struct SchedulerState {
     void preempt(Sequence& sequence);
     // A step has computed its next tokens: full blocks of them can be found by others from now on.
     void complete_row(Sequence& sequence, std::uint32_t num_tokens);
+    // What it has computed goes to the tiers below, before it gives up its blocks.
+    void save(const Sequence& sequence, Swapper::Wish wish, TimeUs now);
     void mark_rows(SequenceId id, RowFate fate);
 
     // It can end there at the latest, prompt and generated together.
@@ -65,6 +69,7 @@ struct SchedulerState {
     std::vector<SequenceId> to_remove;   // known to the worker and no longer running
     std::deque<InFlightStep> in_flight;  // oldest first
     CostModel cost_model;
+    Swapper swapper{options, kv, cost_model};
     Epoch epoch = 0;
     bool worker_ready = false;
     StepId last_step;                       // planned
@@ -85,6 +90,13 @@ inline std::uint32_t remaining_tokens(const Sequence& sequence) {
 
 // Then each token of its prompt has to be computed, whatever the cache holds.
 inline bool needs_prompt_logits(const SequenceSpec& spec) { return spec.sampling.prompt_logprobs >= 0; }
+
+// The tokens whose KV it can take from others. The last one it computes itself, to draw what comes next; if
+// the logits of its prompt are wanted, all of them: KV comes without logits.
+inline std::span<const TokenId> shareable_tokens(const Sequence& sequence) {
+    if (needs_prompt_logits(sequence.spec)) return {};
+    return {sequence.spec.tokens.data(), sequence.spec.tokens.size() - 1};
+}
 
 inline std::uint32_t num_generated(const Sequence& sequence) {
     return static_cast<std::uint32_t>(sequence.spec.tokens.size()) - sequence.spec.num_prompt_tokens;

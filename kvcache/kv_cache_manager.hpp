@@ -109,6 +109,7 @@ class KvCacheManager {
         return static_cast<std::uint32_t>((num_tokens + options_.block_size - 1) / options_.block_size);
     }
     const std::vector<BlockId>& block_table(TableHandle table) const { return tables_[table].blocks; }
+    std::uint32_t references(BlockId block) const { return pool_.references(block); }  // by tables
     std::uint64_t num_tokens(TableHandle table) const { return tables_[table].num_tokens; }
     std::uint32_t num_blocks() const { return pool_.num_blocks(); }
     // To be had now, idle ones included.

@@ -20,12 +20,16 @@ ClientMetric sample(std::vector<ClientMetric::Label> labels, std::uint64_t value
     return metric;
 }
 
-constexpr std::array<std::pair<std::string_view, std::string_view>, 31> kHelp{{
+constexpr std::array<std::pair<std::string_view, std::string_view>, 34> kHelp{{
     {"num_requests_running", "Requests in the running batch"},
     {"num_requests_waiting", "Admitted requests that have not begun to run"},
     {"num_texts_waiting", "Calls of /tokenize and /detokenize that have not been answered"},
     {"kv_cache_usage_perc", "Used share of the KV cache's blocks, 0 to 1"},
     {"prefix_cache_blocks", "Unused blocks whose prefixes are remembered; they count as free"},
+    {"swap_host_usage_perc", "Used share of the host memory for swapped blocks (--swap-space), 0 to 1"},
+    {"swap_disk_usage_perc", "Used share of the swap file (--swap-disk-space), 0 to 1"},
+    {"swapped_blocks_total",
+     "KV blocks moved out of the pool, into it, or from host memory to disk, by direction"},
     {"responses_retained", "Stored responses that have finished and can still be read"},
     {"responses_retained_bytes", "Memory of the retained responses"},
     {"open_connections", "Open HTTP and WebSocket connections"},

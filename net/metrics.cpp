@@ -64,6 +64,13 @@ class Families {
             metric.counter.value = value;
             add("request_success_total", MetricType::Counter, std::move(metric));
         }
+        for (const auto& [direction, value] : snapshot.swapped_blocks) {
+            ClientMetric metric;
+            metric.label.push_back({"direction", direction});
+            metric.label.push_back({"model_name", model});
+            metric.counter.value = value;
+            add("swapped_blocks_total", MetricType::Counter, std::move(metric));
+        }
         for (const auto& [name, histogram] : snapshot.histograms) {
             ClientMetric metric = histogram_of(histogram);
             metric.label.push_back({"model_name", model});

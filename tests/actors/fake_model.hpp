@@ -20,6 +20,7 @@ class FakePool final : public KvPool {
     std::size_t num_blocks() const override { return slots.size() / block_size_; }
     std::size_t bytes_per_block() const override { return block_size_ * sizeof(TokenId); }
     void read_block(BlockId block, std::span<std::byte> bytes) const override {
+        if (before_read) before_read();
         std::memcpy(bytes.data(), &slots.at(static_cast<std::size_t>(block) * block_size_), bytes.size());
     }
     void write_block(BlockId block, std::span<const std::byte> bytes) override {
@@ -31,6 +32,7 @@ class FakePool final : public KvPool {
 
   public:
     std::vector<TokenId> slots;
+    std::function<void()> before_read;  // of a block that is moved; may throw
 };
 
 class FakeBackend final : public Backend {

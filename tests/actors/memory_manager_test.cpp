@@ -1,8 +1,7 @@
 // The memory manager: blocks go down and come back as they were, or the answer says that they did not. Disks
 // that fail, are slow, change pages or die are actors under virtual time.
-#include <map>
-
 #include "actors/memory_manager_actor.hpp"
+#include "tests/actors/fake_disk.hpp"
 #include "tests/actors/fake_model.hpp"
 #include "tests/actors/simulation.hpp"
 
@@ -10,32 +9,6 @@ using namespace troupe;
 using namespace std::chrono_literals;
 
 namespace {
-
-// What the disk does wrong.
-struct Disk {
-    std::map<std::int64_t, std::vector<std::byte>> pages;
-    bool full = false, hangs = false, dies = false, corrupts = false;
-    int transfers = 0;
-};
-
-DiskActor::behavior_type fake_disk(DiskActor::pointer self, std::shared_ptr<Disk> state) {
-    exit_with_exceptions(self);
-    return {[self, state](const DiskTransfer& message,
-                          const PageHandle& page) -> caf::result<DiskTransferred> {
-        ++state->transfers;
-        if (state->dies) throw std::runtime_error("the disk is on fire");
-        if (state->hangs) return self->make_response_promise<DiskTransferred>();  // nobody fulfils it
-        if (message.write) {
-            if (state->full) return DiskTransferred{false, Error{ErrorCode::unavailable, "full", {}, {}}};
-            state->pages[message.page] = *page.bytes;
-        } else {
-            if (state->corrupts)
-                return DiskTransferred{false, Error{ErrorCode::internal, "changed", {}, "corrupted_page"}};
-            *page.bytes = state->pages.at(message.page);
-        }
-        return DiskTransferred{true, {}};
-    }};
-}
 
 struct Answers {
     std::shared_ptr<KvPool> pool;
@@ -54,7 +27,7 @@ struct Fixture {
         MemoryManagerOptions options{
             "fake", fake_backend(8).make_pool, {host_pages, disk_pages, "nowhere"}, false, {}};
         if (disk_pages > 0) {
-            options.spawn_disk = [state = disk](MemoryManagerActor::pointer self, std::size_t) {
+            options.hooks.spawn_disk = [state = disk](MemoryManagerActor::pointer self, std::size_t) {
                 return self->spawn<caf::linked>(fake_disk, state);
             };
         }

@@ -2,6 +2,7 @@
 // What a position stores and what a row reads through its block table are hashes, so that any wrong, stale or
 // overwritten block changes the tokens.
 #pragma once
+#include <algorithm>
 #include <cstdint>
 #include <vector>
 
@@ -46,6 +47,16 @@ class FakeModel {
             for (std::uint32_t i = 0; i < block_size_; ++i)
                 pool_[slot(copy.to, i)] = pool_[slot(copy.from, i)];
         }
+    }
+
+    using Block = std::vector<std::uint64_t>;
+    Block read_block(BlockId block) const {
+        return {pool_.begin() + static_cast<std::ptrdiff_t>(slot(block, 0)),
+                pool_.begin() + static_cast<std::ptrdiff_t>(slot(block, 0) + block_size_)};
+    }
+    void write_block(BlockId block, const Block& content) {
+        std::copy(content.begin(), content.end(),
+                  pool_.begin() + static_cast<std::ptrdiff_t>(slot(block, 0)));
     }
 
     std::vector<TokenId> execute(const ForwardBatch& batch) {

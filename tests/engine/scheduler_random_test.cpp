@@ -104,6 +104,12 @@ constexpr std::array<Shape, 9> shapes = {
      {16, 6, 32, 8},
      {16, 40, 256, 16}}};
 
+// Pages below the pool. A move costs next to nothing, so that it always pays.
+struct Tiers {
+    std::uint32_t host = 0, disk = 0;
+};
+constexpr std::array<Tiers, 3> tiers_below = {{{40, 0}, {5, 12}, {0, 30}}};
+
 struct Totals {
     std::uint64_t completed = 0;
     std::uint64_t timed_out = 0;
@@ -112,11 +118,12 @@ struct Totals {
     std::uint64_t recovered_sequences = 0;
     std::uint64_t shared_tokens = 0;
     std::uint64_t shed = 0;
+    SwapStats swap;
     std::string last_rejection;
 };
 
 Totals run_all(const PolicyTable& table, const Disturbance& disturbance, std::uint32_t seeds,
-               int operations = 400, const std::string& policy_options = {}) {
+               int operations = 400, const std::string& policy_options = {}, Tiers tiers = {}) {
     Totals totals;
     for (const Shape& shape : shapes) {
         for (std::uint32_t steps : {1U, 2U, 3U}) {
@@ -124,6 +131,9 @@ Totals run_all(const PolicyTable& table, const Disturbance& disturbance, std::ui
                 TablePolicyPort policy(table, policy_options);
                 World world{options_of(shape, steps), disturbance};
                 world.operations = operations;
+                world.options.host_pages = tiers.host;
+                world.options.disk_pages = tiers.disk;
+                world.options.host_us_per_block = world.options.disk_us_per_block = 0;
                 Simulation simulation(world, policy, seed);
                 INFO("block size " << shape.block_size << ", blocks " << shape.num_blocks << ", budget "
                                    << shape.budget << ", steps in flight " << steps << ", seed " << seed);
@@ -136,6 +146,10 @@ Totals run_all(const PolicyTable& table, const Disturbance& disturbance, std::ui
                 if (!simulation.last_rejection().empty()) totals.last_rejection = simulation.last_rejection();
                 totals.shed += simulation.stats().num_shed_sequences;
                 totals.recovered_sequences += simulation.stats().num_recovered_sequences;
+                totals.swap.blocks_out += simulation.stats().swap.blocks_out;
+                totals.swap.blocks_in += simulation.stats().swap.blocks_in;
+                totals.swap.blocks_spilled += simulation.stats().swap.blocks_spilled;
+                totals.swap.blocks_failed += simulation.stats().swap.blocks_failed;
             }
         }
     }
@@ -187,6 +201,62 @@ TEST_CASE("a policy that refuses what cannot make it loses nothing else") {
     CHECK(totals.rejected_decisions == 0);
 }
 
+Disturbance with_moves(Disturbance disturbance, int failing) {
+    disturbance.move = 10;
+    disturbance.failed_move = failing;
+    return disturbance;
+}
+
+TEST_CASE("random load with tiers below the pool") {
+    for (const Tiers& tiers : tiers_below) {
+        INFO("host " << tiers.host << ", disk " << tiers.disk);
+        const Totals totals =
+            run_all(*find_builtin_policy("fcfs"), with_moves({.arrival = 25}, 0), 3, 400, {}, tiers);
+        CHECK(totals.completed > 1000);
+        CHECK(totals.preemptions > 100);
+        CHECK(totals.rejected_decisions == 0);
+        CHECK(totals.swap.blocks_out > 1000);
+        CHECK(totals.swap.blocks_in > 300);
+        CHECK(totals.swap.blocks_failed == 0);
+        if (tiers.host > 0 && tiers.disk > 0) CHECK(totals.swap.blocks_spilled > 300);
+    }
+}
+
+TEST_CASE("moves that are done only when nothing else is left to do stop nobody") {
+    const Totals totals = run_all(*find_builtin_policy("fcfs"), {.arrival = 25}, 2, 400, {}, {20, 20});
+    CHECK(totals.completed > 500);
+    CHECK(totals.rejected_decisions == 0);
+    CHECK(totals.swap.blocks_in > 100);
+}
+
+TEST_CASE("random load with tiers, everything else, and moves that fail") {
+    for (const Tiers& tiers : tiers_below) {
+        INFO("host " << tiers.host << ", disk " << tiers.disk);
+        const Totals totals =
+            run_all(*find_builtin_policy("fcfs"), with_moves(everything, 15), 4, 400, {}, tiers);
+        CHECK(totals.completed > 500);
+        CHECK(totals.recovered_sequences > 50);
+        CHECK(totals.rejected_decisions == 0);
+        CHECK(totals.swap.blocks_in > 30);  // by the last schedulers alone
+        CHECK(totals.swap.blocks_failed > 50);
+    }
+}
+
+TEST_CASE("with tiers, too, every run ends under every policy, the hostile ones included") {
+    for (const BuiltinPolicy& policy : builtin_policies()) {
+        INFO(policy.name);
+        const Totals totals = run_all(policy.table(), with_moves(everything, 5), 1, 400, {}, {5, 12});
+        CHECK(totals.completed > 100);
+        CHECK(totals.last_rejection == "");
+    }
+    const Totals hostile = run_all(table_of<HostilePolicy>, with_moves(everything, 5), 3, 400, {}, {5, 12});
+    CHECK(hostile.completed > 200);
+    CHECK(hostile.swap.blocks_in > 30);
+    const Totals circling =
+        run_all(table_of<CirclingPolicy>, with_moves({.arrival = 25}, 5), 1, 60, {}, {5, 12});
+    CHECK(circling.completed > 100);
+}
+
 TEST_CASE("a worker that dies often: requests fail alone, by their third death") {
     const Totals totals = run_all(*find_builtin_policy("fcfs"), {.arrival = 15, .worker_loss = 25}, 4);
     CHECK(totals.completed > 100);
@@ -211,7 +281,9 @@ TEST_CASE("the same events give the same actions") {
         TablePolicyPort policy(table_of<HostilePolicy>);
         Disturbance disturbance = everything;
         disturbance.scheduler_restart = 0;
-        World world{options_of({4, 20, 10, 4}, 2), disturbance};
+        World world{options_of({4, 20, 10, 4}, 2), with_moves(disturbance, 5)};
+        world.options.host_pages = 4;
+        world.options.disk_pages = 6;
         Simulation simulation(world, policy, seed);
         simulation.run();
         TablePolicyPort again(table_of<HostilePolicy>);

@@ -28,10 +28,10 @@ void Simulation::run() {
     };
     for (int i = 0; live(); ++i) {
         expect(i < 2000000, "the run does not end");
-        expect(!in_flight_.empty(), "sequences are live and nothing is in flight");
+        expect(!in_flight_.empty() || !moves_.empty(), "sequences are live and nothing is in flight");
         step();
     }
-    while (!in_flight_.empty()) step();
+    while (!in_flight_.empty() || !moves_.empty()) step();
     expect(stats().free_blocks == world_.options.num_blocks, "blocks have leaked");
     expect(stats().num_running == 0 && stats().num_waiting == 0, "the scheduler remembers ended sequences");
 }
@@ -58,6 +58,7 @@ void Simulation::operate() {
     }
     if (falls(d.resubmission)) return resubmit();
     if (falls(d.scheduler_restart)) return restart_scheduler();
+    if (falls(d.move)) return finish_move();
     if (!ready_) return ready_worker();
     step();
 }
@@ -147,7 +148,7 @@ void Simulation::resubmit() {
 void Simulation::step() {
     if (in_flight_.empty()) {
         ++now_;
-        return;
+        return finish_move();
     }
     const StepPlan plan = std::move(in_flight_.front().plan);
     in_flight_.pop_front();
@@ -180,6 +181,7 @@ void Simulation::lose_worker() {
         stale_.push_back(late);
     }
     in_flight_.clear();
+    moves_.clear();
     tables_.clear();
     ready_ = false;
     const Epoch lost = epoch_;
@@ -194,7 +196,9 @@ void Simulation::ready_worker() {
     ready_ = true;
     mirror_ = std::make_unique<InputBatch>(world_.options.block_size, world_.options.num_blocks);
     model_ = std::make_unique<FakeModel>(world_.options.block_size, world_.options.num_blocks);
-    handle(WorkerReady{now_, epoch_});
+    const bool tiers_survive = upto(4) > 0;
+    if (!tiers_survive) pages_.clear();
+    handle(WorkerReady{now_, epoch_, tiers_survive});
 }
 
 void Simulation::restart_scheduler() {
@@ -202,6 +206,7 @@ void Simulation::restart_scheduler() {
     events_.clear();
     actions_.clear();
     in_flight_.clear();
+    moves_.clear();
     tables_.clear();
     for (auto& [id, request] : requests_) {
         if (request.finished) continue;
@@ -211,6 +216,45 @@ void Simulation::restart_scheduler() {
         handle(RequestArrived{now_, spec});
     }
     ready_worker();
+}
+
+// The memory manager gets to some job now: all of it, or it fails in between. Bytes move as late as they can.
+void Simulation::finish_move() {
+    if (moves_.empty()) return;
+    const auto found = moves_.begin() + upto(static_cast<std::uint32_t>(moves_.size()));
+    const MoveBlocks job = std::move(*found);
+    moves_.erase(found);
+    MoveDone done{job.epoch, job.job, static_cast<std::uint32_t>(job.moves.size()), 0};
+    if (percent() < world_.disturbance.failed_move) {
+        done.num_moved = upto(done.num_moved + 1);
+        done.us = upto(1000);
+        if (upto(2) == 0) now_ += 61'000'000;  // then a tier that failed is tried again
+    }
+    for (std::uint32_t i = 0; i < done.num_moved; ++i) {
+        const auto& [from, to] = job.moves[i];
+        const auto block =
+            from.tier == Tier::device ? model_->read_block(from.slot) : pages_.at({from.tier, from.slot});
+        if (to.tier == Tier::device) {
+            model_->write_block(to.slot, block);
+        } else {
+            pages_[{to.tier, to.slot}] = block;
+        }
+    }
+    handle(MoveCompleted{now_, done});
+}
+
+void Simulation::take(const Move& action) {
+    expect(ready_ && action.moves.epoch == epoch_, "moves are for the memory manager that is there");
+    expect(!action.moves.moves.empty(), "no empty moves");
+    for (const BlockMove& move : action.moves.moves) {
+        for (const MoveBlocks& other : moves_) {
+            for (const BlockMove& theirs : other.moves) {
+                expect(theirs.to != move.to && theirs.to != move.from && theirs.from != move.to,
+                       "open moves write to nothing that others use");
+            }
+        }
+    }
+    moves_.push_back(action.moves);
 }
 
 void Simulation::handle(Event event) {
@@ -256,6 +300,14 @@ void Simulation::check_blocks(const StepPlan& plan) {
         for (const InFlight& step : in_flight_) {
             for (BlockId block : blocks)
                 expect(step.blocks.count(block) == 0, "a block in flight was given out again");
+        }
+        for (const MoveBlocks& job : moves_) {
+            for (const auto& [from, to] : job.moves) {
+                for (const BlockPlace& place : {from, to})
+                    expect(place.tier != Tier::device ||
+                               std::find(blocks.begin(), blocks.end(), place.slot) == blocks.end(),
+                           "a block of an open move was given out");
+            }
         }
     };
     for (SequenceId id : plan.removed) tables_.erase(id);

@@ -26,6 +26,8 @@ struct Disturbance {
     int stale_result = 0;
     int resubmission = 0;
     int scheduler_restart = 0;
+    int move = 0;         // an open move is carried out
+    int failed_move = 0;  // in percent of those
 };
 
 struct World {
@@ -83,6 +85,7 @@ class Simulation {
     void lose_worker();
     void ready_worker();
     void restart_scheduler();
+    void finish_move();
 
     void handle(Event event);
     void take(const Execute& action);
@@ -91,6 +94,7 @@ class Simulation {
     void take(const Finish& action);
     void take(const Reject& action);
     void take(const Preempted& action);
+    void take(const Move& action);
     void check_blocks(const StepPlan& plan);
     void check_alone() const;
     void check_mirror() const;
@@ -104,8 +108,10 @@ class Simulation {
     std::unique_ptr<InputBatch> mirror_;
     std::unique_ptr<FakeModel> model_;
     std::deque<InFlight> in_flight_;
-    std::vector<StepResult> stale_;                      // of lost workers, to be delivered late
-    std::map<SequenceId, std::vector<BlockId>> tables_;  // as the plans so far make them
+    std::map<std::pair<Tier, BlockId>, FakeModel::Block> pages_;  // of the tiers below the pool
+    std::vector<MoveBlocks> moves_;                               // open ones
+    std::vector<StepResult> stale_;                               // of lost workers, to be delivered late
+    std::map<SequenceId, std::vector<BlockId>> tables_;           // as the plans so far make them
     std::map<SequenceId, Request> requests_;
     std::vector<Event> events_;
     std::vector<std::vector<Action>> actions_;

@@ -153,6 +153,8 @@ struct Circumstances {
     std::uint32_t num_blocks = 200;
     unsigned threads = 1;
     std::vector<int> worker_dies_in = {};  // numbers of executed steps
+    std::uint32_t host_pages = 0;          // below the pool
+    std::uint32_t disk_pages = 0;
 };
 
 // A scheduler, and a worker that may be a step ahead of what the scheduler has heard of.
@@ -171,12 +173,15 @@ class Scenario {
         std::mt19937 random(seed);
         auto next = load.begin();
         start_worker();
-        while (next != load.end() || !received_.empty() || !planned_.empty() || !unheard_.empty()) {
-            const bool idle = planned_.empty() && unheard_.empty();
+        while (next != load.end() || !received_.empty() || !planned_.empty() || !unheard_.empty() ||
+               !moves_.empty()) {
+            const bool idle = planned_.empty() && unheard_.empty() && moves_.empty();
             if (next != load.end() && (next->arrival_step <= executed_ || idle)) {
                 received_[next->spec.id];
                 handle(RequestArrived{now_, next->spec});
                 ++next;
+            } else if (!moves_.empty() && (random() % 4 == 0 || (planned_.empty() && unheard_.empty()))) {
+                move();
             } else if (!planned_.empty() && (unheard_.empty() || random() % 2 == 0)) {
                 execute();
             } else {
@@ -204,6 +209,9 @@ class Scenario {
         made.num_blocks = around.num_blocks;
         made.max_steps_in_flight = around.steps_in_flight;
         made.end_token_ids = end_tokens;
+        made.host_pages = around.host_pages;
+        made.disk_pages = around.disk_pages;
+        made.host_us_per_block = made.disk_us_per_block = 1;
         return made;
     }
 
@@ -214,7 +222,7 @@ class Scenario {
         std::memset(cache_->block(0), 0xFF, cache_->num_blocks() * cache_->bytes_per_block());
         backend_ = std::make_unique<CpuBackend>(model_, cache_, pool_);
         mirror_ = std::make_unique<InputBatch>(around_.block_size, around_.num_blocks);
-        handle(WorkerReady{now_, ++epoch_});
+        handle(WorkerReady{now_, ++epoch_, true});
     }
 
     void execute() {
@@ -227,6 +235,7 @@ class Scenario {
         backend_->execute(*batch, output);
         auto result = mirror_->complete(output.tokens, output.logprobs);
         REQUIRE(result.ok());
+        result->compute_us = static_cast<TimeUs>(1000 * batch->input_ids.size());  // so that swapping pays
         compare(*batch, *result, output.logits);
         for (const StepResult& unheard : unheard_) {
             for (const SampledTokens& sampled : unheard.sampled) {
@@ -244,8 +253,29 @@ class Scenario {
         }
         planned_.clear();
         unheard_.clear();
+        moves_.clear();
         handle(WorkerLost{now_, epoch_});
         start_worker();
+    }
+
+    // The oldest job, as late as its blocks are still needed.
+    void move() {
+        const MoveBlocks job = std::move(moves_.front());
+        moves_.pop_front();
+        for (const auto& [from, to] : job.moves) {
+            std::vector<std::byte> bytes(cache_->bytes_per_block());
+            if (from.tier == Tier::device) {
+                cache_->read_block(from.slot, bytes);
+            } else {
+                bytes = pages_.at({from.tier, from.slot});
+            }
+            if (to.tier == Tier::device) {
+                cache_->write_block(to.slot, bytes);
+            } else {
+                pages_[{to.tier, to.slot}] = std::move(bytes);
+            }
+        }
+        handle(MoveCompleted{now_, {job.epoch, job.job, static_cast<std::uint32_t>(job.moves.size()), 1}});
     }
 
     void compare(const ForwardBatch& batch, const StepResult& result, const float* logits) {
@@ -288,6 +318,8 @@ class Scenario {
                 REQUIRE(received_.at(ended->sequence) == references_.at(ended->sequence).tokens);
                 received_.erase(ended->sequence);
                 ++num_finished_;
+            } else if (auto* moves = std::get_if<Move>(&action)) {
+                moves_.push_back(std::move(moves->moves));
             } else {
                 REQUIRE(std::holds_alternative<Preempted>(action));
             }
@@ -304,6 +336,8 @@ class Scenario {
     std::shared_ptr<CpuKvPool> cache_;
     std::unique_ptr<CpuBackend> backend_;
     std::unique_ptr<InputBatch> mirror_;
+    std::map<std::pair<Tier, BlockId>, std::vector<std::byte>> pages_;
+    std::deque<MoveBlocks> moves_;
     std::deque<StepPlan> planned_;                         // not yet executed
     std::deque<StepResult> unheard_;                       // executed, and not yet told to the scheduler
     std::map<SequenceId, std::vector<TokenId>> received_;  // of live sequences
@@ -394,6 +428,29 @@ TEST_CASE("Logits after KV that others computed equal those alone, whatever the 
                          });
         }
     }
+}
+
+TEST_CASE("Logits after KV was swapped out and in equal those of an undisturbed run") {
+    const auto swapped = [](const Scenario& s) {
+        return s.stats().num_preemptions >= 3 && s.stats().swap.blocks_in >= 1;
+    };
+    equals_alone({.name = "host memory", .num_blocks = 17, .host_pages = 60}, swapped);
+    equals_alone({.name = "two steps in flight, both tiers",
+                  .steps_in_flight = 2,
+                  .budget = 64,
+                  .block_size = 4,
+                  .num_blocks = 68,
+                  .host_pages = 60,
+                  .disk_pages = 240},
+                 swapped);
+    equals_alone({.name = "small blocks, disk, dying workers",
+                  .steps_in_flight = 2,
+                  .budget = 64,
+                  .block_size = 4,
+                  .num_blocks = 68,
+                  .worker_dies_in = {20, 60, 100},
+                  .disk_pages = 240},
+                 swapped);
 }
 
 TEST_CASE("Logits do not depend on the token budget") {

@@ -87,13 +87,14 @@ class WatchedPolicy final : public PolicyPort {
 
     bool create() {
         std::array<char, 512> error{};
+        rejected_ = false;
         watch("create()", [&] {
             self_ = table_.create(options_.options.c_str(), error.data(),
                                   static_cast<std::uint32_t>(error.size()));
         });
         error.back() = 0;
-        made_ = error.front() == 0;
-        if (!made_) faults_.add(std::string("does not start: ") + error.data(), where_);
+        made_ = error.front() == 0 && !rejected_;
+        if (error.front() != 0) faults_.add(std::string("does not start: ") + error.data(), where_);
         return made_;
     }
     void destroy() {

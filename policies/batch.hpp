@@ -78,6 +78,8 @@ class Batch {
     std::uint32_t running() const { return running_; }    // after this decision
     // What the budget leaves for prompts if every decoding sequence gets its token.
     std::uint32_t tokens_for_prompts() const { return tokens_ - std::min(tokens_, decoding_); }
+    // Every running sequence can have all its tokens: nobody will be preempted.
+    bool blocks_suffice() const { return committed_ <= free_blocks_; }
     bool has_preempted() const { return decision_.num_victims > 0; }
 
     // Running sequences by a key, smallest first, equal ones as they arrived; but first of all the one that

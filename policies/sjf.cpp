@@ -18,7 +18,11 @@ class Sjf {
 
     void decide(const PolicyView& view, PolicyDecision& decision) {
         Batch batch(view, decision);
-        batch.run(batch.running_by([&](const PolicySequence& sequence) { return work(view, sequence); }));
+        // The order matters only where somebody is to be preempted; predictions take their time.
+        batch.run(batch.blocks_suffice() ? batch.running_by_arrival()
+                                         : batch.running_by([&](const PolicySequence& sequence) {
+                                               return work(view, sequence);
+                                           }));
         if (batch.has_preempted() || batch.full()) return;
         batch.admit(WaitingQueue(view, [&](const PolicySequence& sequence) {
             return bound_.overdue(view, sequence) ? WaitBound::first : work(view, sequence);

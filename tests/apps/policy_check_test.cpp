@@ -1,6 +1,7 @@
 // `troupe policy check`: finds what is wrong with a plug-in, and nothing where nothing is.
 #include "apps/policy_check.hpp"
 
+#include "apps/policy_choice.hpp"
 #include "policies/builtin.hpp"
 #include "test_paths.hpp"
 #include "tests/catch.hpp"
@@ -64,6 +65,16 @@ TEST_CASE("policy check: each kind of trouble is found and named") {
 #endif
     CHECK_FALSE(checked("/nonesuch.so").faults.empty());
     CHECK_FALSE(checked(TROUPE_TEST_PLUGINS "/libold.so").faults.empty());
+}
+
+TEST_CASE("a simulation takes plug-ins, too") {
+    const std::string path = TROUPE_EXAMPLE_POLICIES "/libdeadline.so";
+    const auto policies = choose_policies("fcfs," + path, {path + ":slack_ms=5"});
+    REQUIRE(policies.ok());
+    REQUIRE(policies->size() == 2);
+    CHECK((*policies)[1].make() != nullptr);
+    CHECK_FALSE(choose_policies(path, {"colour=red"}).ok());
+    CHECK_FALSE(choose_policies("./nonesuch.so", {}).ok());
 }
 
 TEST_CASE("policy check: slow calls are found") {

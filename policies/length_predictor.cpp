@@ -54,6 +54,7 @@ double LengthPredictor::Class::residual(std::uint32_t generated) const {
 void LengthPredictor::observe(std::uint64_t tenant, std::uint32_t prompt_tokens,
                               std::uint32_t output_tokens) {
     if (output_tokens == 0) return;  // refused or cancelled before its first
+    known_.fill({});
     const Key key{tenant, prompt_class(prompt_tokens)};
     if (classes_.size() < max_classes || classes_.count(key) > 0) classes_[key].observe(output_tokens);
     by_prompt_[key.second].observe(output_tokens);
@@ -63,7 +64,15 @@ void LengthPredictor::observe(std::uint64_t tenant, std::uint32_t prompt_tokens,
 const LengthPredictor::Class& LengthPredictor::class_of(std::uint64_t tenant,
                                                         std::uint32_t prompt_tokens) const {
     const std::uint32_t prompt = prompt_class(prompt_tokens);
-    const auto own = classes_.find({tenant, prompt});
+    const Key key{tenant, prompt};
+    Known& known = known_[(tenant + 7 * prompt) % known_.size()];
+    if (known.of == nullptr || known.key != key) known = {key, &best_class(key)};
+    return *known.of;
+}
+
+const LengthPredictor::Class& LengthPredictor::best_class(const Key& key) const {
+    const std::uint32_t prompt = key.second;
+    const auto own = classes_.find(key);
     if (own != classes_.end() && own->second.count >= enough * fade) return own->second;
     if (by_prompt_[prompt].count >= enough * fade) return by_prompt_[prompt];
     return all_;

@@ -35,7 +35,16 @@ class LengthPredictor {
     };
     using Key = std::pair<std::uint64_t, std::uint32_t>;  // tenant, power of two of the prompt's length
 
+    const Class& best_class(const Key& key) const;
     const Class& class_of(std::uint64_t tenant, std::uint32_t prompt_tokens) const;
+
+    // Which class speaks for a key, as long as nothing new was observed: every waiting sequence asks at every
+    // step.
+    struct Known {
+        Key key;
+        const Class* of = nullptr;
+    };
+    mutable std::array<Known, 64> known_{};
 
     std::map<Key, Class> classes_;
     std::array<Class, 33> by_prompt_;

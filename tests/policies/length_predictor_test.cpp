@@ -39,9 +39,10 @@ TEST_CASE("lengths: who has got far is expected to go farther") {
     CHECK(predictor.remaining(1, 10, 500, 2000) == 500);                       // longer than any before
 }
 
-TEST_CASE("lengths: old observations fade") {
+TEST_CASE("lengths: what is new counts at once, and old observations fade") {
     LengthPredictor predictor;
     for (int i = 0; i < 500; ++i) predictor.observe(1, 10, 1000);
+    CHECK(predictor.remaining(1, 10, 0, 5000) == Approx(1000));
     for (int i = 0; i < 500; ++i) predictor.observe(1, 10, 10);
     CHECK(predictor.remaining(1, 10, 0, 5000) < 20);
 }

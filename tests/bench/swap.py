@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """Memory oversubscription: long outputs for which the KV cache is several times too small, with recompute alone and with
-the tiers below it. Each variant is a fresh server; variants alternate, so that a busy machine hits all alike.
+the tiers below it. Each variant is a fresh server; variants alternate, so that a busy machine hits all alike; the processor time of the
+server suffers less from that.
 
     python3 tests/bench/swap.py [--rounds 2] [--requests 12] [--input-len 512] [--output-len 512] [--oversubscription 3]
                                 [-- flags of troupe serve]
@@ -49,6 +50,7 @@ def run(options, flags, blocks):
     url = f"http://127.0.0.1:{port}"
     server = subprocess.Popen([TROUPE, "serve", "--port", str(port), "--kv-blocks", str(blocks), "--log-level", "warn",
                                "--access-log", "off", *options.serve, *flags])
+    results = {}
     try:
         while True:
             try:
@@ -68,13 +70,14 @@ def run(options, flags, blocks):
                                   ["choices"][0]["text"], range(options.requests)))
         seconds = time.monotonic() - began
         metrics = get(url + "/metrics")
-        return {"seconds": seconds, "texts": texts, "preemptions": metric(metrics, "num_preemptions_total"),
+        results |= {"seconds": seconds, "texts": texts, "preemptions": metric(metrics, "num_preemptions_total"),
                 "out": metric(metrics, 'swapped_blocks_total{direction="out"'),
                 "in": metric(metrics, 'swapped_blocks_total{direction="in"'),
                 "spilled": metric(metrics, 'swapped_blocks_total{direction="spilled"')}
+        return results
     finally:
         server.terminate()
-        server.wait()
+        results["cpu"] = sum(os.wait4(server.pid, 0)[2][:2])
 
 
 def main():
@@ -96,7 +99,7 @@ def main():
             for name, (count, flags) in variants.items():
                 results[name].append(run(options, flags, count))
                 one = results[name][-1]
-                print(f"{name:16} {one['seconds']:7.1f} s, {one['preemptions']:.0f} preemptions, blocks out {one['out']:.0f}, "
+                print(f"{name:16} {one['seconds']:7.1f} s, {one['cpu']:6.1f} s of CPU, {one['preemptions']:.0f} preemptions, blocks out {one['out']:.0f}, "
                       f"in {one['in']:.0f}, spilled {one['spilled']:.0f}", flush=True)
     texts = results["ample"][0]["texts"]
     same = all(one["texts"] == texts for many in results.values() for one in many)

@@ -17,8 +17,12 @@ struct Tenant {
     double counter = 0;
     bool backlogged = false;             // had sequences that waited when last seen
     std::uint32_t live = 0;              // sequences
+    std::uint32_t running = 0;           // of them
     std::vector<std::uint32_t> waiting;  // of the view, as they arrived
     std::size_t next = 0;                // of them
+
+    // The view leaves out those that wait for another's prefix, or for their own last token.
+    bool waits() const { return live > running; }
 };
 
 struct Account {
@@ -93,16 +97,21 @@ class Fair {
     void lift_returning(const PolicyView& view) {
         for (auto& [id, tenant] : tenants_) {
             tenant.waiting.clear();
-            tenant.next = 0;
+            tenant.next = tenant.running = 0;
         }
         for (std::uint32_t i = 0; i < view.num_sequences; ++i) {
             const PolicySequence& sequence = view.sequences[i];
-            if (sequence.state != POLICY_RUNNING) tenants_[sequence.tenant].waiting.push_back(i);
+            Tenant& tenant = tenants_[sequence.tenant];
+            if (sequence.state == POLICY_RUNNING) {
+                ++tenant.running;
+            } else {
+                tenant.waiting.push_back(i);
+            }
         }
         const double lowest = floor();
         for (auto it = tenants_.begin(); it != tenants_.end();) {
             Tenant& tenant = it->second;
-            const bool was = std::exchange(tenant.backlogged, !tenant.waiting.empty());
+            const bool was = std::exchange(tenant.backlogged, tenant.waits());
             if (tenant.backlogged && !was) tenant.counter = std::max(tenant.counter, lowest);
             if (was && !tenant.backlogged) last_to_leave_ = it->first;
             if (it->first == last_to_leave_) left_at_ = tenant.counter;
@@ -118,7 +127,7 @@ class Fair {
         bool none = true;
         double lowest = left_at_;
         for (const auto& [id, tenant] : tenants_) {
-            if (!tenant.backlogged || tenant.waiting.empty()) continue;
+            if (!tenant.backlogged || !tenant.waits()) continue;
             lowest = none ? tenant.counter : std::min(lowest, tenant.counter);
             none = false;
         }

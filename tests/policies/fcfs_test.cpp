@@ -1,5 +1,7 @@
 #include "policies/fcfs.hpp"
 
+#include <cstdint>
+#include <limits>
 #include <utility>
 #include <vector>
 
@@ -10,6 +12,7 @@ namespace troupe {
 namespace {
 
 using test::Answer;
+using test::Asked;
 using test::Rows;
 using test::sequence;
 
@@ -34,6 +37,17 @@ TEST_CASE(
     CHECK(one.rows == Rows{{0, 1}, {3, 4}});
     CHECK(one.victims.empty());
     CHECK(ask(sequences, 100, 4, 100).rows == Rows{{0, 1}, {3, 4}, {2, 4}, {4, 4}});
+}
+
+TEST_CASE("who has waited for long goes before the more urgent") {
+    Asked fcfs(fcfs_policy(), "max_wait=30");
+    std::vector<PolicySequence> sequences(3, sequence(POLICY_WAITING, 4, 0, 0, 0));
+    sequences[1].priority = sequences[2].priority = std::numeric_limits<std::int32_t>::min();
+    sequences[1].arrival_us = sequences[2].arrival_us = 20'000'000;
+    fcfs.view.now_us = 30'000'000;
+    CHECK(fcfs.decide(sequences, 100, 2, 100).rows == Rows{{1, 4}, {2, 4}});
+    fcfs.view.now_us = 30'000'001;
+    CHECK(fcfs.decide(sequences, 100, 2, 100).rows == Rows{{0, 4}, {1, 4}});
 }
 
 TEST_CASE("decoding goes before prefill, prefill takes what is left of the budget") {

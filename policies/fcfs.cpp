@@ -17,7 +17,7 @@ class Fcfs {
         // After a preemption blocks are short: admitting now would only bring the next one.
         if (batch.has_preempted()) return;
         batch.admit(WaitingQueue(view, [&](const PolicySequence& sequence) {
-            return bound_.overdue(view, sequence) ? WaitBound::first : double{sequence.priority};
+            return bound_.overdue(view, sequence) ? WaitBound::first : static_cast<double>(sequence.priority);
         }));
     }
     void on_event(const PolicyEvent&) {}

@@ -63,7 +63,8 @@ class TinyServer {
         std::erase_if(sequences_, [](const auto& s) { return s.generated_tokens == s.max_tokens; });
     }
 
-    static constexpr std::uint32_t budget = 64, places = 8, blocks = 60;
+    static constexpr std::uint32_t budget = 64, blocks = 60;
+    std::uint32_t places = 8;
     std::map<std::uint64_t, double> service;
     // The view hides those of this tenant that wait while one of them runs, as the engine does with those
     // whose prefix another computes.
@@ -106,10 +107,11 @@ TEST_CASE("fair: no backlogged tenant gets less than its share by more than the 
 TEST_CASE("fair: one whose sequences the view hides at times is not taken for one that was away") {
     Asked policy(fair_policy());
     TinyServer server(policy);
-    server.one_by_one = 1;
-    for (int step = 0; step < 3000; ++step) {
-        while (server.waiting(1) < 5) server.arrive(1, 10, 3);
-        while (server.waiting(2) < 5) server.arrive(2, 10, 40);
+    server.places = 2;
+    server.one_by_one = 2;
+    for (int step = 0; step < 20000; ++step) {
+        while (server.waiting(1) < 5) server.arrive(1, 10, 40);
+        while (server.waiting(2) < 5) server.arrive(2, 10, 3);
         server.step();
     }
     CHECK(server.service[1] > 5000);

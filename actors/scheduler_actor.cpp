@@ -28,7 +28,13 @@ void SchedulerShell::start(const SchedulerOptions& options, const PolicyChoice& 
     policy_ = std::make_unique<PolicySlot>(start_policy(policy));
     auto continued = options;
     continued.first_step = status_->last_step + 1;  // a predecessor may have numbered steps already
-    machine_ = std::make_unique<Scheduler>(continued, *policy_);
+    PolicyPort* policy_port = policy_.get();
+    if (auto& recorder = status_->recorder) {
+        recorded_as_ = recorder->begin(status_->model, continued);
+        recorded_policy_ = std::make_unique<RecordedPort>(*policy_, *recorder, recorded_as_);
+        policy_port = recorded_policy_.get();
+    }
+    machine_ = std::make_unique<Scheduler>(continued, *policy_port);
 }
 
 TimeUs SchedulerShell::now() const { return now_us(self_); }
@@ -74,8 +80,12 @@ void SchedulerShell::receiver_down(const caf::actor_addr& source) {
 }
 
 void SchedulerShell::handle(const Event& event) {
+    auto& recorder = status_->recorder;
+    if (recorder) recorder->event(recorded_as_, event);  // before the policy's answers to it
     auto actions = machine_->handle(event);
     for (const auto& action : actions) {
+        const auto* execute = std::get_if<Execute>(&action);
+        if (recorder && execute != nullptr) recorder->plan(recorded_as_, execute->plan);
         if (const auto* finish = std::get_if<Finish>(&action)) live_.at(finish->sequence).ending = true;
     }
     for (auto& action : actions) std::visit([this](auto& a) { carry_out(a); }, action);

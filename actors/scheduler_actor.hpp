@@ -57,6 +57,8 @@ struct SchedulerShell {
     MemoryManagerActor memory_manager_;
     std::unique_ptr<PolicySlot> policy_;
     bool rejection_logged_ = false;  // of the policy that is in force
+    std::unique_ptr<RecordedPort> recorded_policy_;  // null: nothing is recorded
+    std::uint32_t recorded_as_ = 0;
     std::unique_ptr<Scheduler> machine_;
     std::map<SequenceId, Live> live_;
     std::map<caf::actor_addr, SequenceId> sequences_;  // by receiver

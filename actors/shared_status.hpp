@@ -2,14 +2,18 @@
 // thread.
 #pragma once
 #include <atomic>
+#include <memory>
+#include <string>
 
 #include "actors/client_port.hpp"
 #include "actors/metrics.hpp"
+#include "actors/recording.hpp"
 
 namespace troupe {
 
 // One per replica.
 struct SharedStatus {
+    std::string model;  // as it is served
     std::atomic<bool> worker_lives{false};
     std::atomic<bool> ever_ready{false};
     std::atomic<bool> failed{false};   // there will be no worker any more
@@ -17,6 +21,7 @@ struct SharedStatus {
     // Of /tokenize and /detokenize, those in work included.
     std::atomic<std::uint32_t> short_texts_waiting{0}, long_texts_waiting{0};
     Metrics metrics;
+    std::shared_ptr<Recorder> recorder;  // of its schedulers' events; null: nothing is recorded
 
     ServerState state() const {
         if (failed) return ServerState::failed;

@@ -222,6 +222,12 @@ Result<std::unique_ptr<TroupeSystem>> TroupeSystem::start(TroupeOptions options)
     auto status = std::make_shared<ServerStatus>();
     auto policy = policy_choice(options.config.policy);
     if (!policy) return policy.error();
+    std::shared_ptr<Recorder> recorder;
+    if (!server.record.empty()) {
+        auto opened = Recorder::create(server.record);
+        if (!opened) return opened.error();
+        recorder = *std::move(opened);
+    }
     std::vector<ReplicaOptions> replicas;
     std::vector<Port::Model> models;
     RouterOptions routing{
@@ -230,6 +236,8 @@ Result<std::unique_ptr<TroupeSystem>> TroupeSystem::start(TroupeOptions options)
         auto replica = replica_options(options.config, served);
         if (!replica) return replica.error();
         replica->policy = *policy;
+        replica->status->model = served.name;
+        replica->status->recorder = recorder;
         routing.models[served.name] = route_options(options.config, *replica);
         models.push_back({{served.name, served.aliases, served.root, created.count(), served.max_model_len,
                            ServerState::ready, template_reads(*served.model)},

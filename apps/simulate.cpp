@@ -6,6 +6,7 @@
 #include "apps/bench_objectives.hpp"
 #include "apps/commands.hpp"
 #include "apps/console.hpp"
+#include "apps/replay.hpp"
 #include "apps/simulate_input.hpp"
 #include "apps/simulation_page.hpp"
 #include "apps/simulation_report.hpp"
@@ -14,7 +15,7 @@ namespace troupe {
 namespace {
 
 struct SimulateOutput {
-    std::string json, html;
+    std::string json, html, replay;
 };
 
 constexpr const char* examples = R"(Examples:
@@ -217,6 +218,11 @@ void add_report(CLI::App& parser, SimulateFlags& flags, SimulateOutput& output) 
                     "Write the report as JSON, '-' to the standard output instead of the table")
         ->option_text("FILE")
         ->group(group);
+    parser
+        .add_option("--replay", output.replay,
+                    "Replay a recording of `troupe serve --record`: are all step plans the same?")
+        ->option_text("FILE")
+        ->group(group);
     parser.add_option("--html", output.html, "Write a page with plots")->option_text("FILE")->group(group);
 }
 
@@ -228,6 +234,7 @@ Status write_file(const std::string& path, const std::string& text, const char* 
 }
 
 int simulate_all(const SimulateFlags& flags, const SimulateOutput& output) {
+    if (!output.replay.empty()) return replay_file(output.replay);
     const auto objectives = parse_objectives(flags.goodput);
     if (!objectives) return report(objectives.error());
     const auto setup = set_up_simulation(flags);

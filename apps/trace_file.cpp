@@ -8,7 +8,9 @@
 #include <limits>
 #include <optional>
 
+#include "actors/recording.hpp"
 #include "apps/bench_workload.hpp"
+#include "apps/replay.hpp"
 
 namespace troupe {
 namespace {
@@ -91,6 +93,7 @@ Result<Workload> read_trace(const std::string& path) {
     if (!file) return not_found("--trace: cannot read the file " + path, "--trace");
     char first = 0;
     file >> first;
+    if (is_recording(path)) return recorded_workload(path);
     if (first == '{') return read_json_lines(path);
     const auto requests = trace_workload(path, 0, 1.0, 0);
     if (!requests) return requests.error();

@@ -11,6 +11,7 @@ namespace troupe {
 //   TIMESTAMP,ContextTokens,GeneratedTokens   the Azure LLM inference trace of 2023 (CSV)
 //   {"timestamp": ms, "input_length", "output_length", "hash_ids": [...]}   Mooncake's traces (JSON lines),
 //       with one hash id for 512 tokens: requests whose ids begin alike have prompts that begin alike
+//   a recording of `troupe serve --record`
 // Errors name the file and the line.
 Result<Workload> read_trace(const std::string& path);
 

@@ -88,6 +88,7 @@ struct ServerConfig {
     std::string api_key;            // these three empty: no authentication
     std::string api_key_file;       // a key on a line, with its name and limits
     std::string admin_api_key;
+    std::string record;                     // a file for the schedulers' events; empty: none
     std::vector<std::string> cors_origins;  // pages that may use the server; "*": all
     std::uint32_t max_waiting = 1024;       // admitted requests that have not begun to run
     std::uint32_t max_connections = 4096;

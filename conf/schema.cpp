@@ -436,6 +436,12 @@ void add_server_options(std::vector<Option>& all) {
     all.push_back(permissions(
         name("--uds-mode", "uds_mode"), at(&Config::server, &S::uds_mode),
         "Permissions of the Unix socket's file, in octal: who may write to it may use the server."));
+    all.push_back(
+        text(name("--record", "record"), at(&Config::server, &S::record), "FILE",
+             "Record what the schedulers are told and decide, prompts' tokens included, for `troupe "
+             "simulate --replay FILE` and `--trace FILE`. It never slows them down: a disk that is too "
+             "slow ends the recording.",
+             "none"));
     all.push_back(text(name("--ssl-certfile", "ssl_certfile"), at(&Config::server, &S::ssl_certfile), "PATH",
                        "Speak HTTPS (TLS 1.2 or 1.3) with this certificate in PEM form, its chain behind it. "
                        "SIGHUP reads it anew.",

@@ -273,3 +273,29 @@ def test_simulate_names_what_is_wrong(tmp_path):
                         (["--trace", "/nonexistent"], "--trace")):
         result = run("simulate", "--num-requests", 5, *flags)
         assert result.returncode != 0 and part in result.stderr
+
+
+def test_a_recorded_server_replays_to_the_same_plans(tmp_path):
+    recording = tmp_path / "recording"
+    server = subprocess.Popen([TROUPE, "serve", "--model", STORIES[1], "--port", "0", "--record", str(recording), "--uds",
+                               str(tmp_path / "socket"), "--kv-blocks", "40", "--max-num-seqs", "6"], stderr=subprocess.PIPE)
+    ids = ",".join(["7"] * 40)
+    body = '{"prompt": [%s], "max_tokens": 60, "n": 3, "ignore_eos": true}' % ids
+    curl = ["curl", "-s", "--retry", "20", "--retry-all-errors", "--retry-delay", "1", "--unix-socket", str(tmp_path / "socket"),
+            "-H", "Content-Type: application/json", "-d", body, "http://localhost/v1/completions"]
+    for _ in range(100):
+        if subprocess.run(curl[:-4] + ["http://localhost/ready"], capture_output=True, text=True).stdout.find("ready") >= 0:
+            break
+        time.sleep(0.1)
+    clients = [subprocess.Popen(curl, stdout=subprocess.PIPE) for _ in range(4)]
+    answers = [json.loads(client.communicate()[0]) for client in clients]
+    assert all(len(answer["choices"]) == 3 for answer in answers), answers
+    server.send_signal(signal.SIGTERM)
+    server.wait(60)
+    replayed = output("simulate", "--replay", recording)
+    assert "step plans are the same" in replayed and "difference" not in replayed
+    report = json.loads(output("simulate", "--trace", recording, "--model", "smollm2-135m", "--json", "-"))
+    assert report["policies"][0]["completed"] == 12
+    recording.write_bytes(recording.read_bytes()[:-20])
+    result = run("simulate", "--replay", recording)
+    assert result.returncode == 1 and "truncated" in result.stderr

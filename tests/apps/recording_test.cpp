@@ -1,0 +1,185 @@
+#include "actors/recording.hpp"
+
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+
+#include "policies/fcfs.hpp"
+#include "tests/catch.hpp"
+
+using namespace troupe;
+
+namespace {
+
+std::string file_name() {
+    return (std::filesystem::temp_directory_path() / "troupe_recording_test").string();
+}
+
+SchedulerOptions small_options() {
+    SchedulerOptions options;
+    options.max_num_batched_tokens = 16;
+    options.max_num_seqs = 3;
+    options.max_model_len = 64;
+    options.block_size = 4;
+    options.num_blocks = 24;
+    options.end_token_ids = {9};
+    return options;
+}
+
+// A scheduler that is recorded while it serves: arrivals, steps, preemptions, a cancel, a lost worker.
+class RecordedRun {
+  public:
+    RecordedRun() : recorder_(Recorder::create(file_name()).value()), inner_(fcfs_policy()) {
+        number_ = recorder_->begin("m", small_options());
+        port_ = std::make_unique<RecordedPort>(inner_, *recorder_, number_);
+        scheduler_ = std::make_unique<Scheduler>(small_options(), *port_);
+        handle(WorkerReady{now_, 1});
+        for (SequenceId id = 1; id <= 6; ++id) {
+            SequenceSpec spec;
+            spec.id = id;
+            spec.arrival = now_;
+            spec.tokens.assign(5 + 3 * id, static_cast<TokenId>(id));
+            spec.num_prompt_tokens = static_cast<std::uint32_t>(spec.tokens.size());
+            spec.stop.max_tokens = 12;
+            spec.sampling.seed = 77;
+            handle(RequestArrived{now_, spec});
+            step();
+        }
+        handle(RequestCancelled{now_, 5});
+        for (int i = 0; i < 8; ++i) step();
+        plans_.clear();
+        handle(WorkerLost{now_, 1});
+        handle(WorkerReady{now_, 2});
+        for (int i = 0; i < 200; ++i) step();
+    }
+    std::uint64_t num_plans() const { return num_plans_; }
+
+  private:
+    void handle(Event event) {
+        now_ += 100;
+        recorder_->event(number_, event);
+        for (const Action& action : scheduler_->handle(event)) {
+            if (const auto* execute = std::get_if<Execute>(&action)) {
+                recorder_->plan(number_, execute->plan);
+                plans_.push_back(execute->plan);
+                ++num_plans_;
+            }
+        }
+    }
+    void step() {
+        if (plans_.empty()) return;
+        const StepPlan plan = plans_.front();
+        plans_.erase(plans_.begin());
+        StepResult result{plan.epoch, plan.step, {}, {}, 50, 0};
+        for (const PlanRow& row : plan.rows)
+            if (row.kind == RowKind::sample)
+                result.sampled.push_back({row.id, {static_cast<TokenId>(plan.step % 7)}, {}});
+        handle(StepCompleted{now_, result});
+    }
+
+    std::shared_ptr<Recorder> recorder_;
+    TablePolicyPort inner_;
+    std::uint32_t number_ = 0;
+    std::unique_ptr<RecordedPort> port_;
+    std::unique_ptr<Scheduler> scheduler_;
+    std::vector<StepPlan> plans_;
+    std::uint64_t num_plans_ = 0;
+    TimeUs now_ = 1000;
+};
+
+std::string bytes_of_run() {
+    { RecordedRun run; }
+    std::ifstream file(file_name(), std::ios::binary);
+    return {std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
+}
+
+void write(const std::string& bytes) { std::ofstream(file_name(), std::ios::binary) << bytes; }
+
+}  // namespace
+
+TEST_CASE("a recording replays to the same plans") {
+    std::uint64_t plans = 0;
+    {
+        RecordedRun run;
+        plans = run.num_plans();
+    }
+    const Recording recording = read_recording(file_name()).value();
+    CHECK(recording.fault.empty());
+    REQUIRE(recording.schedulers.size() == 1);
+    CHECK(recording.schedulers[0].model == "m");
+    const ReplayResult result = replay(recording.schedulers[0]);
+    CHECK_FALSE(result.difference.has_value());
+    CHECK(result.plans == plans);
+    CHECK(plans > 20);
+    CHECK(result.events == recording.schedulers[0].events.size());
+}
+
+TEST_CASE("a replay that differs says where first") {
+    { RecordedRun run; }
+    RecordedScheduler recorded = read_recording(file_name()).value().schedulers[0];
+    RecordedScheduler other = recorded;
+    other.options.num_blocks -= 5;
+    const auto difference = replay(other).difference;
+    REQUIRE(difference.has_value());
+    CHECK(difference->find("event ") == 0);
+    other = recorded;
+    for (RecordedEvent& one : other.events) {
+        if (one.plans.empty() || one.plans[0].rows.size() < 2) continue;
+        one.plans[0].rows[1].num_new_tokens += 1;
+        break;
+    }
+    CHECK(replay(other).difference->find("rows: recorded [{sequence") != std::string::npos);
+    other = recorded;
+    for (RecordedEvent& one : other.events) one.outcomes.clear();
+    CHECK(replay(other).difference.has_value());
+}
+
+TEST_CASE("a truncated recording is read as far as it goes, and says so") {
+    const std::string whole = bytes_of_run();
+    for (std::size_t length = 20; length < whole.size(); length += 37) {
+        write(whole.substr(0, length));
+        const auto recording = read_recording(file_name());
+        REQUIRE(recording.ok());
+        CHECK(recording->fault.find("truncated") != std::string::npos);
+        for (const RecordedScheduler& scheduler : recording->schedulers) {
+            // What was cut is at the end: all before it is the same.
+            RecordedScheduler before = scheduler;
+            if (!before.events.empty()) before.events.pop_back();
+            CHECK_FALSE(replay(before).difference.has_value());
+        }
+    }
+}
+
+TEST_CASE("what is no recording is an error, and no bytes crash the reader") {
+    write("hello");
+    CHECK_FALSE(read_recording(file_name()).ok());
+    CHECK_FALSE(is_recording(file_name()));
+    write("troupe-recording 99\n");
+    CHECK(read_recording(file_name()).error().message.find("version") != std::string::npos);
+    CHECK_FALSE(read_recording("/nonexistent").ok());
+    const std::string whole = bytes_of_run();
+    for (std::size_t at = 20; at < std::min<std::size_t>(whole.size(), 4000); at += 3) {
+        std::string broken = whole;
+        broken[at] = static_cast<char>(broken[at] ^ 0x55);
+        write(broken);
+        if (const auto recording = read_recording(file_name())) {
+            for (const RecordedScheduler& scheduler : recording->schedulers) replay(scheduler);
+        }
+    }
+    std::filesystem::remove(file_name());
+}
+
+TEST_CASE("a recorder that cannot keep up ends the recording and says so") {
+    {
+        const auto recorder = Recorder::create(file_name(), 200).value();
+        const auto number = recorder->begin("m", small_options());
+        RequestArrived event;
+        event.spec.tokens.assign(1000, 7);
+        recorder->event(number, event);
+        recorder->event(number, WorkerReady{1, 1});
+    }
+    const auto recording = read_recording(file_name()).value();
+    CHECK(recording.fault.find("given up") != std::string::npos);
+    CHECK(recording.schedulers[0].events.empty());
+    CHECK_FALSE(Recorder::create("/nonexistent/file").ok());
+}

@@ -56,7 +56,7 @@ struct SchedulerShell {
     WorkerActor worker_;
     MemoryManagerActor memory_manager_;
     std::unique_ptr<PolicySlot> policy_;
-    bool rejection_logged_ = false;  // of the policy that is in force
+    bool rejection_logged_ = false;                  // of the policy that is in force
     std::unique_ptr<RecordedPort> recorded_policy_;  // null: nothing is recorded
     std::uint32_t recorded_as_ = 0;
     std::unique_ptr<Scheduler> machine_;

@@ -75,7 +75,7 @@ class Reader {
             const std::size_t length = read_u32(bytes_.data() + at_);
             if (length > longest_frame || length < header_bytes - 4) return fail("is malformed" + place());
             if (bytes_.size() - at_ - 4 < length) return truncated();
-            if (!take_frame(bytes_.data() + at_ + 4, length, ended)) return fail("is malformed" + place());
+            if (!is_sound(bytes_.data() + at_ + 4, length, ended)) return fail("is malformed" + place());
             at_ += 4 + length;
         }
         if (!ended && recording_.fault.empty()) return truncated();
@@ -88,6 +88,15 @@ class Reader {
     Recording truncated() {
         recording_.fault = path_ + " is truncated" + place() + ": the server was killed, or the file was cut";
         return std::move(recording_);
+    }
+
+    // Lengths that a broken file claims can be more than there is memory for.
+    bool is_sound(const char* frame, std::size_t length, bool& ended) {
+        try {
+            return take_frame(frame, length, ended);
+        } catch (const std::exception&) {
+            return false;
+        }
     }
 
     bool take_frame(const char* frame, std::size_t length, bool& ended) {

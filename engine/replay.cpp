@@ -131,6 +131,11 @@ ReplayResult replay(const RecordedScheduler& recorded) {
         result.difference = "the recorded options are not valid: " + valid.error().message;
         return result;
     }
+    constexpr std::uint64_t most_slots = 0x7FFFFFFF;  // a token's place in the pool is a 32-bit number
+    if (std::uint64_t{recorded.options.num_blocks} * recorded.options.block_size > most_slots) {
+        result.difference = "the recorded options are not valid: no pool is that large";
+        return result;
+    }
     ReplayingPort port;
     Scheduler scheduler(recorded.options, port);
     for (const RecordedEvent& one : recorded.events) {
@@ -138,7 +143,7 @@ ReplayResult replay(const RecordedScheduler& recorded) {
         port.expect(one.outcomes);
         try {
             difference = event_difference(one, scheduler.handle(one.event), port, result.plans);
-        } catch (const std::logic_error& error) {
+        } catch (const std::exception& error) {
             difference = error.what();
         }
         ++result.events;

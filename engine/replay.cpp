@@ -131,8 +131,8 @@ ReplayResult replay(const RecordedScheduler& recorded) {
         result.difference = "the recorded options are not valid: " + valid.error().message;
         return result;
     }
-    constexpr std::uint64_t most_slots = 0x7FFFFFFF;  // a token's place in the pool is a 32-bit number
-    if (std::uint64_t{recorded.options.num_blocks} * recorded.options.block_size > most_slots) {
+    constexpr std::uint32_t most_blocks = 1U << 24;  // no machine has more; a broken file may claim it
+    if (recorded.options.num_blocks > most_blocks) {
         result.difference = "the recorded options are not valid: no pool is that large";
         return result;
     }

@@ -1,5 +1,6 @@
 #include "engine/replay.hpp"
 
+#include <algorithm>
 #include <stdexcept>
 #include <type_traits>
 #include <variant>
@@ -132,7 +133,8 @@ ReplayResult replay(const RecordedScheduler& recorded) {
         return result;
     }
     constexpr std::uint32_t most_blocks = 1U << 24;  // no machine has more; a broken file may claim it
-    if (recorded.options.num_blocks > most_blocks) {
+    if (std::max({recorded.options.num_blocks, recorded.options.host_pages, recorded.options.disk_pages}) >
+        most_blocks) {
         result.difference = "the recorded options are not valid: no pool is that large";
         return result;
     }

@@ -1,8 +1,10 @@
 #include "apps/bench_workload.hpp"
 
 #include <array>
+#include <chrono>
 #include <cmath>
 #include <cstdio>
+#include <filesystem>
 #include <fstream>
 #include <optional>
 #include <random>
@@ -15,16 +17,6 @@ struct TraceRow {
     std::uint32_t input_len = 0, output_len = 0;
 };
 
-// Days since 1970-01-01 in the proleptic Gregorian calendar.
-// Howard Hinnant, "chrono-Compatible Low-Level Date Algorithms", days_from_civil.
-long days_from_civil(int year, int month, int day) {
-    if (month <= 2) --year;
-    const int era = (year >= 0 ? year : year - 399) / 400;
-    const int year_of_era = year - era * 400;
-    const int day_of_year = (153 * (month + (month > 2 ? -3 : 9)) + 2) / 5 + day - 1;
-    return era * 146097L + year_of_era * 365L + year_of_era / 4 - year_of_era / 100 + day_of_year - 719468;
-}
-
 // "2023-11-16 18:15:46.6805900,374,44"
 std::optional<TraceRow> parse_row(const std::string& line) {
     int year = 0, month = 0, day = 0, hour = 0, minute = 0;
@@ -34,7 +26,12 @@ std::optional<TraceRow> parse_row(const std::string& line) {
                     &second, &input, &output) != 8) {
         return std::nullopt;
     }
-    const auto days = static_cast<double>(days_from_civil(year, month, day));
+    const std::chrono::year_month_day date{std::chrono::year(year),
+                                           std::chrono::month(static_cast<unsigned>(month)),
+                                           std::chrono::day(static_cast<unsigned>(day))};
+    if (!date.ok() || hour < 0 || hour > 23 || minute < 0 || minute > 59 || !(second >= 0 && second < 61))
+        return std::nullopt;
+    const auto days = static_cast<double>(std::chrono::sys_days(date).time_since_epoch().count());
     return TraceRow{days * 86400 + hour * 3600 + minute * 60 + second, input, output};
 }
 
@@ -53,12 +50,15 @@ std::vector<BenchRequest> uniform_workload(std::size_t count, std::uint32_t inpu
 Result<std::vector<BenchRequest>> trace_workload(const std::string& path, std::size_t limit, double speed,
                                                  std::uint64_t seed) {
     std::ifstream file(path);
-    if (!file) return not_found("--trace: cannot read the file " + path, "--trace");
+    if (std::error_code error; !file || std::filesystem::is_directory(path, error))
+        return not_found("--trace: cannot read the file " + path, "--trace");
     std::vector<BenchRequest> requests;
     std::string line;
     std::optional<double> first;
     for (std::size_t number = 1; std::getline(file, line); ++number) {
-        if (number == 1 || line.empty() || line == "\r") continue;  // the header
+        if (number == 1 && line.starts_with("\xEF\xBB\xBF")) line.erase(0, 3);  // byte order mark
+        if (line.empty() || line == "\r") continue;
+        if (number == 1 && line.starts_with("TIMESTAMP")) continue;  // the header
         if (limit != 0 && requests.size() == limit) break;
         const auto row = parse_row(line);
         if (!row || row->input_len == 0 || row->output_len == 0) {

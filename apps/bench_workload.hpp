@@ -14,7 +14,8 @@ std::vector<BenchRequest> uniform_workload(std::size_t count, std::uint32_t inpu
                                            std::uint32_t output_len, std::uint64_t seed);
 
 // The first `limit` rows (0: all) of a trace in the format of the Azure LLM inference trace of 2023: a CSV
-// file with the header TIMESTAMP,ContextTokens,GeneratedTokens. Arrivals are the trace's, divided by `speed`.
+// file with the header TIMESTAMP,ContextTokens,GeneratedTokens, or without it. Arrivals are the trace's,
+// divided by `speed`.
 Result<std::vector<BenchRequest>> trace_workload(const std::string& path, std::size_t limit, double speed,
                                                  std::uint64_t seed);
 

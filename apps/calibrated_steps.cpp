@@ -109,6 +109,9 @@ Result<DeviceFile> calibrate_steps(const Config& config, std::uint32_t rounds) {
     device.name = "cpu, " + std::to_string(pool->num_threads()) + " threads";
     device.model = model->name;
     device.block_size = config.engine.block_size;
+    device.max_num_seqs = config.engine.max_num_seqs;
+    device.max_num_batched_tokens = config.engine.max_num_batched_tokens;
+    device.max_steps_in_flight = config.engine.max_steps_in_flight;
     device.tokens = fit.tokens.x;
     device.tokens_us = fit.tokens.us;
     device.logits = fit.logits.x;

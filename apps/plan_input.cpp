@@ -18,6 +18,7 @@ class PlanReader {
     Result<PlanInput> read() {
         read_parallelism();
         read_model();
+        settle_parallelism();
         read_device();
         read_request();
         read_disaggregation();
@@ -73,6 +74,7 @@ class PlanReader {
         const bool all = read(flags_.gpus, "--gpus", gpus);
         const bool tensor = read(flags_.tensor, "--tp", plan_.parallel.tensor);
         const bool pipeline = read(flags_.pipeline, "--pp", plan_.parallel.pipeline);
+        places_given_ = tensor || pipeline;
         if (!status_ || !all) return;
         if (!tensor && gpus % plan_.parallel.pipeline == 0)
             plan_.parallel.tensor = gpus / plan_.parallel.pipeline;
@@ -82,6 +84,16 @@ class PlanReader {
             fail(invalid_argument("--tp times --pp must be --gpus, which is " + std::to_string(gpus),
                                   "--gpus"));
         }
+    }
+
+    // Once the model is known: what was asked for must divide it; else the widest that does is taken.
+    void settle_parallelism() {
+        if (!status_) return;
+        const Status divides = can_divide(plan_.shape, plan_.parallel);
+        if (divides) return;
+        const auto choices = parallel_choices(plan_.shape, plan_.parallel.devices());
+        if (places_given_ || choices.empty()) return fail(divides.error());
+        plan_.parallel = choices.front();
     }
 
     void read_model() {
@@ -197,18 +209,19 @@ class PlanReader {
                         "the break-even of disaggregation");
         }
         plan_.links = read_list(flags_.links, "--link", parse_rate, {1.25e9, 12.5e9, 50e9, 450e9});
-        plan_.prompts = read_list(flags_.prompts, "--prompt-len", parse_count, {512, 2048, 8192, 32768});
-        plan_.outputs = read_list(flags_.outputs, "--output-len", parse_count, {32, 256, 1024});
+        plan_.prompts = read_list(flags_.prompts, "--prompt-len", parse_whole, {512, 2048, 8192, 32768});
+        plan_.outputs = read_list(flags_.outputs, "--output-len", parse_whole, {32, 256, 1024});
         DisaggregationCase& c = plan_.disaggregation;
         c.batch = 0;
-        read(flags_.batch, "--batch", parse_count, c.batch);
-        read(flags_.chunk, "--chunk", parse_count, c.chunk);
+        read(flags_.batch, "--batch", parse_whole, c.batch);
+        read(flags_.chunk, "--chunk", parse_whole, c.chunk);
         read(flags_.handshake, "--handshake", parse_seconds, c.handshake_seconds);
         read(flags_.queueing_saved, "--queueing-saved", parse_seconds, c.queueing_saved_seconds);
     }
 
     const PlanFlags& flags_;
     PlanInput plan_;
+    bool places_given_ = false;  // --tp or --pp
     Status status_;
 };
 

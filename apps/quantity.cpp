@@ -38,7 +38,7 @@ std::pair<double, std::string> take_prefix(const std::string& unit) {
     constexpr std::string_view letters = "kmgtp";
     const std::size_t power = unit.empty() ? letters.npos : letters.find(lower(unit)[0]);
     if (power == letters.npos) return {1.0, unit};
-    const bool binary = unit.size() > 1 && unit[1] == 'i';
+    const bool binary = unit.size() > 1 && (unit[1] == 'i' || unit[1] == 'I');
     return {std::pow(binary ? 1024.0 : 1000.0, static_cast<double>(power + 1)), unit.substr(binary ? 2 : 1)};
 }
 
@@ -57,7 +57,11 @@ Error malformed(std::string_view text, const std::string& flag, const char* what
 Result<double> parse_bytes(std::string_view text, const std::string& flag) {
     if (const auto quantity = split(text)) {
         const auto [factor, rest] = take_prefix(quantity->unit);
-        if (is_one_of(rest, {"B", "b"}) || quantity->unit.empty()) return quantity->number * factor;
+        if (rest == "B") return quantity->number * factor;
+        if (rest == "b")
+            return malformed(text, flag, "clear: b may mean bits; write bytes with B, as in 80GB");
+        if (quantity->unit.empty())
+            return malformed(text, flag, "a size without its unit; write it as 80GB or 80GiB");
     }
     return malformed(text, flag, "a size; write it as 80GB (10^9 bytes) or 80GiB (2^30 bytes)");
 }
@@ -66,10 +70,15 @@ Result<double> parse_rate(std::string_view text, const std::string& flag) {
     constexpr double bits = 1.0 / 8;
     if (const auto quantity = split(text)) {
         const auto [factor, rest] = take_prefix(quantity->unit);
-        if (quantity->unit.empty() || is_one_of(rest, {"B/s", "B/sec", "Bps"}))
-            return quantity->number * factor;
-        if (is_one_of(rest, {"b/s", "bps", "bit/s", "Bit/s", "bits/s"}))
+        const std::string small = lower(rest);
+        if (is_one_of(small, {"bit/s", "bits/s", "bit/sec", "bits/sec"}))
             return quantity->number * factor * bits;
+        if (is_one_of(small, {"b/s", "b/sec", "bps"})) {
+            if (rest[0] == 'B') return quantity->number * factor;
+            return malformed(text, flag, "clear: write bits as 400Gbit/s and bytes with B, as in 2TB/s");
+        }
+        if (quantity->unit.empty())
+            return malformed(text, flag, "a rate without its unit; write it as 2TB/s or 400Gbit/s");
     }
     return malformed(text, flag, "a rate; write it as 2TB/s, 900GB/s or, in bits, 400Gbit/s");
 }
@@ -104,6 +113,15 @@ Result<double> parse_count(std::string_view text, const std::string& flag) {
         if (factor > 0) return quantity->number * factor;
     }
     return malformed(text, flag, "a number; write it as 7e9, 7B or 135M");
+}
+
+Result<double> parse_whole(std::string_view text, const std::string& flag) {
+    const auto count = parse_count(text, flag);
+    if (!count) return count;
+    const double whole = std::round(*count);
+    if (whole < 1 || std::abs(*count - whole) > 1e-9 * whole)  // 1.1K is not exactly 1100
+        return malformed(text, flag, "a whole number from 1");
+    return whole;
 }
 
 Result<double> parse_dtype(std::string_view name, const std::string& flag) {

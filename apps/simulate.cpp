@@ -146,12 +146,13 @@ void add_system(CLI::App& parser, SimulateFlags& flags) {
         ->group(group);
     parser
         .add_option("--max-num-seqs", flags.max_num_seqs,
-                    "Sequences running at once [256; 64 of a calibrated device]")
+                    "Sequences running at once [the device file's, else 256]")
         ->option_text("N")
         ->check(count)
         ->group(group);
     parser
-        .add_option("--max-num-batched-tokens", flags.max_num_batched_tokens, "Tokens of a step [2048; 512]")
+        .add_option("--max-num-batched-tokens", flags.max_num_batched_tokens,
+                    "Tokens of a step [the device file's, else 2048]")
         ->option_text("N")
         ->check(CLI::Range(1U, 1U << 20))
         ->group(group);
@@ -171,7 +172,9 @@ void add_system(CLI::App& parser, SimulateFlags& flags) {
         ->option_text("N")
         ->check(CLI::Range(1U, 1000000000U))
         ->group(group);
-    parser.add_option("--max-steps-in-flight", flags.steps_in_flight, "1: no planning ahead [2]")
+    parser
+        .add_option("--max-steps-in-flight", flags.steps_in_flight,
+                    "1: no planning ahead [the device file's, else 2]")
         ->option_text("N")
         ->check(CLI::Range(1U, 8U))
         ->group(group);

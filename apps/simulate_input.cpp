@@ -93,7 +93,41 @@ class SimulationReader {
                                   "--gpus"));
     }
 
+    // What was asked for must divide the model; else the widest that does is taken.
+    void settle_parallelism() {
+        const Status divides = can_divide(shape_, parallel_);
+        if (divides) return;
+        const auto choices = parallel_choices(shape_, parallel_.devices());
+        if (flags_.tensor > 0 || flags_.pipeline > 0 || choices.empty()) return fail(divides.error());
+        parallel_ = choices.front();
+    }
+
+    // They say what a calibrated device was measured with, and would change nothing.
+    void refuse_flags_of_models() {
+        const std::pair<bool, const char*> given[] = {{!flags_.model.empty(), "--model"},
+                                                      {!flags_.weight_dtype.empty(), "--weight-dtype"},
+                                                      {!flags_.kv_dtype.empty(), "--kv-dtype"},
+                                                      {flags_.gpus > 0, "--gpus"},
+                                                      {flags_.tensor > 0, "--tp"},
+                                                      {flags_.pipeline > 0, "--pp"}};
+        for (const auto& [is_given, flag] : given) {
+            if (!is_given) continue;
+            fail(invalid_argument(std::string(flag) + " has no effect: " + flags_.device +
+                                      " holds costs measured with " +
+                                      (file_.model.empty() ? "one model" : file_.model) +
+                                      "; leave it out, or calibrate with that model",
+                                  flag));
+        }
+    }
+
+    // The device named cpu computes with int8 weights, unless a file says otherwise.
+    std::string weight_dtype(const std::string& model) const {
+        const bool file = std::filesystem::exists(model);
+        return flags_.weight_dtype.empty() && numbers_.name == "cpu" && !file ? "int8" : flags_.weight_dtype;
+    }
+
     void read_model() {
+        if (file_.is_calibrated()) refuse_flags_of_models();
         read_parallelism();
         if (!status_) return;
         if (file_.is_calibrated()) {
@@ -106,14 +140,17 @@ class SimulationReader {
             setup_.costs = std::make_unique<CalibratedCosts>(std::move(options));
             return;
         }
-        ShapeWish wish{flags_.model, {}, {}};
+        const std::string model = flags_.model.empty() ? "llama-3-8b" : flags_.model;
+        const std::string dtype = weight_dtype(model);
+        ShapeWish wish{model, {}, {}};
         double bytes = 0;
-        if (!flags_.weight_dtype.empty() && take(parse_dtype(flags_.weight_dtype, "--weight-dtype"), bytes))
-            wish.weight_bytes = bytes;
+        if (!dtype.empty() && take(parse_dtype(dtype, "--weight-dtype"), bytes)) wish.weight_bytes = bytes;
         if (!flags_.kv_dtype.empty() && take(parse_dtype(flags_.kv_dtype, "--kv-dtype"), bytes))
             wish.kv_bytes = bytes;
         if (!status_ || !take(find_model_shape(wish), shape_)) return;
         fact("model", shape_.name);
+        settle_parallelism();
+        if (!status_) return;
         RooflineOptions options;
         options.shape = shape_;
         options.device = numbers_;
@@ -133,12 +170,13 @@ class SimulationReader {
         };
         const bool server = file_.is_calibrated();  // then as `troupe serve` has it without flags
         SchedulerOptions& scheduler = setup_.options.scheduler;
-        scheduler.max_num_seqs = given(flags_.max_num_seqs, 0, server ? 64 : 256);
-        scheduler.max_num_batched_tokens = given(flags_.max_num_batched_tokens, 0, server ? 512 : 2048);
+        scheduler.max_num_seqs = given(flags_.max_num_seqs, file_.max_num_seqs, server ? 64 : 256);
+        scheduler.max_num_batched_tokens =
+            given(flags_.max_num_batched_tokens, file_.max_num_batched_tokens, server ? 512 : 2048);
         scheduler.block_size = given(flags_.block_size, file_.block_size, 16);
         scheduler.max_model_len =
             given(flags_.max_model_len, file_.max_model_len, std::max(shape_.max_context, 32768U));
-        scheduler.max_steps_in_flight = flags_.steps_in_flight;
+        scheduler.max_steps_in_flight = given(flags_.steps_in_flight, file_.max_steps_in_flight, 2);
         scheduler.end_token_ids = {0};
         scheduler.num_blocks = given(flags_.kv_blocks, file_.kv_blocks, 0);
         if (scheduler.num_blocks == 0) read_pool(scheduler);
@@ -203,7 +241,10 @@ class SimulationReader {
         } else if (!take(read_trace(flags_.trace), setup_.workload)) {
             return;
         }
-        if (!synthetic && flags_.num_requests > 0) repeat(setup_.workload, flags_.num_requests);
+        if (!synthetic && flags_.num_requests > 0) {
+            if (const Status repeated = repeat(setup_.workload, flags_.num_requests); !repeated)
+                return fail(repeated.error());
+        }
         if (flags_.tenants > 0) set_tenants(setup_.workload, flags_.tenants, flags_.seed);
         if (flags_.request_rate > 0 && flags_.load > 0)
             return fail(
@@ -255,7 +296,7 @@ Result<SimulationSetup> set_up_simulation(const SimulateFlags& flags) {
 double capacity_of_replica(const SimulationSetup& setup) {
     constexpr std::size_t enough = 4000;
     Workload workload = setup.workload;
-    repeat(workload, std::min(enough, workload.requests.size()));
+    workload.requests.resize(std::min(enough, workload.requests.size()));
     for (WorkloadRequest& request : workload.requests) request.arrival = 0;
     SimulationOptions options = setup.options;
     options.num_replicas = 1;

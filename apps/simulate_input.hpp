@@ -19,13 +19,13 @@ struct SimulateFlags {
     std::uint32_t burst = 8, input_len = 512, output_len = 128, shared_prefix = 0, tenants = 0;
     std::uint64_t seed = 0;
     // system
-    std::string model = "llama-3-8b", device = "h100", weight_dtype, kv_dtype, routing = "least-loaded";
+    std::string model, device = "h100", weight_dtype, kv_dtype, routing = "least-loaded";
     std::string policies = "fcfs";
     std::vector<std::string> policy_options;
     std::uint32_t gpus = 0, tensor = 0, pipeline = 0, replicas = 1;
     std::uint32_t max_num_seqs = 0, max_num_batched_tokens = 0, max_model_len = 0, block_size = 0,
                   kv_blocks = 0;
-    std::uint32_t steps_in_flight = 2, max_waiting = 0, max_tokens = 0;
+    std::uint32_t steps_in_flight = 0, max_waiting = 0, max_tokens = 0;
     bool oracle = false;
     std::string ttft_target, tpot_target;
     // report

@@ -83,6 +83,7 @@ std::vector<Line> lines_of_table() {
     std::vector<Line> lines = {
         {"Completed requests", [](const R& r) { return format("%zu", r.completed); }},
         {"Refused requests", [](const R& r) { return format("%zu", r.refused); }},
+        {"Cut at max_model_len", [](const R& r) { return format("%zu", r.truncated); }},
         {"Duration (s)", [](const R& r) { return format("%.2f", r.duration); }},
         {"Requests/s",
          [](const R& r) { return format("%.3f", per_second(static_cast<double>(r.completed), r.duration)); }},
@@ -96,6 +97,7 @@ std::vector<Line> lines_of_table() {
     const auto add = [&](const char* name, Distribution R::*d, double Distribution::*value) {
         lines.push_back({name, [d, value](const R& r) { return format("%.2f", r.*d.*value); }});
     };
+    lines.push_back({"Refused, in no latency below", [](const R& r) { return format("%zu", r.refused); }});
     add("TTFT p50 (ms)", &R::ttft, &Distribution::p50);
     add("TTFT p90", &R::ttft, &Distribution::p90);
     add("TTFT p99", &R::ttft, &Distribution::p99);
@@ -132,6 +134,7 @@ void write(net::JsonWriter& json, const char* name, const Distribution& d) {
 
 void write(net::JsonWriter& json, const SimulationReport& r) {
     json.begin_object().field("policy", r.policy).field("completed", r.completed).field("refused", r.refused);
+    json.field("truncated", r.truncated);
     json.field("duration", r.duration)
         .field("total_input_tokens", r.input_tokens)
         .field("total_output_tokens", r.output_tokens);
@@ -182,11 +185,12 @@ SimulationReport make_simulation_report(const std::string& policy, const Workloa
             ++report.refused;
             continue;
         }
-        ++report.completed;
+        const bool whole = r.output_tokens >= workload.requests[i].output_tokens;
+        ++(whole ? report.completed : report.truncated);
         report.input_tokens += workload.requests[i].prompt_tokens;
         report.output_tokens += r.output_tokens;
         cached += r.cached_tokens;
-        if (meets(r, objectives)) ++good;
+        if (whole && meets(r, objectives)) ++good;
     }
     LatencySamples samples = latency_samples(result);
     report.ttft = troupe::distribution_of(std::move(samples.ttft));

@@ -21,8 +21,9 @@ constexpr double idle_share = 0.3;
 struct SimulationReport {
     std::string policy;
     std::size_t completed = 0, refused = 0;
-    double duration = 0;                                // seconds
-    std::uint64_t input_tokens = 0, output_tokens = 0;  // of those completed
+    std::size_t truncated = 0;  // ended at max_model_len; in everything but `completed`
+    double duration = 0;        // seconds
+    std::uint64_t input_tokens = 0, output_tokens = 0;  // of those served
     Distribution ttft, tpot, itl, e2el;
     std::optional<double> goodput;     // requests per second that met every objective
     std::optional<double> good_share;  // of all requests

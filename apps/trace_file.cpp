@@ -3,10 +3,13 @@
 #include <simdjson.h>
 
 #include <algorithm>
+#include <array>
 #include <cmath>
+#include <filesystem>
 #include <fstream>
 #include <limits>
 #include <optional>
+#include <unordered_map>
 
 #include "actors/recording.hpp"
 #include "apps/bench_workload.hpp"
@@ -15,9 +18,11 @@
 namespace troupe {
 namespace {
 
-constexpr std::uint64_t longest = 100'000'000;      // tokens of a prompt or an output
-constexpr double latest_ms = 1e12;                  // a timestamp, some thirty years
-constexpr std::uint64_t highest_hash = 0x3FFFFFFF;  // they become token ids
+constexpr std::uint64_t longest = 100'000'000;  // tokens of a prompt or an output
+constexpr double latest_ms = 1e12;              // a timestamp, some thirty years
+
+// A trace's hash ids as 0, 1, 2, ... in the order of their first use.
+using HashIds = std::unordered_map<std::uint64_t, std::uint32_t>;
 
 Workload from_bench(const std::vector<BenchRequest>& requests) {
     Workload workload;
@@ -38,7 +43,7 @@ std::optional<std::uint32_t> length_of(simdjson::dom::element line, const char* 
 }
 
 // What is wrong with the line, or nothing.
-std::optional<std::string> append_line(simdjson::dom::element line, Workload& workload) {
+std::optional<std::string> append_line(simdjson::dom::element line, HashIds& known, Workload& workload) {
     double timestamp = 0;
     if (line["timestamp"].get_double().get(timestamp) || !(timestamp >= 0) || timestamp > latest_ms)
         return "\"timestamp\" must be milliseconds";
@@ -53,9 +58,10 @@ std::optional<std::string> append_line(simdjson::dom::element line, Workload& wo
     if (!line["hash_ids"].get_array().get(ids)) {
         for (const auto id : ids) {
             std::uint64_t hash = 0;
-            if (id.get_uint64().get(hash) || hash > highest_hash)
-                return "\"hash_ids\" must be whole numbers up to " + std::to_string(highest_hash);
-            workload.hashes.push_back(static_cast<std::uint32_t>(hash));
+            if (id.get_uint64().get(hash)) return "\"hash_ids\" must be whole numbers from 0";
+            if (workload.hashes.size() >= most_hashes) return "too many \"hash_ids\" come before";
+            const auto next = static_cast<std::uint32_t>(known.size());
+            workload.hashes.push_back(known.try_emplace(hash, next).first->second);
             ++request.num_hashes;
         }
     }
@@ -63,10 +69,20 @@ std::optional<std::string> append_line(simdjson::dom::element line, Workload& wo
     return std::nullopt;
 }
 
+void skip_byte_order_mark(std::ifstream& file) {
+    std::array<char, 3> mark{};
+    if (!file.read(mark.data(), mark.size()) || std::string_view(mark.data(), 3) != "\xEF\xBB\xBF") {
+        file.clear();
+        file.seekg(0);
+    }
+}
+
 Result<Workload> read_json_lines(const std::string& path) {
     std::ifstream file(path);
+    skip_byte_order_mark(file);
     simdjson::dom::parser parser;
     Workload workload;
+    HashIds known;
     std::string line;
     for (std::size_t number = 1; std::getline(file, line); ++number) {
         if (line.find_first_not_of(" \t\r") == std::string::npos) continue;
@@ -75,7 +91,7 @@ Result<Workload> read_json_lines(const std::string& path) {
         if (parser.parse(line).get(element)) {
             fault = "is no JSON";
         } else {
-            fault = append_line(element, workload);
+            fault = append_line(element, known, workload);
         }
         if (fault) return invalid_argument(path + ":" + std::to_string(number) + ": " + *fault, "--trace");
     }
@@ -90,8 +106,10 @@ Result<Workload> read_json_lines(const std::string& path) {
 
 Result<Workload> read_trace(const std::string& path) {
     std::ifstream file(path);
-    if (!file) return not_found("--trace: cannot read the file " + path, "--trace");
+    if (std::error_code error; !file || std::filesystem::is_directory(path, error))
+        return not_found("--trace: cannot read the file " + path, "--trace");
     char first = 0;
+    skip_byte_order_mark(file);
     file >> first;
     if (is_recording(path)) return recorded_workload(path);
     if (first == '{') return read_json_lines(path);

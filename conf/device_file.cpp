@@ -41,7 +41,10 @@ struct Count {
 };
 constexpr Count counts[] = {{"kv_blocks", &DeviceFile::kv_blocks},
                             {"block_size", &DeviceFile::block_size},
-                            {"max_model_len", &DeviceFile::max_model_len}};
+                            {"max_model_len", &DeviceFile::max_model_len},
+                            {"max_num_seqs", &DeviceFile::max_num_seqs},
+                            {"max_num_batched_tokens", &DeviceFile::max_num_batched_tokens},
+                            {"max_steps_in_flight", &DeviceFile::max_steps_in_flight}};
 struct List {
     const char* key;
     std::vector<double> DeviceFile::*place;
@@ -56,6 +59,8 @@ struct Word {
 };
 constexpr Word words[] = {{"name", &DeviceFile::name}, {"model", &DeviceFile::model}};
 constexpr std::size_t longest_list = 1024;
+constexpr double longest_us = 86'400e6;  // a day: of a step, a request, a gap
+constexpr double largest_number = 1e24;  // of anything else
 
 class DeviceReader {
   public:
@@ -88,7 +93,10 @@ class DeviceReader {
         const bool sound = number && std::isfinite(*number) && *number >= 0;
         for (const Number& known : numbers) {
             if (table != known.table || key != known.key) continue;
-            if (!sound) return fail(name, "must be a number from 0");
+            const bool time = key.find("_us") != std::string::npos;
+            if (!sound || *number > (time ? longest_us : largest_number))
+                return fail(
+                    name, time ? "must be microseconds from 0 to a day" : "must be a number from 0 to 1e24");
             device_.*known.place = *number;
             return {};
         }
@@ -118,8 +126,8 @@ class DeviceReader {
             return fail(name, "must be a list of 1 to " + std::to_string(longest_list) + " numbers");
         for (const toml::node& element : *array) {
             const auto number = element.value<double>();
-            if (!number || !std::isfinite(*number) || *number < 0)
-                return fail(name, "must hold numbers from 0");
+            if (!number || !(*number >= 0) || *number > longest_us)
+                return fail(name, "must hold numbers from 0 to 86.4e9, a day in microseconds");
             list.push_back(*number);
         }
         return {};

@@ -130,13 +130,27 @@ MaxBatch max_batch(const ModelShape& shape, const DeviceNumbers& device, Paralle
     return result;
 }
 
+Status can_divide(const ModelShape& shape, Parallelism parallel) {
+    const std::uint32_t tensor = parallel.tensor, kv_heads = shape.num_kv_heads;
+    const std::string divided = "--tp " + std::to_string(tensor) + " does not divide the model's ";
+    if (shape.num_heads > 0 && shape.num_heads % tensor != 0)
+        return invalid_argument(divided + std::to_string(shape.num_heads) + " attention heads", "--tp");
+    if (kv_heads > 0 && kv_heads % tensor != 0 && tensor % kv_heads != 0)
+        return invalid_argument(divided + std::to_string(kv_heads) + " KV heads", "--tp");
+    if (shape.num_layers > 0 && parallel.pipeline > shape.num_layers) {
+        return invalid_argument("--pp " + std::to_string(parallel.pipeline) + " is more than the model's " +
+                                    std::to_string(shape.num_layers) + " layers",
+                                "--pp");
+    }
+    return {};
+}
+
 std::vector<Parallelism> parallel_choices(const ModelShape& shape, std::uint32_t devices) {
     std::vector<Parallelism> choices;
     for (std::uint32_t tensor = devices; tensor >= 1; --tensor) {
         if (devices % tensor != 0) continue;
-        if (shape.num_heads > 0 && shape.num_heads % tensor != 0) continue;
-        if (shape.num_layers > 0 && devices / tensor > shape.num_layers) continue;
-        choices.push_back({tensor, devices / tensor});
+        if (const Parallelism choice{tensor, devices / tensor}; can_divide(shape, choice))
+            choices.push_back(choice);
     }
     return choices;
 }

@@ -11,6 +11,8 @@
 #include <string>
 #include <vector>
 
+#include "core/status.hpp"
+
 namespace troupe {
 
 // A model as arithmetic sees it, whole: before it is divided among devices.
@@ -106,6 +108,9 @@ struct MaxBatch {
 MaxBatch max_batch(const ModelShape& shape, const DeviceNumbers& device, Parallelism parallel, double context,
                    std::optional<double> tpot_seconds);
 
+// Whether the model can be divided like that. Errors name --tp or --pp, and the heads or layers that are too
+// few.
+Status can_divide(const ModelShape& shape, Parallelism parallel);
 // Every way to divide the model among exactly so many devices.
 std::vector<Parallelism> parallel_choices(const ModelShape& shape, std::uint32_t devices);
 

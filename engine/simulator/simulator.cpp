@@ -114,6 +114,7 @@ class Simulator final : public ReplicaListener {
         spec.id = id;
         spec.tenant = request.tenant;
         spec.arrival = submission.when;
+        spec.cache_salt = std::to_string(request.tenant) + ";";  // as the server's requests have it
         spec.priority = request.priority;
         spec.tokens = prompt_of(workload_, submission.request);
         spec.num_prompt_tokens = request.prompt_tokens;
@@ -130,7 +131,7 @@ class Simulator final : public ReplicaListener {
     std::vector<std::uint64_t> chain_of(const WorkloadRequest& request) const {
         std::vector<std::uint64_t> chain;
         if (options_.routing != Routing::prefix) return chain;
-        std::uint64_t hash = 0;
+        std::uint64_t hash = request.tenant;  // tenants share no prefixes
         for (std::uint32_t i = 0; i < request.num_hashes; ++i) {
             hash = (hash ^ workload_.hashes[request.first_hash + i]) * 0x9E3779B97F4A7C15ULL;
             hash ^= hash >> 29;

@@ -56,6 +56,7 @@ struct SimulationResult {
 using PolicyMaker = std::function<std::unique_ptr<PolicyPort>()>;
 using SimulationProgress = std::function<void(std::size_t ended, std::size_t all)>;
 
+// Throws std::range_error for costs of more than a day a step.
 SimulationResult simulate(const Workload& workload, const SimulationOptions& options, const StepCosts& costs,
                           const PolicyMaker& make_policy, const SimulationProgress& progress = {});
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <stdexcept>
 #include <utility>
 #include <variant>
 
@@ -55,7 +56,11 @@ void VirtualReplica::begin_next(TimeUs now) {
     const StepPlan& plan = plans_.front();
     begun_ = std::max<TimeUs>(now, idle_since_ + std::llround(gap_us_));
     features_ = apply(plan, now);
-    const TimeUs cost = std::max<TimeUs>(1, std::llround(costs_.step_us(features_)));
+    const double us = costs_.step_us(features_);
+    constexpr double day_us = 86'400e6;
+    if (!(us <= day_us))
+        throw std::range_error("simulate: a step would take more than a day; check the costs in --device");
+    const TimeUs cost = std::max<TimeUs>(1, std::llround(us));
     running_.compute_us = cost;
     ends_ = begun_ + cost;
     plans_.pop_front();

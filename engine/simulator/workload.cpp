@@ -32,25 +32,31 @@ double gap(Random& random, const ArrivalOptions& options, std::size_t index) {
 
 }  // namespace
 
-void repeat(Workload& workload, std::size_t count) {
+Status repeat(Workload& workload, std::size_t count) {
     std::vector<WorkloadRequest>& requests = workload.requests;
     const std::size_t period = requests.size();
-    if (period == 0) return;
+    if (period == 0) return {};
     if (count <= period) {
         requests.resize(count);
-        return;
+        return {};
     }
     const TimeUs span = requests.back().arrival - requests.front().arrival;
     const TimeUs length = span + (period > 1 ? span / static_cast<TimeUs>(period - 1) : 0);
     const std::size_t num_hashes = workload.hashes.size();
-    std::uint32_t distinct = 0;
-    for (const std::uint32_t hash : workload.hashes) distinct = std::max(distinct, hash + 1);
+    std::uint64_t distinct = 0;
+    for (const std::uint32_t hash : workload.hashes)
+        distinct = std::max<std::uint64_t>(distinct, hash + 1ULL);
     const std::size_t rounds = (count + period - 1) / period;
+    if (rounds * distinct > most_hashes || rounds * num_hashes > most_hashes) {
+        return invalid_argument("--num-requests: " + std::to_string(rounds) +
+                                    " rounds of this trace have more content than can be told apart",
+                                "--num-requests");
+    }
     workload.hashes.reserve(num_hashes * rounds);
     requests.reserve(count);
     for (std::size_t round = 1; round < rounds; ++round) {
         for (std::size_t i = 0; i < num_hashes; ++i)
-            workload.hashes.push_back(workload.hashes[i] + static_cast<std::uint32_t>(round) * distinct);
+            workload.hashes.push_back(workload.hashes[i] + static_cast<std::uint32_t>(round * distinct));
         for (std::size_t i = 0; i < period && requests.size() < count; ++i) {
             WorkloadRequest request = requests[i];
             request.arrival += static_cast<TimeUs>(round) * length;
@@ -58,6 +64,7 @@ void repeat(Workload& workload, std::size_t count) {
             requests.push_back(request);
         }
     }
+    return {};
 }
 
 void scale_rate(Workload& workload, double factor) {
@@ -112,12 +119,11 @@ void set_tenants(Workload& workload, std::uint32_t count, std::uint64_t seed) {
 std::vector<TokenId> prompt_of(const Workload& workload, std::size_t index) {
     const WorkloadRequest& request = workload.requests[index];
     // One token over and over, that no other prompt has: odd, hash ids make even ones.
-    constexpr std::uint64_t most = 0x3FFFFFFF;
-    std::vector<TokenId> tokens(request.prompt_tokens, static_cast<TokenId>(2 * (index & most) + 1));
+    std::vector<TokenId> tokens(request.prompt_tokens, static_cast<TokenId>(2 * index + 1));
     for (std::uint32_t i = 0; i < request.num_hashes; ++i) {
         const std::uint32_t begin = i * workload.hash_tokens;
         const std::uint32_t end = std::min(begin + workload.hash_tokens, request.prompt_tokens);
-        const auto token = static_cast<TokenId>(2 * (workload.hashes[request.first_hash + i] & most));
+        const auto token = static_cast<TokenId>(2 * workload.hashes[request.first_hash + i]);
         for (std::uint32_t position = begin; position < end; ++position) tokens[position] = token;
     }
     return tokens;

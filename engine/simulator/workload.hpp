@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "core/ids.hpp"
+#include "core/status.hpp"
 
 namespace troupe {
 
@@ -20,6 +21,9 @@ struct WorkloadRequest {
     std::uint32_t num_hashes = 0;
 };
 
+// Twice a hash id is a token id, so ids are below this, and so are their number and that of requests.
+inline constexpr std::uint64_t most_hashes = 0x3FFFFFFF;
+
 struct Workload {
     std::vector<WorkloadRequest> requests;
     std::vector<std::uint32_t> hashes;
@@ -27,8 +31,8 @@ struct Workload {
 };
 
 // Until there are `count` requests, the whole again after its end, with content of its own each time.
-// Fewer requests than there are: the first of them.
-void repeat(Workload& workload, std::size_t count);
+// Fewer requests than there are: the first of them. Error: so much content that ids do not suffice.
+Status repeat(Workload& workload, std::size_t count);
 
 // Arrivals `factor` times as fast.
 void scale_rate(Workload& workload, double factor);

@@ -34,11 +34,19 @@ PlanFlags seventy_billion() {
 TEST_CASE("sizes, rates and times have the units that they are written with") {
     CHECK(parse_bytes("80GB", "--x").value() == 80e9);
     CHECK(parse_bytes("80 GiB", "--x").value() == 80.0 * (1ULL << 30));
-    CHECK(parse_bytes("1.5e9", "--x").value() == 1.5e9);
+    CHECK(parse_bytes("80gB", "--x").value() == 80e9);
     CHECK(parse_rate("2TB/s", "--x").value() == 2e12);
     CHECK(parse_rate("1TiB/s", "--x").value() == static_cast<double>(1ULL << 40));
     CHECK(parse_rate("400Gbit/s", "--x").value() == 50e9);
-    CHECK(parse_rate("8Gb/s", "--x").value() == 1e9);
+    CHECK(parse_rate("2tB/s", "--x").value() == 2e12);
+    CHECK(parse_rate("2TB/S", "--x").value() == 2e12);
+    CHECK(parse_rate("8GBit/s", "--x").value() == 1e9);
+    for (const char* unclear : {"2tb/s", "8Gb/s", "8Gbps", "2e12"})
+        CHECK(has(parse_rate(unclear, "--x").error().message, "Gbit/s"));
+    for (const char* unclear : {"80Gb", "80gb", "80"})
+        CHECK(has(parse_bytes(unclear, "--x").error().message, "80GB"));
+    CHECK(parse_whole("1.1K", "--x").value() == 1100);
+    for (const char* bad : {"0.5", "0.001", "1.5", "0"}) CHECK_FALSE(parse_whole(bad, "--x").ok());
     CHECK(parse_flops("989TFLOPS", "--x").value() == 989e12);
     CHECK(parse_flops("1e15", "--x").value() == 1e15);
     CHECK(parse_seconds("50ms", "--x").value() == 0.05);
@@ -100,6 +108,31 @@ TEST_CASE("what is missing is named") {
     PlanFlags divided = seventy_billion();
     divided.tensor = "3";
     CHECK(has(answer(divided), "--gpus"));
+}
+
+TEST_CASE("a model is divided only among as many devices as divide it") {
+    PlanFlags flags;
+    flags.model = "llama-3-8b";
+    flags.device = "h100";
+    flags.context = "2048";
+    flags.gpus = "3";
+    const auto plan = read_plan(flags).value();
+    CHECK(plan.parallel.tensor == 1);
+    CHECK(plan.parallel.pipeline == 3);
+    flags.tensor = "3";
+    CHECK(has(answer(flags), "--tp 3 does not divide the model's 32 attention heads"));
+    flags.tensor.clear();
+    flags.gpus = flags.pipeline = "64";
+    CHECK(has(answer(flags), "--pp 64 is more than the model's 32 layers"));
+    flags = seventy_billion();
+    flags.gpus.clear();
+    flags.tensor = "3";
+    CHECK(has(answer(flags), "--tp 3 does not divide the model's 8 KV heads"));
+    flags.prompts = {"0.5"};
+    flags.tensor.clear();
+    flags.flops = "1e15";
+    flags.heads = "64";
+    CHECK(has(answer(flags), "--prompt-len"));
 }
 
 TEST_CASE("a plan of a model's files and of its name") {

@@ -75,6 +75,29 @@ TEST_CASE("malformed traces are errors with their line") {
     CHECK_FALSE(read_trace("/nonexistent").ok());
 }
 
+TEST_CASE("a byte order mark, no header, no such day, a directory") {
+    const std::string rows = "2024-02-28 23:59:59.5,10,2\n2024-02-29 00:00:00.5,20,3\n";
+    {
+        const TextFile bare(rows);
+        CHECK(read_trace(bare.path()).value().requests.size() == 2);
+    }
+    const TextFile marked("\xEF\xBB\xBFTIMESTAMP,ContextTokens,GeneratedTokens\r\n" + rows);
+    const auto trace = read_trace(marked.path()).value();
+    REQUIRE(trace.requests.size() == 2);
+    CHECK(trace.requests[1].arrival == 1000000);
+    CHECK(trace.requests[0].prompt_tokens == 10);
+}
+
+TEST_CASE("JSON lines after a byte order mark, and what is no trace") {
+    {
+        const TextFile file("\xEF\xBB\xBF{\"timestamp\": 0, \"input_length\": 5, \"output_length\": 1}\n");
+        CHECK(read_trace(file.path()).value().requests.size() == 1);
+    }
+    const TextFile file("TIMESTAMP,ContextTokens,GeneratedTokens\n2024-02-30 00:00:00,10,2\n");
+    CHECK(has(read_trace(file.path()).error().message, ":2:"));
+    CHECK(has(read_trace(std::filesystem::temp_directory_path().string()).error().message, "cannot read"));
+}
+
 TEST_CASE("a device file is read as it was written") {
     DeviceFile device;
     device.name = "a \"machine\"";
@@ -82,6 +105,9 @@ TEST_CASE("a device file is read as it was written") {
     device.kv_blocks = 100;
     device.block_size = 16;
     device.max_model_len = 2048;
+    device.max_num_seqs = 12;
+    device.max_num_batched_tokens = 96;
+    device.max_steps_in_flight = 1;
     device.tokens = {1, 8, 512};
     device.tokens_us = {100, 150.25, 9000};
     device.logits = {1, 64};
@@ -95,6 +121,12 @@ TEST_CASE("a device file is read as it was written") {
     CHECK(again.tokens_us == device.tokens_us);
     CHECK(again.decode_context_us == 0.0125);
     CHECK(again.kv_blocks == 100);
+    SimulateFlags flags;
+    flags.device = file.path();
+    const SchedulerOptions scheduler = set_up_simulation(flags).value().options.scheduler;
+    CHECK(scheduler.max_num_seqs == 12);
+    CHECK(scheduler.max_num_batched_tokens == 96);
+    CHECK(scheduler.max_steps_in_flight == 1);
 }
 
 TEST_CASE("a device file that makes no sense is an error that names the key") {
@@ -105,6 +137,9 @@ TEST_CASE("a device file that makes no sense is an error that names the key") {
         {"[device]\nbandwidth = -1\nflops = 1\n", "device.bandwidth"},
         {"[device]\nbandwidth = 1\n", "device.flops"},
         {"[engine]\nkv_blocks = 0.5\n", "engine.kv_blocks"},
+        {"[step]\ntokens = [1]\ntokens_us = [1e300]\n", "step.tokens_us"},
+        {"[step]\ntokens = [1]\ntokens_us = [1]\n[server]\ngap_us = 1e300\n", "server.gap_us"},
+        {"[device]\nbandwidth = 1e300\nflops = 1\n", "device.bandwidth"},
         {"x = [\n", ":"},
     };
     for (const auto& [text, part] : cases) {
@@ -132,6 +167,54 @@ TEST_CASE("a simulation of a trace: the same flags, the same bytes") {
     CHECK(has(json_of(flags), "\"completed\":450"));
 }
 
+TEST_CASE("a calibrated device takes no flags that would change nothing") {
+    const TextFile file(
+        "[device]\nmodel = \"m\"\n[engine]\nkv_blocks = 4096\n[step]\ntokens = [1]\ntokens_us = [50]\n");
+    const auto with = [&](auto change) {
+        SimulateFlags flags;
+        flags.device = file.path();
+        flags.num_requests = 10;
+        change(flags);
+        return json_of(flags);
+    };
+    CHECK(has(with([](auto&) {}), "\"completed\":10"));
+    CHECK(has(with([](auto& f) { f.model = "llama-3-8b"; }), "--model has no effect"));
+    CHECK(has(with([](auto& f) { f.kv_dtype = "f16"; }), "--kv-dtype has no effect"));
+    CHECK(has(with([](auto& f) { f.weight_dtype = "f16"; }), "--weight-dtype has no effect"));
+    CHECK(has(with([](auto& f) { f.gpus = 2; }), "--gpus has no effect"));
+    CHECK(has(with([](auto& f) { f.tensor = 2; }), "--tp has no effect"));
+}
+
+TEST_CASE("a request that ends at max_model_len is counted apart") {
+    SimulateFlags flags;
+    flags.num_requests = 10;
+    flags.input_len = 100;
+    flags.output_len = 50;
+    flags.max_model_len = 120;
+    const std::string json = json_of(flags);
+    CHECK(has(json, "\"completed\":0,\"refused\":0,\"truncated\":10"));
+    CHECK(has(json, "\"output_tokens\":200"));
+}
+
+TEST_CASE("the device named cpu runs the default model") {
+    SimulateFlags flags;
+    flags.device = "cpu";
+    flags.num_requests = 10;
+    CHECK(has(json_of(flags), "\"completed\":10"));
+}
+
+TEST_CASE("hash ids of any size keep prompts apart") {
+    const std::string rest = "\"input_length\": 512, \"output_length\": 1, \"hash_ids\": [";
+    const TextFile file("{\"timestamp\": 0, " + rest + "1073741823]}\n{\"timestamp\": 1, " + rest +
+                        "18446744073709551615]}\n{\"timestamp\": 2, " + rest + "1073741823]}\n");
+    auto trace = read_trace(file.path()).value();
+    CHECK(trace.hashes == std::vector<std::uint32_t>{0, 1, 0});
+    REQUIRE(repeat(trace, 6).ok());
+    CHECK(trace.hashes == std::vector<std::uint32_t>{0, 1, 0, 2, 3, 2});
+    trace.hashes[1] = 0x3FFFFFFE;
+    CHECK_FALSE(repeat(trace, 24).ok());
+}
+
 TEST_CASE("flags of a simulation that make no sense are named") {
     const auto error = [](auto change) {
         SimulateFlags flags;
@@ -147,6 +230,8 @@ TEST_CASE("flags of a simulation that make no sense are named") {
     CHECK(has(error([](auto& f) { f.ttft_target = "50"; }), "--ttft-target"));
     CHECK(has(error([](auto& f) { f.load = 0.5, f.request_rate = 1; }), "--load"));
     CHECK(has(error([](auto& f) { f.gpus = 3, f.tensor = 2; }), "--gpus"));
+    CHECK(has(error([](auto& f) { f.gpus = f.tensor = 3; }), "--tp 3"));
+    CHECK(has(error([](auto& f) { f.gpus = 3; }), "\"devices_per_replica\":\"3\""));
 }
 
 TEST_CASE("energy and cost count devices, time and prices") {

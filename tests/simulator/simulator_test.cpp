@@ -1,5 +1,7 @@
 #include "engine/simulator/simulator.hpp"
 
+#include <stdexcept>
+
 #include "policies/fcfs.hpp"
 #include "tests/catch.hpp"
 
@@ -104,6 +106,26 @@ TEST_CASE("what cannot be served is refused and counted") {
          simulate(steady(100, 60, 30, 1000), options, PlainCosts(), fcfs).requests)
         refused += request.served ? 0 : 1;
     CHECK(refused > 50);
+}
+
+TEST_CASE("tenants share no prefixes") {
+    Workload workload =
+        synthetic_workload({.count = 2, .prompt_mean = 16, .output_mean = 2, .shared_prefix = 64});
+    workload.requests[1].arrival = 1'000'000;
+    const auto cached = [&] {
+        return simulate(workload, small_server(), PlainCosts(), fcfs).requests[1].cached_tokens;
+    };
+    CHECK(cached() == 64);
+    workload.requests[1].tenant = 1;
+    CHECK(cached() == 0);
+}
+
+TEST_CASE("a step of more than a day is an error") {
+    class Absurd final : public StepCosts {
+      public:
+        double step_us(const StepFeatures&) const override { return 1e300; }
+    };
+    CHECK_THROWS_AS(simulate(steady(1, 40, 3, 1), small_server(), Absurd(), fcfs), std::range_error);
 }
 
 TEST_CASE("more replicas wait less, and a busy one is busy") {

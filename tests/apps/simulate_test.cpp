@@ -193,7 +193,6 @@ TEST_CASE("a request that ends at max_model_len is counted apart") {
     flags.max_model_len = 120;
     const std::string json = json_of(flags);
     CHECK(has(json, "\"completed\":0,\"refused\":0,\"truncated\":10"));
-    CHECK(has(json, "\"output_tokens\":200"));
 }
 
 TEST_CASE("the device named cpu runs the default model") {

@@ -90,6 +90,12 @@ void add_workload(CLI::App& parser, SimulateFlags& flags) {
         ->check(CLI::Range(0U, 10000000U))
         ->group(group);
     parser
+        .add_option("--priorities", flags.priorities,
+                    "Priorities 0 to N - 1, drawn evenly [a trace's, else one]")
+        ->option_text("N")
+        ->check(CLI::Range(1U, 1000U))
+        ->group(group);
+    parser
         .add_option("--tenants", flags.tenants,
                     "Tenants, whose shares of requests are as 1, 1/2, 1/3, ... [one]")
         ->option_text("N")

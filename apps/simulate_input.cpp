@@ -246,6 +246,7 @@ class SimulationReader {
                 return fail(repeated.error());
         }
         if (flags_.tenants > 0) set_tenants(setup_.workload, flags_.tenants, flags_.seed);
+        if (flags_.priorities > 0) set_priorities(setup_.workload, flags_.priorities, flags_.seed);
         if (flags_.request_rate > 0 && flags_.load > 0)
             return fail(
                 invalid_argument("--load and --request-rate say the same thing twice; give one", "--load"));

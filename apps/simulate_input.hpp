@@ -16,7 +16,8 @@ struct SimulateFlags {
     std::string trace, arrivals;
     std::size_t num_requests = 0;
     double rate_scale = 1, request_rate = 0, load = 0, burstiness = 2, length_spread = 0;
-    std::uint32_t burst = 8, input_len = 512, output_len = 128, shared_prefix = 0, tenants = 0;
+    std::uint32_t burst = 8, input_len = 512, output_len = 128, shared_prefix = 0, tenants = 0,
+                  priorities = 0;
     std::uint64_t seed = 0;
     // system
     std::string model, device = "h100", weight_dtype, kv_dtype, routing = "least-loaded";

@@ -23,6 +23,8 @@ constexpr double latest_ms = 1e12;              // a timestamp, some thirty year
 
 // A trace's hash ids as 0, 1, 2, ... in the order of their first use.
 using HashIds = std::unordered_map<std::uint64_t, std::uint32_t>;
+// And its cache salts as 1, 2, ...
+using Salts = std::unordered_map<std::string, std::uint32_t>;
 
 Workload from_bench(const std::vector<BenchRequest>& requests) {
     Workload workload;
@@ -42,8 +44,42 @@ std::optional<std::uint32_t> length_of(simdjson::dom::element line, const char* 
     return static_cast<std::uint32_t>(value);
 }
 
+// A field that need not be there: false if it is, and is no number in [least, most].
+template <class T>
+bool take_number(simdjson::dom::element line, const char* name, double least, double most, double factor,
+                 T& place) {
+    simdjson::dom::element field;
+    if (line[name].get(field) != simdjson::SUCCESS) return true;
+    double value = 0;
+    if (field.get_double().get(value) || !(value >= least && value <= most)) return false;
+    if (factor == 1 && value != std::floor(value)) return false;
+    place = static_cast<T>(std::llround(value * factor));
+    return true;
+}
+
+// Who asks, and what for: what is wrong with these fields, or nothing.
+std::optional<std::string> take_wishes(simdjson::dom::element line, Salts& salts, WorkloadRequest& request) {
+    constexpr double us_per_ms = 1e3, longest_ms = 1e9;
+    if (!take_number(line, "priority", -1e9, 1e9, 1, request.priority))
+        return "\"priority\" must be a whole number from -1000000000 to 1000000000";
+    if (!take_number(line, "tenant", 0, 1e9, 1, request.tenant))
+        return "\"tenant\" must be a whole number from 0 to 1000000000";
+    if (!take_number(line, "ttft_target_ms", 0.001, longest_ms, us_per_ms, request.ttft_target) ||
+        !take_number(line, "tpot_target_ms", 0.001, longest_ms, us_per_ms, request.tpot_target))
+        return "\"ttft_target_ms\" and \"tpot_target_ms\" must be milliseconds above 0";
+    simdjson::dom::element field;
+    if (line["cache_salt"].get(field) != simdjson::SUCCESS) return std::nullopt;
+    std::string_view salt;
+    if (field.get_string().get(salt)) return "\"cache_salt\" must be a string";
+    if (salt.empty()) return std::nullopt;
+    const auto next = static_cast<std::uint32_t>(salts.size() + 1);
+    request.cache_salt = salts.try_emplace(std::string(salt), next).first->second;
+    return std::nullopt;
+}
+
 // What is wrong with the line, or nothing.
-std::optional<std::string> append_line(simdjson::dom::element line, HashIds& known, Workload& workload) {
+std::optional<std::string> append_line(simdjson::dom::element line, HashIds& known, Salts& salts,
+                                       Workload& workload) {
     double timestamp = 0;
     if (line["timestamp"].get_double().get(timestamp) || !(timestamp >= 0) || timestamp > latest_ms)
         return "\"timestamp\" must be milliseconds";
@@ -53,6 +89,7 @@ std::optional<std::string> append_line(simdjson::dom::element line, HashIds& kno
     request.arrival = std::llround(timestamp * 1e3);
     request.prompt_tokens = *input;
     request.output_tokens = *output;
+    if (auto fault = take_wishes(line, salts, request)) return fault;
     request.first_hash = static_cast<std::uint32_t>(workload.hashes.size());
     simdjson::dom::array ids;
     if (!line["hash_ids"].get_array().get(ids)) {
@@ -83,6 +120,7 @@ Result<Workload> read_json_lines(const std::string& path) {
     simdjson::dom::parser parser;
     Workload workload;
     HashIds known;
+    Salts salts;
     std::string line;
     for (std::size_t number = 1; std::getline(file, line); ++number) {
         if (line.find_first_not_of(" \t\r") == std::string::npos) continue;
@@ -91,7 +129,7 @@ Result<Workload> read_json_lines(const std::string& path) {
         if (parser.parse(line).get(element)) {
             fault = "is no JSON";
         } else {
-            fault = append_line(element, known, workload);
+            fault = append_line(element, known, salts, workload);
         }
         if (fault) return invalid_argument(path + ":" + std::to_string(number) + ": " + *fault, "--trace");
     }

@@ -114,15 +114,16 @@ class Simulator final : public ReplicaListener {
         spec.id = id;
         spec.tenant = request.tenant;
         spec.arrival = submission.when;
-        spec.cache_salt = std::to_string(request.tenant) + ";";  // as the server's requests have it
+        spec.cache_salt = std::to_string(request.tenant) + ";" +
+                          std::to_string(request.cache_salt);  // as the server's requests have it
         spec.priority = request.priority;
         spec.tokens = prompt_of(workload_, submission.request);
         spec.num_prompt_tokens = request.prompt_tokens;
         spec.stop.max_tokens = options_.max_tokens > 0 ? std::max(options_.max_tokens, request.output_tokens)
                                                        : request.output_tokens;
         spec.stop.ignore_eos = options_.max_tokens == 0;
-        spec.ttft_target = options_.ttft_target;
-        spec.tpot_target = options_.tpot_target;
+        spec.ttft_target = request.ttft_target > 0 ? request.ttft_target : options_.ttft_target;
+        spec.tpot_target = request.tpot_target > 0 ? request.tpot_target : options_.tpot_target;
         if (options_.oracle) spec.oracle_tokens = request.output_tokens;
         advance(replica, submission.when,
                 [&] { replicas_[replica]->submit(submission.when, std::move(spec)); });
@@ -131,7 +132,8 @@ class Simulator final : public ReplicaListener {
     std::vector<std::uint64_t> chain_of(const WorkloadRequest& request) const {
         std::vector<std::uint64_t> chain;
         if (options_.routing != Routing::prefix) return chain;
-        std::uint64_t hash = request.tenant;  // tenants share no prefixes
+        std::uint64_t hash =
+            std::uint64_t{request.tenant} << 32 | request.cache_salt;  // tenants share no prefixes
         for (std::uint32_t i = 0; i < request.num_hashes; ++i) {
             hash = (hash ^ workload_.hashes[request.first_hash + i]) * 0x9E3779B97F4A7C15ULL;
             hash ^= hash >> 29;

@@ -116,6 +116,14 @@ void set_tenants(Workload& workload, std::uint32_t count, std::uint64_t seed) {
     }
 }
 
+void set_priorities(Workload& workload, std::uint32_t count, std::uint64_t seed) {
+    Random random(seed ^ 0x7072696F72697479ULL);
+    for (WorkloadRequest& request : workload.requests) {
+        const auto drawn = static_cast<std::uint32_t>(random.uniform() * count);
+        request.priority = static_cast<std::int32_t>(std::min(drawn, count - 1));
+    }
+}
+
 std::vector<TokenId> prompt_of(const Workload& workload, std::size_t index) {
     const WorkloadRequest& request = workload.requests[index];
     // One token over and over, that no other prompt has: odd, hash ids make even ones.

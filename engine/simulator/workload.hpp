@@ -15,6 +15,8 @@ struct WorkloadRequest {
     std::uint32_t output_tokens = 0;
     std::uint32_t tenant = 0;
     std::int32_t priority = 0;
+    std::uint32_t cache_salt = 0;  // prefixes are shared with requests of the same tenant and salt only
+    TimeUs ttft_target = 0, tpot_target = 0;  // 0: the simulation's
     // The prompt's content: hash ids [first_hash, first_hash + num_hashes) of the workload, each for
     // hash_tokens tokens. Without any the prompt has nothing in common with others.
     std::uint32_t first_hash = 0;
@@ -66,6 +68,9 @@ Workload synthetic_workload(const LengthOptions& options);
 
 // Tenants 1 to `count`, drawn with shares as 1, 1/2, 1/3, ...
 void set_tenants(Workload& workload, std::uint32_t count, std::uint64_t seed);
+
+// Priorities 0 to `count` - 1, each as often as the others.
+void set_priorities(Workload& workload, std::uint32_t count, std::uint64_t seed);
 
 // The prompt of request `index`.
 std::vector<TokenId> prompt_of(const Workload& workload, std::size_t index);

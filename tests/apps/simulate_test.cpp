@@ -1,3 +1,4 @@
+#include <array>
 #include <filesystem>
 #include <fstream>
 
@@ -193,6 +194,41 @@ TEST_CASE("a request that ends at max_model_len is counted apart") {
     flags.max_model_len = 120;
     const std::string json = json_of(flags);
     CHECK(has(json, "\"completed\":0,\"refused\":0,\"truncated\":10"));
+}
+
+TEST_CASE("a trace says who asks and what for") {
+    const std::string lengths = "{\"timestamp\": 0, \"input_length\": 5, \"output_length\": 1";
+    {
+        const TextFile file(
+            lengths +
+            ", \"priority\": -2, \"tenant\": 7, \"cache_salt\": \"a\", \"ttft_target_ms\": 250.5, "
+            "\"tpot_target_ms\": 20}\n" +
+            lengths + ", \"cache_salt\": \"b\"}\n" + lengths + "}\n");
+        const auto trace = read_trace(file.path()).value();
+        CHECK(trace.requests[0].priority == -2);
+        CHECK(trace.requests[0].tenant == 7);
+        CHECK(trace.requests[0].ttft_target == 250500);
+        CHECK(trace.requests[0].tpot_target == 20000);
+        CHECK(trace.requests[0].cache_salt != trace.requests[1].cache_salt);
+        CHECK(trace.requests[1].cache_salt != 0);
+        CHECK(trace.requests[2].cache_salt == 0);
+    }
+    for (const char* bad :
+         {"\"priority\": 1.5", "\"tenant\": -1", "\"cache_salt\": 1", "\"ttft_target_ms\": 0"}) {
+        const TextFile file(lengths + ", " + bad + "}\n");
+        CHECK(has(read_trace(file.path()).error().message, ":1:"));
+    }
+}
+
+TEST_CASE("priorities are drawn evenly") {
+    SimulateFlags flags;
+    flags.num_requests = 300;
+    flags.priorities = 3;
+    const auto setup = set_up_simulation(flags).value();
+    std::array<int, 3> counts{};
+    for (const WorkloadRequest& request : setup.workload.requests)
+        ++counts.at(static_cast<std::size_t>(request.priority));
+    for (const int count : counts) CHECK(count > 60);
 }
 
 TEST_CASE("the device named cpu runs the default model") {

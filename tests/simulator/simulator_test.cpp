@@ -118,6 +118,9 @@ TEST_CASE("tenants share no prefixes") {
     CHECK(cached() == 64);
     workload.requests[1].tenant = 1;
     CHECK(cached() == 0);
+    workload.requests[1].tenant = 0;
+    workload.requests[1].cache_salt = 1;
+    CHECK(cached() == 0);
 }
 
 TEST_CASE("a step of more than a day is an error") {

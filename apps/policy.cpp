@@ -24,6 +24,11 @@ struct NewFlags {
     std::string directory;
 };
 
+bool is_target_of_cmake(const std::string& name) {
+    const auto reserved = {"all", "clean", "help", "install", "package", "test"};
+    return std::find(reserved.begin(), reserved.end(), name) != reserved.end();
+}
+
 // A name for a CMake target, a C++ file and a library, from that of the directory.
 Result<std::string> name_of(const std::filesystem::path& directory) {
     auto normal = std::filesystem::absolute(directory).lexically_normal();
@@ -35,7 +40,8 @@ Result<std::string> name_of(const std::filesystem::path& directory) {
     const bool plain = std::all_of(name.begin(), name.end(), [](unsigned char c) {
         return c < 128 && (std::isalnum(c) != 0 || c == '_');
     });
-    if (name.empty() || !plain || std::isdigit(static_cast<unsigned char>(name[0])) != 0 || name == "test") {
+    if (name.empty() || !plain || std::isdigit(static_cast<unsigned char>(name[0])) != 0 ||
+        is_target_of_cmake(name)) {
         return invalid_argument(
             "'" + name +
                 "' is no name for a policy: the directory's name must be of letters, digits, "

@@ -138,8 +138,9 @@ int run_server(const Config& config, const SignalGate& gate, LocalTroupe& troupe
     const std::chrono::milliseconds patience(config.server.drain_timeout_ms);
     const bool drained = !flags->gave_up && drain(gate, flags, port, patience);
     if (!drained) abort_requests(port, flags->gave_up);
-    server.stop();          // what still has something to send is given a moment for it
-    troupe.system.reset();  // before the server goes: the actors' last answers are posted to it
+    const ExitOnSignal stopping(gate);  // a plug-in that never returns could be waited for
+    server.stop();                      // what still has something to send is given a moment for it
+    troupe.system.reset();              // before the server goes: the actors' last answers are posted to it
     spdlog::info("stopped");
     return drained ? 0 : exit_failure;
 }
@@ -151,6 +152,7 @@ int serve(const ConfigFlags& config_flags) {
     set_up_logging(config->log);
     raise_open_file_limit();
     std::signal(SIGPIPE, SIG_IGN);  // a client that goes away is no reason to end
+    std::signal(SIGXFSZ, SIG_IGN);  // nor is a limit of file sizes: swapping goes on without the file
     const SignalGate gate;
     std::optional<ExitOnSignal> loading(gate);
     const auto flags = std::make_shared<Flags>();

@@ -32,7 +32,7 @@ class SignalGate {
 };
 
 // While it lives, SIGINT and SIGTERM end the process, and SIGHUP if it ends with its terminal: for a main
-// thread that is busy and has nothing to save yet.
+// thread that is busy and has nothing to save yet, or nothing any more.
 class ExitOnSignal {
   public:
     explicit ExitOnSignal(const SignalGate& gate);

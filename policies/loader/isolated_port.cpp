@@ -19,6 +19,17 @@ constexpr std::chrono::seconds time_to_start(5);
 constexpr std::chrono::milliseconds first_pause(100), longest_pause(10000);
 constexpr int host_socket = 3;  // as run_policy_host is given it
 
+// Without the server's keys and tokens.
+std::vector<char*> environment_of_host() {
+    std::vector<char*> kept;
+    for (char** entry = environ; *entry != nullptr; ++entry) {
+        const std::string_view variable(*entry);
+        if (!variable.starts_with("TROUPE_") && !variable.starts_with("HF_")) kept.push_back(*entry);
+    }
+    kept.push_back(nullptr);
+    return kept;
+}
+
 // Runs the host with `socket` as its descriptor 3, in a process group of its own: Ctrl-C is not for it.
 pid_t spawn_host(std::vector<std::string> host, int socket) {
     if (host.empty()) host = {"/proc/self/exe", "policy", "host"};
@@ -39,7 +50,8 @@ pid_t spawn_host(std::vector<std::string> host, int socket) {
     posix_spawnattr_setflags(&attributes,
                              POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
     pid_t process = -1;
-    if (posix_spawn(&process, arguments[0], &actions, &attributes, arguments.data(), environ) != 0)
+    if (posix_spawn(&process, arguments[0], &actions, &attributes, arguments.data(),
+                    environment_of_host().data()) != 0)
         process = -1;
     posix_spawnattr_destroy(&attributes);
     posix_spawn_file_actions_destroy(&actions);
@@ -72,7 +84,10 @@ Status IsolatedPort::spawn() {
     if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) != 0)
         return internal_error("There is no socket left for the policy's process.");
     // dup2 onto itself would leave the close-on-exec flag.
-    if (ends[1] == host_socket) ends[1] = fcntl(ends[1], F_DUPFD_CLOEXEC, host_socket + 1);
+    if (ends[1] == host_socket) {
+        ends[1] = fcntl(host_socket, F_DUPFD_CLOEXEC, host_socket + 1);
+        close(host_socket);
+    }
     process_ = spawn_host(choice_.host, ends[1]);
     close(ends[1]);
     socket_ = ends[0];

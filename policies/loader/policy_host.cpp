@@ -111,6 +111,8 @@ class Host {
 }  // namespace
 
 int run_policy_host(int socket) {
+    // The server's sockets are none of the plug-in's business.
+    ::close_range(static_cast<unsigned>(socket) + 1, ~0U, 0);
     end_with_the_other_side(socket);
     return Host(socket).run();
 }

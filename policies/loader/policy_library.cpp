@@ -1,10 +1,12 @@
 #include "policies/loader/policy_library.hpp"
 
 #include <dlfcn.h>
+#include <fcntl.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
-#include <fstream>
+#include <cstdint>
 
 namespace troupe {
 namespace {
@@ -23,19 +25,33 @@ bool write_all(int file, const char* data, std::streamsize size) {
     return true;
 }
 
-// The file's bytes in memory of our own; -1 if they cannot be had.
-int copy_of(const std::string& path) {
-    std::ifstream file(path, std::ios::binary);
-    if (!file) return -1;
-    const int copy = memfd_create("policy", MFD_CLOEXEC);
-    if (copy < 0) return -1;
+constexpr std::int64_t max_size = std::int64_t{256} << 20;
+
+// Its bytes from where it stands on; it grows no more than it is allowed to.
+bool copy_all(int from, int to) {
     char buffer[65536];
-    while (file.read(buffer, sizeof buffer) || file.gcount() > 0) {
-        if (!write_all(copy, buffer, file.gcount())) {
-            close(copy);
-            return -1;
-        }
+    std::int64_t copied = 0;
+    ssize_t size = 0;
+    while ((size = ::read(from, buffer, sizeof buffer)) > 0) {
+        copied += size;
+        if (copied > max_size || !write_all(to, buffer, size)) return false;
     }
+    return size == 0;
+}
+
+// The file's bytes in memory of our own; -1 if they cannot be had. Only of a plain file: opening or reading
+// a pipe or a device might never end.
+int copy_of(const std::string& path) {
+    const int file = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    if (file < 0) return -1;
+    struct stat status {};
+    const bool plain = ::fstat(file, &status) == 0 && S_ISREG(status.st_mode) && status.st_size <= max_size;
+    int copy = plain ? memfd_create("policy", MFD_CLOEXEC) : -1;
+    if (copy >= 0 && !copy_all(file, copy)) {
+        ::close(copy);
+        copy = -1;
+    }
+    ::close(file);
     return copy;
 }
 
@@ -44,7 +60,8 @@ int copy_of(const std::string& path) {
 Result<std::shared_ptr<const PolicyLibrary>> PolicyLibrary::open(const std::string& path) {
     std::shared_ptr<PolicyLibrary> library(new PolicyLibrary);
     library->copy_ = copy_of(path);
-    if (library->copy_ < 0) return unusable(path, "there is no file that can be read.");
+    if (library->copy_ < 0)
+        return unusable(path, "there is no file that can be read (a plain one of at most 256 MiB).");
     const std::string name = "/proc/self/fd/" + std::to_string(library->copy_);
     library->handle_ = dlopen(name.c_str(), RTLD_NOW | RTLD_LOCAL);
     if (library->handle_ == nullptr) {

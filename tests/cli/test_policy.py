@@ -35,6 +35,9 @@ def test_errors(tmp_path):
     (tmp_path / "file").write_text("")
     assert "exists and is not empty" in run(TROUPE, "policy", "new", tmp_path, status=2)
     assert "is no name for a policy" in run(TROUPE, "policy", "new", tmp_path / "8ball", status=2)
+    assert "is no name for a policy" in run(TROUPE, "policy", "new", tmp_path / "all", status=2)
+    os.mkfifo(tmp_path / "pipe.so")
+    assert "there is no file that can be read" in run(TROUPE, "policy", "check", tmp_path / "pipe.so", status=1)
     assert "there is no file that can be read" in run(TROUPE, "policy", "check", tmp_path / "none.so", status=1)
     assert "no fault found" in run(TROUPE, "policy", "check", "fair", "--states", "200")
 

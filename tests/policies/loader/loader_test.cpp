@@ -100,6 +100,10 @@ TEST_CASE("a policy is built in or a library, and errors say what is there") {
     CHECK(contains(refusal(choice), "There is no policy 'nonesuch'; there are fcfs, sjf, "));
     choice.name = "./nonesuch.so";
     CHECK(contains(refusal(choice), "there is no file that can be read"));
+    for (const char* endless : {"/dev/zero", "/dev/tty", "/"}) {
+        choice.name = endless;
+        CHECK(contains(refusal(choice), "there is no file that can be read"));
+    }
     choice.name = __FILE__;
     CHECK(contains(refusal(choice), __FILE__));
     choice.name = plugins + "/libold.so";

@@ -140,6 +140,11 @@ void MemoryManagerState::transferred(Job job, const std::vector<std::byte>& page
         return;
     }
     ++job.num_moved;
+    if (std::chrono::microseconds(job.us) > job_patience && job.num_moved < job.wanted.moves.size()) {
+        warn(warned_of_tier_, "the disk of " + options_.swap.directory + " is slow");
+        finish(job);
+        return;
+    }
     advance(std::move(job));
 }
 

@@ -3,9 +3,11 @@
 // knows.
 //
 //   device <-> host    copied here, at once
-//   device, host <-> disk    through a page of its own to the disk's actor and back, one at a time: a disk
+//   device, host <-> disk    through a page of its own to the disk's actor and back, one at a time. A job
 //   that
-//                            takes longer than disk_patience, or whose actor dies, is given up for good
+//                            has kept the disk for longer than job_patience ends with what it has moved; a
+//                            disk that takes longer than disk_patience, or whose actor dies, is given up for
+//                            good
 //
 // Whatever goes wrong with a tier is an answer that says so, and a warning the first time; the sequences
 // concerned compute again.
@@ -25,6 +27,7 @@
 namespace troupe {
 
 inline constexpr std::chrono::seconds disk_patience{10};  // for one page
+inline constexpr std::chrono::seconds job_patience{5};    // for all pages of a job
 
 // For tests: what takes the place of the disk's own actor and of the real clock, which measures work.
 struct SwapHooks {

@@ -26,6 +26,7 @@ struct Fixture {
     Fixture(std::uint32_t host_pages, std::uint32_t disk_pages) {
         MemoryManagerOptions options{
             "fake", fake_backend(8).make_pool, {host_pages, disk_pages, "nowhere"}, false, {}};
+        options.hooks.clock = [time = TimeUs{0}, this]() mutable { return time += per_move; };
         if (disk_pages > 0) {
             options.hooks.spawn_disk = [state = disk](MemoryManagerActor::pointer self, std::size_t) {
                 return self->spawn<caf::linked>(fake_disk, state);
@@ -73,6 +74,7 @@ struct Fixture {
         return static_cast<int>(answers->moves.back().num_moved);
     }
 
+    TimeUs per_move = 1;  // that every move seems to take
     Simulation simulation;
     std::shared_ptr<Disk> disk = std::make_shared<Disk>();
     std::shared_ptr<Answers> answers = std::make_shared<Answers>();
@@ -146,6 +148,17 @@ TEST_CASE("a disk that hangs keeps only the jobs that wait for it, and is given 
     CHECK(fixture.disk->transfers == 1);  // nobody asks it any more
     CHECK(fixture.moved({{host(0), device(1)}}) == 1);
     CHECK(fixture.holds(1, 100));
+}
+
+TEST_CASE("a job that keeps a slow disk for long ends with what it has moved") {
+    Fixture fixture(2, 4);
+    const std::vector<BlockMove> moves = {
+        {device(0), on_disk(0)}, {device(1), on_disk(1)}, {device(2), on_disk(2)}, {device(3), on_disk(3)}};
+    fixture.per_move = 2'000'000;
+    CHECK(fixture.moved(moves) == 3);
+    CHECK(fixture.answers->moves.back().us == 6'000'000);
+    fixture.per_move = 1'000'000;
+    CHECK(fixture.moved(moves) == 4);
 }
 
 TEST_CASE("a disk whose actor dies is given up, the memory manager lives on") {

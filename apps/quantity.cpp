@@ -16,6 +16,8 @@ struct Quantity {
     std::string unit;  // as written
 };
 
+constexpr double least_bare = 1e6;  // bytes that a number without a unit can mean
+
 std::optional<Quantity> split(std::string_view text) {
     Quantity quantity;
     const auto [stop, failure] = std::from_chars(text.data(), text.data() + text.size(), quantity.number);
@@ -57,7 +59,10 @@ Error malformed(std::string_view text, const std::string& flag, const char* what
 Result<double> parse_bytes(std::string_view text, const std::string& flag) {
     if (const auto quantity = split(text)) {
         const auto [factor, rest] = take_prefix(quantity->unit);
-        if (rest == "B") return quantity->number * factor;
+        const double bytes = quantity->number * factor;
+        // Nobody has a memory of megabits, but 80 alone may have been meant as gigabytes.
+        if (rest == "B" || (rest == "b" && lower(quantity->unit) == quantity->unit)) return bytes;
+        if (rest.empty() && bytes >= least_bare) return bytes;
         if (rest == "b")
             return malformed(text, flag, "clear: b may mean bits; write bytes with B, as in 80GB");
         if (quantity->unit.empty())
@@ -77,6 +82,7 @@ Result<double> parse_rate(std::string_view text, const std::string& flag) {
             if (rest[0] == 'B') return quantity->number * factor;
             return malformed(text, flag, "clear: write bits as 400Gbit/s and bytes with B, as in 2TB/s");
         }
+        if (quantity->unit.empty() && quantity->number >= least_bare) return quantity->number;
         if (quantity->unit.empty())
             return malformed(text, flag, "a rate without its unit; write it as 2TB/s or 400Gbit/s");
     }

@@ -35,15 +35,19 @@ TEST_CASE("sizes, rates and times have the units that they are written with") {
     CHECK(parse_bytes("80GB", "--x").value() == 80e9);
     CHECK(parse_bytes("80 GiB", "--x").value() == 80.0 * (1ULL << 30));
     CHECK(parse_bytes("80gB", "--x").value() == 80e9);
+    CHECK(parse_bytes("80gb", "--x").value() == 80e9);
+    CHECK(parse_bytes("80G", "--x").value() == 80e9);
+    CHECK(parse_bytes("1.5e9", "--x").value() == 1.5e9);
+    CHECK(parse_rate("2e12", "--x").value() == 2e12);
     CHECK(parse_rate("2TB/s", "--x").value() == 2e12);
     CHECK(parse_rate("1TiB/s", "--x").value() == static_cast<double>(1ULL << 40));
     CHECK(parse_rate("400Gbit/s", "--x").value() == 50e9);
     CHECK(parse_rate("2tB/s", "--x").value() == 2e12);
     CHECK(parse_rate("2TB/S", "--x").value() == 2e12);
     CHECK(parse_rate("8GBit/s", "--x").value() == 1e9);
-    for (const char* unclear : {"2tb/s", "8Gb/s", "8Gbps", "2e12"})
+    for (const char* unclear : {"2tb/s", "8Gb/s", "8Gbps", "2"})
         CHECK(has(parse_rate(unclear, "--x").error().message, "Gbit/s"));
-    for (const char* unclear : {"80Gb", "80gb", "80"})
+    for (const char* unclear : {"80Gb", "80"})
         CHECK(has(parse_bytes(unclear, "--x").error().message, "80GB"));
     CHECK(parse_whole("1.1K", "--x").value() == 1100);
     for (const char* bad : {"0.5", "0.001", "1.5", "0"}) CHECK_FALSE(parse_whole(bad, "--x").ok());
@@ -55,7 +59,7 @@ TEST_CASE("sizes, rates and times have the units that they are written with") {
     CHECK(parse_dtype("INT4", "--x").value() == 0.5);
     CHECK(parse_dtype("q4_0", "--x").value() == 18.0 / 32);
     CHECK(parse_dtype("int4-g128", "--x").value() == 0.515625);
-    for (const char* bad : {"", "GB", "-1GB", "0GB", "80G", "80GBs", "nanGB", "1e999"})
+    for (const char* bad : {"", "GB", "-1GB", "0GB", "80GBs", "nanGB", "1e999"})
         CHECK_FALSE(parse_bytes(bad, "--x").ok());
     for (const char* bad : {"2TB", "2T", "2TB/h"}) CHECK_FALSE(parse_rate(bad, "--x").ok());
     CHECK_FALSE(parse_seconds("50", "--x").ok());

@@ -1,7 +1,5 @@
 // Inspectors of what a recording holds beyond the actors' messages: events, policies' answers, options.
 #pragma once
-#include <concepts>
-
 #include "actors/inspect_core.hpp"
 #include "engine/replay.hpp"
 
@@ -27,17 +25,14 @@ template <class Inspector>
 typename Inspector::result_type inspect(Inspector& f, WorkerLost& x) {
     return f(x.now, x.epoch);
 }
-template <class Inspector, std::same_as<WorkerReady> Event>
-typename Inspector::result_type inspect(Inspector& f, Event& x) {
-    if constexpr (requires { x.tiers_survive; })
-        return f(x.now, x.epoch, x.tiers_survive);
-    else
-        return f(x.now, x.epoch);
+template <class Inspector>
+typename Inspector::result_type inspect(Inspector& f, WorkerReady& x) {
+    return f(x.now, x.epoch, x.tiers_survive);
 }
-// MoveCompleted
-template <class Inspector, class Event>
-requires requires(Event& x) { x.done.job; }
-typename Inspector::result_type inspect(Inspector& f, Event& x) { return f(x.now, x.done); }
+template <class Inspector>
+typename Inspector::result_type inspect(Inspector& f, MoveCompleted& x) {
+    return f(x.now, x.done);
+}
 template <class Inspector>
 typename Inspector::result_type inspect(Inspector& f, DeadlineReached& x) {
     return f(x.now, x.sequence);
@@ -61,16 +56,11 @@ typename Inspector::result_type inspect(Inspector& f, Rejected& x) {
 }
 
 // All of them: a replay without one would differ.
-template <class Inspector, std::same_as<SchedulerOptions> Options>
-typename Inspector::result_type inspect(Inspector& f, Options& x) {
-    if constexpr (requires { x.host_pages; }) {
-        return f(x.max_num_batched_tokens, x.max_num_seqs, x.max_model_len, x.block_size, x.num_blocks,
-                 x.max_steps_in_flight, x.end_token_ids, x.first_step, x.host_pages, x.disk_pages,
-                 x.host_us_per_block, x.disk_us_per_block);
-    } else {
-        return f(x.max_num_batched_tokens, x.max_num_seqs, x.max_model_len, x.block_size, x.num_blocks,
-                 x.max_steps_in_flight, x.end_token_ids, x.first_step);
-    }
+template <class Inspector>
+typename Inspector::result_type inspect(Inspector& f, SchedulerOptions& x) {
+    return f(x.max_num_batched_tokens, x.max_num_seqs, x.max_model_len, x.block_size, x.num_blocks,
+             x.max_steps_in_flight, x.end_token_ids, x.first_step, x.host_pages, x.disk_pages,
+             x.host_us_per_block, x.disk_us_per_block);
 }
 
 }  // namespace troupe

@@ -18,8 +18,6 @@
 namespace troupe {
 namespace {
 
-constexpr int host_socket = 3;
-
 struct NewFlags {
     std::string directory;
 };

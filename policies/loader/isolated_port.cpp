@@ -10,6 +10,8 @@
 #include <algorithm>
 #include <cstring>
 
+#include "policies/loader/policy_host.hpp"
+
 extern char** environ;
 
 namespace troupe {
@@ -17,7 +19,6 @@ namespace {
 
 constexpr std::chrono::seconds time_to_start(5);
 constexpr std::chrono::milliseconds first_pause(100), longest_pause(10000);
-constexpr int host_socket = 3;  // as run_policy_host is given it
 
 // Without the server's keys and tokens.
 std::vector<char*> environment_of_host() {

@@ -56,13 +56,11 @@ std::string names_of(const LocalTroupe& troupe) {
 
 // SIGHUP: the key file, the certificate and the access log anew. Without any of them it ends a server whose
 // terminal has gone, as it does other programs; one without a terminal lives on.
-bool reload(const Config& config, const SignalGate& gate, net::Server& server, AccessLog& access_log) {
+bool reload(const Config& config, const SignalGate& gate, net::Server& server, const AccessLog& access_log) {
     const bool keeps_files =
         !config.server.api_key_file.empty() || !config.server.ssl_certfile.empty() || access_log.is_file();
     if (!keeps_files && gate.ends_with_terminal()) return false;
-    auto status = server.reload();
-    if (status) status = access_log.reopen();
-    if (status) {
+    if (const auto status = server.reload(); status) {
         spdlog::info("SIGHUP: keys, certificate and access log are read anew");
     } else {
         spdlog::error("SIGHUP: nothing is changed: {}", status.error().message);
@@ -125,7 +123,9 @@ int run_server(const Config& config, const SignalGate& gate, LocalTroupe& troupe
     ClientPort& port = troupe.system->port();
     auto access_log = AccessLog::open(config.log);
     if (!access_log) return report(access_log.error());
-    net::Server server(config.server, port, {.clock = {}, .log = access_log->sink()});
+    net::Server server(config.server, port, {.clock = {}, .log = access_log->sink(), .reload = [&] {
+                                                 return access_log->reopen();
+                                             }});
     const auto bound = server.start();
     if (!bound) return report(bound.error());
     spdlog::info("serving {} on {}", names_of(troupe), url_of(config.server, *bound));

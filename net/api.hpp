@@ -25,7 +25,7 @@ struct Api {
     std::function<std::int64_t()> clock;  // Unix seconds
     LogSink log;
     std::function<std::uint64_t()> open_connections;
-    std::function<Status()> reload;  // keys and certificate from their files
+    std::function<Status()> reload;  // Server::reload
     UnknownFields unknown;
     BodyBudget bodies;
     KeyRing keys;

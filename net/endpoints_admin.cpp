@@ -70,6 +70,8 @@ void post_drain(Api& api, const std::shared_ptr<Exchange>& exchange) {
 // What SIGHUP does.
 void post_reload(Api& api, const std::shared_ptr<Exchange>& exchange) {
     if (auto status = api.reload(); !status) return exchange->fail(status.error());
+    spdlog::info("keys, certificate and access log are read anew, as asked by POST /admin/reload ({})",
+                 exchange->request().request_id);
     exchange->reply(status_reply(200, "reloaded"));
 }
 

@@ -74,8 +74,10 @@ class HttpSession final : public Connection, public std::enable_shared_from_this
         closed
     };
 
+    // Any thread: the stream may be on its way to a WebSocket, its timer stays.
+    asio::any_io_executor strand() { return timer_.get_executor(); }
     void on_strand(void (*work)(HttpSession&)) {
-        asio::post(stream_.get_executor(), [self = shared_from_this(), work] { work(*self); });
+        asio::post(strand(), [self = shared_from_this(), work] { work(*self); });
     }
 
     void handshake(void (*then)(HttpSession&)) {
@@ -231,19 +233,19 @@ class HttpSession final : public Connection, public std::enable_shared_from_this
         phase_ = Phase::answering;
         timer_.cancel();
         last_write_ = Clock::now();
-        // Weak: what an actor still holds of a request must not keep its connection.
+        // Weak: what an actor still holds of a request must not keep its connection, and may outlive the
+        // server.
         const auto weak = weak_from_this();
-        const auto executor = stream_.get_executor();
-        Post post = [weak, executor](std::function<void()> work) {
+        Post post = [weak](std::function<void()> work) {
             if (const auto self = weak.lock()) {
-                asio::post(executor, [self, work = std::move(work)] {
+                asio::post(self->strand(), [self, work = std::move(work)] {
                     work();
                     self->flush();
                 });
             }
         };
-        auto wake = [weak, executor] {
-            if (const auto self = weak.lock()) asio::post(executor, [self] { self->pump(); });
+        auto wake = [weak] {
+            if (const auto self = weak.lock()) asio::post(self->strand(), [self] { self->pump(); });
         };
         exchange_ =
             std::make_shared<HttpExchange>(std::move(request_), wire, std::move(post), std::move(wake));

@@ -51,7 +51,8 @@ struct Server::State {
               BodyBudget(c.max_body_memory),
               {},
               {},
-              {}} {}
+              {}},
+          reload_hook(std::move(hooks.reload)) {}
 
     // A null certificate: plain HTTP.
     Result<TlsContextPtr> certificate() const {
@@ -64,6 +65,7 @@ struct Server::State {
         if (!keys) return keys.error();
         auto loaded = certificate();
         if (!loaded) return loaded.error();
+        if (auto status = reload_hook ? reload_hook() : Status(); !status) return status;
         api.keys.set(*std::move(keys));
         asio::post(listener.acceptor().get_executor(),
                    [this, context = *std::move(loaded)] { tls = context; });
@@ -143,6 +145,7 @@ struct Server::State {
     const ServerConfig config;
     Connections connections;  // before what holds slots in it
     Api api;
+    const std::function<Status()> reload_hook;
     asio::io_context io;
     TlsContextPtr tls;  // null: plain
     Listener listener{io};

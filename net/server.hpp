@@ -15,6 +15,7 @@ namespace troupe::net {
 struct ServerHooks {
     std::function<std::int64_t()> clock;  // Unix seconds; absent: the system's
     LogSink log;                          // one call per request; absent: spdlog, text
+    std::function<Status()> reload;       // what else is read anew; any thread; absent: nothing
 };
 
 class Server {
@@ -28,8 +29,8 @@ class Server {
     // for a Unix socket.
     Result<std::uint16_t> start();
 
-    // Reads --api-key-file and the certificate anew, for the requests and connections that come from here on;
-    // after an error everything stays as it was. Any thread.
+    // Reads --api-key-file and the certificate anew, for the requests and connections that come from here on,
+    // and calls the hook; after an error everything stays as it was. Any thread.
     Status reload();
 
     // New connections are refused by the system; open ones go on.

@@ -41,16 +41,15 @@ class WebSocketSession final : public Connection, public std::enable_shared_from
         upgrade_ = std::move(upgrade);
         configure(request.request_id);
         const auto weak = weak_from_this();
-        const auto executor = stream_.get_executor();
-        Post post = [weak, executor](std::function<void()> work) {
+        Post post = [weak](std::function<void()> work) {
             if (const auto self = weak.lock())
-                asio::post(executor, [self, work = std::move(work)] { work(); });
+                asio::post(self->strand(), [self, work = std::move(work)] { work(); });
         };
-        auto wake = [weak, executor] {
-            if (const auto self = weak.lock()) asio::post(executor, [self] { self->flush(); });
+        auto wake = [weak] {
+            if (const auto self = weak.lock()) asio::post(self->strand(), [self] { self->flush(); });
         };
-        auto backlog = [weak, executor] {
-            if (const auto self = weak.lock()) asio::post(executor, [self] { self->watch_backlog(); });
+        auto backlog = [weak] {
+            if (const auto self = weak.lock()) asio::post(self->strand(), [self] { self->watch_backlog(); });
         };
         Post later = [weak](std::function<void()> work) {
             if (const auto self = weak.lock()) self->do_later(std::move(work));
@@ -70,16 +69,19 @@ class WebSocketSession final : public Connection, public std::enable_shared_from
     }
 
     void wind_up() override {
-        asio::post(stream_.get_executor(), [self = shared_from_this()] {
+        asio::post(strand(), [self = shared_from_this()] {
             self->winding_up_ = true;
             if (!self->writing_ && self->lanes_->idle()) self->say_goodbye();
         });
     }
     void abort() override {
-        asio::post(stream_.get_executor(), [self = shared_from_this()] { self->end(); });
+        asio::post(strand(), [self = shared_from_this()] { self->end(); });
     }
 
   private:
+    // Any thread.
+    asio::any_io_executor strand() { return stream_.get_executor(); }
+
     void configure(const std::string& request_id) {
         const std::chrono::milliseconds idle(api_.config.idle_timeout_ms);
         // Half of the idle time-out passes, then a ping; whoever does not answer is gone.

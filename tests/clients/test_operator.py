@@ -87,28 +87,38 @@ class TestOperator(unittest.TestCase):
             self.assertEqual(document["info"]["version"], server.http.get("/version").json()["version"])
         openapi_spec_validator.validate(document)
 
-    def test_keys_are_read_anew_on_hangup_and_named_in_the_access_log(self):
-        keys, log = self.folder / "keys", self.folder / "access.log"
-        keys.write_text("sk-old name=alice\n")
-        with self.serving("--api-key-file", str(keys), "--access-log", str(log), "--log-format", "json") as server:
-            def models(key):
-                with openai.OpenAI(base_url=self.url + "/v1", api_key=key, max_retries=0) as client:
-                    return client.models.list().data
+    def test_keys_and_access_log_are_read_anew_on_hangup_and_on_request(self):
+        for reload in ("SIGHUP", "/admin/reload"):
+            with self.subTest(reload), tempfile.TemporaryDirectory() as folder:
+                self.check_reload(reload, pathlib.Path(folder))
 
-            self.assertTrue(models("sk-old"))
-            with self.assertRaises(openai.AuthenticationError):
-                models("sk-new")
+    def check_reload(self, reload, folder):
+        keys, log = folder / "keys", folder / "access.log"
+        keys.write_text("sk-old name=alice\n")
+        with self.serving("--api-key-file", str(keys), "--access-log", str(log), "--log-format", "json",
+                          "--admin-api-key", "root") as server:
+            def knows(key):
+                with openai.OpenAI(base_url=self.url + "/v1", api_key=key, max_retries=0) as client:
+                    try:
+                        return bool(client.models.list().data)
+                    except openai.AuthenticationError:
+                        return False
+
+            self.assertTrue(knows("sk-old"))
+            self.assertFalse(knows("sk-new"))
             keys.write_text("sk-new name=bob\n")
-            log.rename(self.folder / "access.log.1")
-            server.process.send_signal(signal.SIGHUP)
+            log.rename(folder / "access.log.1")
+            if reload == "SIGHUP":
+                server.process.send_signal(signal.SIGHUP)
+            else:
+                answer = server.http.post(reload, headers={"Authorization": "Bearer root"})
+                self.assertEqual((answer.status_code, answer.json()), (200, {"status": "reloaded"}))
             deadline = time.monotonic() + 30
-            while not log.exists():  # opened after the keys have been read
+            while not knows("sk-new"):
                 self.assertLess(time.monotonic(), deadline)
                 time.sleep(0.01)
-            self.assertTrue(models("sk-new"))
-            with self.assertRaises(openai.AuthenticationError):
-                models("sk-old")
-            old = [json.loads(line) for line in (self.folder / "access.log.1").read_text().splitlines()]
+            self.assertFalse(knows("sk-old"))
+            old = [json.loads(line) for line in (folder / "access.log.1").read_text().splitlines()]
             new = [json.loads(line) for line in log.read_text().splitlines()]
         self.assertIn(("/v1/models", 200, "alice"), [(e["path"], e["status"], e["key"]) for e in old])
         self.assertIn(("/v1/models", 401, None), [(e["path"], e["status"], e["key"]) for e in old])

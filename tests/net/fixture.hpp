@@ -20,6 +20,10 @@ struct Fixture {
             const std::lock_guard lock(mutex);
             log.push_back(entry);
         };
+        hooks.reload = [this] {
+            ++reloads;
+            return on_reload;
+        };
         server = std::make_unique<Server>(config, port, std::move(hooks));
         auto started = server->start();
         REQUIRE(started.ok());
@@ -40,6 +44,8 @@ struct Fixture {
     FakePort port;
     std::mutex mutex;
     std::vector<RequestLog> log;
+    Status on_reload;                // what the hook answers, before the server is asked to reload
+    int reloads = 0;                 // calls of it
     std::unique_ptr<Server> server;  // stopped before the port goes away
     std::uint16_t number = 0;
 };

@@ -394,6 +394,12 @@ TEST_CASE("A reload takes new keys in and old ones out; a bad file changes nothi
     REQUIRE_FALSE(reloaded.ok());
     CHECK(has(reloaded.error().message, "colour"));
     CHECK(post_with(fixture, "sk-b", "/tokenize").status == 200);
+    CHECK(fixture.reloads == 1);  // what else is read anew stays too
+    keys.folder.write("keys", "sk-c\n");
+    fixture.on_reload = invalid_argument("the log cannot be written");
+    CHECK_FALSE(fixture.server->reload().ok());
+    CHECK(fixture.reloads == 2);
+    CHECK(post_with(fixture, "sk-b", "/tokenize").status == 200);
 }
 
 TEST_CASE("A certificate is renewed without a restart") {
@@ -428,6 +434,7 @@ TEST_CASE("Administration has a key of its own; without one there is nothing") {
     CHECK(forbidden.status == 403);
     CHECK(string_at(forbidden.body, "/error/code") == "admin_key_required");
     CHECK(post_with(fixture, "root", "/admin/reload", "{}").body == R"({"status":"reloaded"})");
+    CHECK(fixture.reloads == 1);
     const std::string policy =
         R"({"policy":"sjf","options":{"max_wait":2.5,"oracle":true,"x":"y"},"isolate":true})";
     CHECK(post_with(fixture, "user", "/admin/policy", policy).status == 403);

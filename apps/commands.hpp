@@ -28,6 +28,8 @@ Command plan_command(CLI::App& program);
 Command simulate_command(CLI::App& program);
 Command calibrate_command(CLI::App& program);
 Command policy_command(CLI::App& program);
+Command perplexity_command(CLI::App& program);
+Command quantize_command(CLI::App& program);
 Command version_command(CLI::App& program);
 
 }  // namespace troupe

@@ -51,10 +51,11 @@ int run(int argc, char** argv) {
     program.get_formatter()->column_width(34);
     program.set_version_flag("--version", "troupe " TROUPE_VERSION);
     const std::vector<Command> commands{
-        serve_command(program),     generate_command(program), chat_command(program),
-        bench_command(program),     tokenize_command(program), logits_command(program),
-        render_command(program),    plan_command(program),     simulate_command(program),
-        calibrate_command(program), policy_command(program),   version_command(program)};
+        serve_command(program),      generate_command(program), chat_command(program),
+        bench_command(program),      tokenize_command(program), logits_command(program),
+        render_command(program),     plan_command(program),     simulate_command(program),
+        calibrate_command(program),  policy_command(program),   quantize_command(program),
+        perplexity_command(program), version_command(program)};
     if (const Status known = check_command(commands, argc, argv); !known) return report(known.error());
     try {
         program.parse(argc, argv);

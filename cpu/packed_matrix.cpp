@@ -126,15 +126,17 @@ void pack_bf16_row(const std::byte* source, std::size_t columns, std::size_t row
 
 void pack_panel(PanelFormat format, const Tensor& tensor, std::size_t index, std::byte* panel) {
     std::vector<float> scratch(format == PanelFormat::f32 ? tensor.columns : 0);
+    RowScratch quantized;
     const std::size_t first = index * kPanelRows,
                       last = std::min<std::size_t>(first + kPanelRows, tensor.rows);
     for (std::size_t n = first; n < last; ++n) {
-        const std::byte* source = tensor.data + n * row_bytes(tensor.dtype, tensor.columns);
         const std::size_t row = n - first;
+        if (format == PanelFormat::f32) {
+            pack_f32_row(tensor, static_cast<std::uint32_t>(n), scratch, panel);
+            continue;
+        }
+        const std::byte* source = read_row(tensor, static_cast<std::uint32_t>(n), quantized);
         switch (format) {
-            case PanelFormat::f32:
-                pack_f32_row(tensor, static_cast<std::uint32_t>(n), scratch, panel);
-                break;
             case PanelFormat::f16:
                 pack_f16_row(source, tensor.columns, row, panel);
                 break;
@@ -142,7 +144,7 @@ void pack_panel(PanelFormat format, const Tensor& tensor, std::size_t index, std
                 pack_bf16_row(source, tensor.columns, row, panel);
                 break;
             default:
-                quantized_packers[static_cast<std::size_t>(format)](*block_format(tensor.dtype), source,
+                quantized_packers[static_cast<std::size_t>(format)](*block_format(tensor.type()), source,
                                                                     tensor.columns, row, panel);
         }
     }
@@ -153,7 +155,7 @@ void pack_panel(PanelFormat format, const Tensor& tensor, std::size_t index, std
 PackedMatrix PackedMatrix::pack(ComputePool& pool, const Tensor& tensor, Arithmetic arithmetic,
                                 WeightArena& arena) {
     PackedMatrix matrix;
-    matrix.format_ = panel_format(tensor.dtype, arithmetic);
+    matrix.format_ = panel_format(tensor.type(), arithmetic);
     matrix.rows_ = tensor.rows;
     matrix.columns_ = tensor.columns;
     matrix.panel_bytes_ = troupe::panel_bytes(matrix.format_, tensor.columns);

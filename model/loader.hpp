@@ -19,6 +19,7 @@ struct LoadedModel {
     std::shared_ptr<const Tokenizer> tokenizer;  // nullptr: a directory without tokenizer.json
     std::optional<std::string> chat_template;    // Jinja source
     std::string bos_token, eos_token;            // as templates want them; empty if there is none
+    bool is_gguf = false;                        // or a Hugging Face directory
     bool split_reasoning = true;                 // false: <think>...</think> is content like everything else
 };
 

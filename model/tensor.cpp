@@ -4,6 +4,7 @@
 
 #include "model/block_format.hpp"
 #include "model/float16.hpp"
+#include "model/quantize/quantize.hpp"
 
 namespace troupe {
 namespace {
@@ -32,6 +33,37 @@ void dequantize_group(const BlockFormat& format, const WeightGroup& group, float
             if (format.minimum == BlockFormat::Minimum::subtracted) out[k] -= offset;
         }
     }
+}
+
+void dequantize(DType dtype, const std::byte* data, std::uint32_t columns, float* out) {
+    switch (dtype) {
+        case DType::f32:
+            std::memcpy(out, data, columns * sizeof(float));
+            return;
+        case DType::f16:
+            widen_row<Half>(data, columns, out);
+            return;
+        case DType::bf16:
+            widen_row<BFloat16>(data, columns, out);
+            return;
+        default:
+            break;
+    }
+    const BlockFormat& format = *block_format(dtype);
+    WeightGroup group;
+    for (std::size_t i = 0; i * 32 < columns; ++i) {
+        format.read(data, i, group);
+        dequantize_group(format, group, out + i * 32);
+    }
+}
+
+const std::byte* stored_row(const Tensor& tensor, std::uint32_t row) {
+    if (tensor.paired_heads != 0) {
+        const std::uint32_t size = tensor.rows / tensor.paired_heads;
+        const std::uint32_t in_head = row % size;
+        row = row - in_head + in_head % 2 * (size / 2) + in_head / 2;
+    }
+    return tensor.data + row * row_bytes(tensor.dtype, tensor.columns);
 }
 
 }  // namespace
@@ -92,26 +124,24 @@ std::size_t row_bytes(DType dtype, std::size_t columns) {
 }
 
 void dequantize_row(const Tensor& tensor, std::uint32_t row, float* out) {
-    const std::byte* data = tensor.data + row * row_bytes(tensor.dtype, tensor.columns);
-    switch (tensor.dtype) {
-        case DType::f32:
-            std::memcpy(out, data, tensor.columns * sizeof(float));
-            return;
-        case DType::f16:
-            widen_row<Half>(data, tensor.columns, out);
-            return;
-        case DType::bf16:
-            widen_row<BFloat16>(data, tensor.columns, out);
-            return;
-        default:
-            break;
+    if (tensor.type() != tensor.dtype) {
+        RowScratch scratch;
+        const std::byte* bytes = read_row(tensor, row, scratch);
+        return dequantize(tensor.type(), bytes, tensor.columns, out);
     }
-    const BlockFormat& format = *block_format(tensor.dtype);
-    WeightGroup group;
-    for (std::size_t i = 0; i * 32 < tensor.columns; ++i) {
-        format.read(data, i, group);
-        dequantize_group(format, group, out + i * 32);
-    }
+    dequantize(tensor.dtype, stored_row(tensor, row), tensor.columns, out);
+}
+
+const std::byte* read_row(const Tensor& tensor, std::uint32_t row, RowScratch& scratch) {
+    const std::byte* stored = stored_row(tensor, row);
+    if (tensor.type() == tensor.dtype) return stored;
+    scratch.values.resize(tensor.columns);
+    scratch.bytes.resize(row_bytes(tensor.type(), tensor.columns));
+    dequantize(tensor.dtype, stored, tensor.columns, scratch.values.data());
+    const bool good =
+        quantize_row(tensor.type(), scratch.values.data(), tensor.columns, scratch.bytes.data());
+    scratch.finite = scratch.finite && good;
+    return scratch.bytes.data();
 }
 
 }  // namespace troupe

@@ -2,7 +2,9 @@
 #pragma once
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string>
+#include <vector>
 
 namespace troupe {
 
@@ -38,11 +40,28 @@ struct Tensor {
     std::uint32_t rows = 0;
     std::uint32_t columns = 0;
     const std::byte* data = nullptr;  // nullptr: the model has no such tensor (an absent bias)
+    // What its rows become when they are read, if not what the file has: quantized on the way.
+    std::optional<DType> becomes = {};
+    // Its rows are those of so many heads, and are read in the order of rotary pairs side by side: i, i +
+    // half.
+    std::uint32_t paired_heads = 0;
 
+    DType type() const { return becomes.value_or(dtype); }  // of a row that was read
+    bool read_as_stored() const { return type() == dtype && paired_heads == 0; }
     explicit operator bool() const { return data != nullptr; }
 };
 
 // Row `row` into out[columns]: widened, or dequantized to the true value rounded once to float32.
 void dequantize_row(const Tensor& tensor, std::uint32_t row, float* out);
+
+// Memory for a row on its way.
+struct RowScratch {
+    std::vector<float> values;
+    std::vector<std::byte> bytes;
+    bool finite = true;  // false: a row had a value that is not, or that is too large for the type it becomes
+};
+
+// Row `row` as row_bytes(tensor.type(), columns) bytes, in the file or in the scratch memory.
+const std::byte* read_row(const Tensor& tensor, std::uint32_t row, RowScratch& scratch);
 
 }  // namespace troupe

@@ -49,46 +49,46 @@ std::string_view load_string(const std::byte* data) {
 
 }  // namespace
 
-const GgufFile::Value* GgufFile::find(std::string_view key) const {
+const GgufValue* GgufFile::find(std::string_view key) const {
     const auto found = metadata_.find(key);
     return found == metadata_.end() ? nullptr : &found->second;
 }
 
 std::optional<std::uint64_t> GgufFile::get_uint(std::string_view key) const {
-    const Value* value = find(key);
+    const GgufValue* value = find(key);
     if (value == nullptr || !gguf::is_integer(value->type)) return std::nullopt;
-    const Integer integer = load_integer(value->type, value->data);
+    const Integer integer = load_integer(value->type, value->data.data());
     if (integer.value < 0 && !integer.huge) return std::nullopt;
     return static_cast<std::uint64_t>(integer.value);
 }
 
 std::optional<double> GgufFile::get_float(std::string_view key) const {
-    const Value* value = find(key);
+    const GgufValue* value = find(key);
     if (value == nullptr) return std::nullopt;
-    if (value->type == gguf::type_float32) return load<float>(value->data);
-    if (value->type == gguf::type_float64) return load<double>(value->data);
+    if (value->type == gguf::type_float32) return load<float>(value->data.data());
+    if (value->type == gguf::type_float64) return load<double>(value->data.data());
     return std::nullopt;
 }
 
 std::optional<bool> GgufFile::get_bool(std::string_view key) const {
-    const Value* value = find(key);
+    const GgufValue* value = find(key);
     if (value == nullptr || value->type != gguf::type_bool) return std::nullopt;
-    return load<std::uint8_t>(value->data) != 0;
+    return load<std::uint8_t>(value->data.data()) != 0;
 }
 
 std::optional<std::string_view> GgufFile::get_string(std::string_view key) const {
-    const Value* value = find(key);
+    const GgufValue* value = find(key);
     if (value == nullptr || value->type != gguf::type_string) return std::nullopt;
-    return load_string(value->data);
+    return load_string(value->data.data());
 }
 
 std::optional<std::vector<std::string_view>> GgufFile::get_strings(std::string_view key) const {
-    const Value* value = find(key);
+    const GgufValue* value = find(key);
     if (value == nullptr || value->type != gguf::type_array || value->element_type != gguf::type_string) {
         return std::nullopt;
     }
     std::vector<std::string_view> strings(value->count);
-    const std::byte* at = value->data;
+    const std::byte* at = value->data.data();
     for (std::string_view& string : strings) {
         string = load_string(at);
         at += sizeof(std::uint64_t) + string.size();
@@ -97,16 +97,16 @@ std::optional<std::vector<std::string_view>> GgufFile::get_strings(std::string_v
 }
 
 std::optional<std::vector<float>> GgufFile::get_floats(std::string_view key) const {
-    const Value* value = find(key);
+    const GgufValue* value = find(key);
     if (value == nullptr || value->type != gguf::type_array) return std::nullopt;
     std::vector<float> floats;
     if (value->element_type == gguf::type_float32) {
         floats.resize(value->count);
-        if (value->count != 0) std::memcpy(floats.data(), value->data, value->count * sizeof(float));
+        if (value->count != 0) std::memcpy(floats.data(), value->data.data(), value->count * sizeof(float));
     } else if (value->element_type == gguf::type_float64) {
         floats.reserve(value->count);
         for (std::uint64_t i = 0; i < value->count; ++i) {
-            floats.push_back(static_cast<float>(load<double>(value->data + i * sizeof(double))));
+            floats.push_back(static_cast<float>(load<double>(value->data.data() + i * sizeof(double))));
         }
     } else {
         return std::nullopt;
@@ -115,14 +115,14 @@ std::optional<std::vector<float>> GgufFile::get_floats(std::string_view key) con
 }
 
 std::optional<std::vector<std::int64_t>> GgufFile::get_ints(std::string_view key) const {
-    const Value* value = find(key);
+    const GgufValue* value = find(key);
     if (value == nullptr || value->type != gguf::type_array) return std::nullopt;
     const std::uint32_t type = value->element_type;
     if (!gguf::is_integer(type) && type != gguf::type_bool) return std::nullopt;
     std::vector<std::int64_t> integers;
     integers.reserve(value->count);
     for (std::uint64_t i = 0; i < value->count; ++i) {
-        const std::byte* at = value->data + i * gguf::value_size(type);
+        const std::byte* at = value->data.data() + i * gguf::value_size(type);
         const Integer integer =
             type == gguf::type_bool ? Integer{load<std::uint8_t>(at) != 0, false} : load_integer(type, at);
         if (integer.huge) return std::nullopt;
@@ -132,7 +132,7 @@ std::optional<std::vector<std::int64_t>> GgufFile::get_ints(std::string_view key
 }
 
 Error GgufFile::wrong_type(std::string_view key, std::string_view expected) const {
-    const Value* value = find(key);
+    const GgufValue* value = find(key);
     const std::string where = path().string() + ": the metadata key '" + printable(key) + "' ";
     if (value == nullptr) return invalid_argument(where + "is missing; the model cannot be used without it.");
     std::string found(gguf::value_type_name(value->type));

@@ -19,6 +19,14 @@
 
 namespace troupe {
 
+// A value as it lies in the file, for those that copy it.
+struct GgufValue {
+    std::uint32_t type = 0;
+    std::uint32_t element_type = 0;   // of an array
+    std::uint64_t count = 0;          // of an array
+    std::span<const std::byte> data;  // of the value, or of an array's elements
+};
+
 struct GgufTensor {
     std::string_view name;            // points into the file
     std::uint32_t ggml_type = 0;      // as stored
@@ -35,6 +43,7 @@ class GgufFile {
     static Result<GgufFile> open(const std::filesystem::path& path);
 
     bool has(std::string_view key) const { return metadata_.count(key) != 0; }
+    const std::map<std::string_view, GgufValue>& metadata() const { return metadata_; }
 
     // Empty if the key is absent or its value has another type. Integers of any width are one type, a
     // negative one is no uint; floats of both widths are one type. Strings and views point into the file.
@@ -69,18 +78,11 @@ class GgufFile {
   private:
     friend class GgufParser;
 
-    struct Value {
-        std::uint32_t type = 0;
-        std::uint32_t element_type = 0;   // of an array
-        std::uint64_t count = 0;          // of an array
-        const std::byte* data = nullptr;  // of the value, or of an array's first element
-    };
-
-    const Value* find(std::string_view key) const;
+    const GgufValue* find(std::string_view key) const;
     Error wrong_type(std::string_view key, std::string_view expected) const;
 
     std::shared_ptr<const MappedFile> storage_;
-    std::map<std::string_view, Value> metadata_;
+    std::map<std::string_view, GgufValue> metadata_;
     std::vector<GgufTensor> tensors_;
     std::unordered_map<std::string_view, std::size_t> tensor_index_;
 };

@@ -116,18 +116,19 @@ class GgufParser {
             return bad("the key of metadata entry " + number + " has " + std::to_string(key.size()) +
                        " bytes; 1 to " + std::to_string(max_key_length) + " are allowed.");
         }
-        GgufFile::Value value;
+        GgufValue value;
         if (!read(value.type)) return truncated("the type of metadata key '" + printable(key) + "'");
-        value.data = bytes_.data() + position_;
+        std::uint64_t start = position_;
         if (value.type == gguf::type_array) {
             if (!read(value.element_type) || !read(value.count)) {
                 return truncated("the array of metadata key '" + printable(key) + "'");
             }
-            value.data = bytes_.data() + position_;
+            start = position_;
             if (Status s = skip_elements(key, value.element_type, value.count, 1); !s) return s;
         } else if (Status s = skip_value(key, value.type); !s) {
             return s;
         }
+        value.data = bytes_.subspan(start, position_ - start);
         if (!file_.metadata_.emplace(key, value).second) {
             return bad("the metadata key '" + printable(key) + "' appears twice.");
         }

@@ -84,4 +84,9 @@ const TensorType* find_tensor_type(std::uint32_t id) {
     return found == tensor_types.end() ? nullptr : found;
 }
 
+const TensorType& tensor_type_of(DType dtype) {
+    return *std::find_if(tensor_types.begin(), tensor_types.end(),
+                         [dtype](const TensorType& t) { return t.dtype == dtype; });
+}
+
 }  // namespace troupe::gguf

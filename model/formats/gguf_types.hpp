@@ -39,5 +39,6 @@ struct TensorType {
 };
 
 const TensorType* find_tensor_type(std::uint32_t id);  // nullptr: unknown
+const TensorType& tensor_type_of(DType dtype);
 
 }  // namespace troupe::gguf

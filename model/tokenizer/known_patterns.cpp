@@ -71,6 +71,16 @@ const std::vector<NamedPreTokenizer>& known_pre_tokenizers() {
 
 }  // namespace
 
+std::optional<std::string_view> name_of_pre_tokenizer(const std::vector<std::string>& patterns,
+                                                      bool ignore_merges) {
+    for (const NamedPreTokenizer& known : known_pre_tokenizers()) {
+        if (known.ignore_merges == ignore_merges &&
+            std::equal(known.patterns.begin(), known.patterns.end(), patterns.begin(), patterns.end()))
+            return known.names.front();
+    }
+    return std::nullopt;
+}
+
 Result<NamedPreTokenizer> find_pre_tokenizer(std::string_view name) {
     std::string names;
     for (const NamedPreTokenizer& known : known_pre_tokenizers()) {

@@ -1,5 +1,6 @@
 // The pre-tokenizers that GGUF files name instead of holding them (tokenizer.ggml.pre).
 #pragma once
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -37,6 +38,10 @@ struct NamedPreTokenizer {
     bool ignore_merges = false;
     bool add_bos = false;  // unless tokenizer.ggml.add_bos_token says otherwise
 };
+
+// The first name of one that does the same; nothing if none does.
+std::optional<std::string_view> name_of_pre_tokenizer(const std::vector<std::string>& patterns,
+                                                      bool ignore_merges);
 
 // Fails with the list of known names.
 Result<NamedPreTokenizer> find_pre_tokenizer(std::string_view name);

@@ -1,0 +1,34 @@
+// The search for the scale, and the minimum, of 32 weights that share one: x_i ~ scale * q_i + minimum with
+// q_i an integer of a few bits. Weighted least squares over codes that come from several scales near the
+// plain one, as the k-quants of llama.cpp are described (https://github.com/ggml-org/llama.cpp/pull/1684):
+// the best of them is refined by rounding anew with its own result. A weight counts by its size: rms + |x|.
+#pragma once
+#include <cstddef>
+
+namespace troupe {
+
+constexpr std::size_t fit_group = 32;
+
+struct Fit {
+    float scale = 0.0F;
+    float minimum = 0.0F;
+};
+
+// Importance of each of 32 values. False if one is not finite.
+bool fit_weights(const float* x, float* weights);
+
+// Codes 0 to 15; a minimum of any sign, or none above 0.
+Fit fit_with_minimum(const float* x, const float* weights, bool minimum_below_zero);
+
+// Codes -8 to 7, no minimum.
+float fit_signed(const float* x, const float* weights);
+
+// To the nearest integer, ties to even, of what is within +-2^22; vectorizes, unlike the library's.
+inline float nearest(float x) { return (x + 12582912.0F) - 12582912.0F; }
+
+inline float clamped(float x, float low, float high) {
+    const float above = x < low ? low : x;
+    return above > high ? high : above;
+}
+
+}  // namespace troupe

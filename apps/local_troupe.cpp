@@ -74,8 +74,9 @@ Result<LocalTroupe> start_local_troupe(const Config& config,
         auto model = set_up_text_model(config, source, *pool);
         if (!model) return model.error();
         const std::uint32_t length = max_model_len(config, source, *model->loaded);
-        needs.push_back({cpu_bytes_per_block(model->cpu->spec(), model->compute, config.engine.block_size),
-                         length, own_value(config.engine.own_kv_memory, source.name)});
+        needs.push_back(
+            {cpu_bytes_per_block(model->cpu->spec(), model->cpu->kv_type(), config.engine.block_size), length,
+             own_value(config.engine.own_kv_memory, source.name)});
         auto names = served_names(config, source, *model);
         const std::string name = names.front();
         names.erase(names.begin());

@@ -64,7 +64,7 @@ Command logits_command(CLI::App& program) {
     CLI::App* parser = program.add_subcommand("logits", "Print the logits that follow some tokens, as JSON");
     const auto flags = std::make_shared<LogitsFlags>();
     parser->add_option("--ids", flags->ids, "The tokens")->option_text("1,2,3")->required();
-    flags->config.add_to(*parser, {"--model", "--compute", "--threads"});
+    flags->config.add_to(*parser, {"--model", "--compute", "--kv-dtype", "--quantize", "--threads"});
     parser->footer("Prints {\"logits\": [...]}, one number for each entry of the vocabulary.\n");
     return {parser, [flags] { return logits(*flags); }};
 }

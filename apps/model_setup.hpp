@@ -15,7 +15,6 @@ struct ReadyModel {
     std::string path;
     std::string name;  // what it is called if nobody says otherwise
     std::shared_ptr<const LoadedModel> loaded;
-    Compute compute = Compute::automatic;
     std::shared_ptr<const CpuModel> cpu;
 };
 

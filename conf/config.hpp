@@ -12,6 +12,8 @@
 namespace troupe {
 
 enum class ComputeType : std::uint8_t { automatic, f32 };  // f32: exact reference mode
+enum class KvDType : std::uint8_t { automatic, f16, bf16, f32, int8 };
+enum class QuantizeType : std::uint8_t { none, q8_0, q4_0, q4_1, q4_k };
 
 // A model to serve, as --model names it.
 struct ModelSource {
@@ -31,6 +33,8 @@ struct ModelConfig {
     std::vector<ModelSource> models;       // several only if each has a name; none: the default model
     std::vector<ServedName> served_names;  // all differ, and from those of the models
     ComputeType compute = ComputeType::automatic;
+    KvDType kv_dtype = KvDType::automatic;       // f16, or with ComputeType::f32 that
+    QuantizeType quantize = QuantizeType::none;  // what weights in floats become when they are loaded
     bool split_reasoning = true;  // false (--reasoning-parser none): <think>...</think> stays in the content
     bool generation_config = true;  // false (--generation-config none): ignore the model's sampling defaults
 };

@@ -301,6 +301,25 @@ void add_model_options(std::vector<Option>& all) {
                "Arithmetic of the forward pass. auto is the fastest that this CPU does well; f32 is the "
                "reference: weights dequantized exactly, float32 activations and KV cache, several times "
                "slower."));
+    all.push_back(choice(
+        name("--kv-dtype", "kv_dtype"), at(&Config::model, &M::kv_dtype),
+        {{"auto", KvDType::automatic},
+         {"f16", KvDType::f16},
+         {"bf16", KvDType::bf16},
+         {"f32", KvDType::f32},
+         {"int8", KvDType::int8}},
+        "Type of the KV cache. auto is f16, or f32 with --compute f32. int8, with a scale for each token and "
+        "head, takes about half of f16's memory and is less exact (docs/benchmarks.md)."));
+    all.push_back(
+        choice(name("--quantize", "quantize"), at(&Config::model, &M::quantize),
+               {{"none", QuantizeType::none},
+                {"q8_0", QuantizeType::q8_0},
+                {"q4_0", QuantizeType::q4_0},
+                {"q4_1", QuantizeType::q4_1},
+                {"q4_k", QuantizeType::q4_k}},
+               "Quantize weights in F32, F16 or BF16 while they are loaded, to what `troupe quantize` would "
+               "write: the "
+               "answers are the same as that file's. Models that are quantized already are refused."));
     all.push_back(choice(name("--generation-config", "generation_config"),
                          at(&Config::model, &M::generation_config), {{"auto", true}, {"none", false}},
                          "Where sampling defaults come from when a request leaves them out: the model's own "

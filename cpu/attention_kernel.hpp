@@ -19,6 +19,7 @@ template <class V, class Element>
 struct AttentionKernel {
     static constexpr std::size_t lanes = V::lanes;
     static_assert(lanes == attention_group);
+    static constexpr bool scaled = sizeof(Element) == 1;  // int8: each token's K and V have a scale
 
     // Scores of R rows and two groups of tokens (or one): a tile of 2 R accumulators.
     template <std::size_t R, std::size_t Groups>
@@ -51,6 +52,10 @@ struct AttentionKernel {
             }
         }
         for (std::size_t g = 0; g < Groups; ++g) {
+            if constexpr (scaled) {
+                const V scales = V::load(piece.k_scales[group + g]);
+                for (std::size_t r = 0; r < R; ++r) sums[g][r] = sums[g][r] * scales;
+            }
             for (std::size_t r = 0; r < R; ++r) {
                 sums[g][r].store(piece.scores + r * attention_piece + (group + g) * lanes);
             }
@@ -90,6 +95,14 @@ struct AttentionKernel {
             p.store(scores + i);
         }
         sum = total.sum();
+    }
+
+    // The values' scales go into the weights of their tokens, after those were summed up. Lanes of tokens
+    // that the row does not see become anything: nobody reads them.
+    static void scale_weights(const AttentionPiece& piece, float* scores, std::size_t first,
+                              std::size_t count) {
+        for (std::size_t i = first / lanes * lanes; i < count; i += lanes)
+            (V::load(scores + i) * V::load(piece.v_scales[i / lanes])).store(scores + i);
     }
 
     // values[row] += p * V for R rows from `row`, tokens [begin, end), a few vectors of dimensions from
@@ -172,6 +185,7 @@ struct AttentionKernel {
             float* scores = piece.scores + row * attention_piece;
             if (piece.softcap != 0.0F) cap_scores(scores, first / lanes * lanes, end, piece.softcap);
             softmax(scores, first, end, piece.maximum[row], piece.sum[row]);
+            if constexpr (scaled) scale_weights(piece, scores, first, end);
         }
         const std::size_t width = padded_head_dim(piece.head_dim);
         for (std::size_t i = 0; i < rows * width; i += lanes) V::zero().store(piece.values + i);

@@ -120,8 +120,8 @@ void CpuBackend::check(const ForwardBatch& batch) const {
     }
 }
 
-std::size_t cpu_bytes_per_block(const ModelSpec& spec, Compute compute, std::size_t block_size) {
-    return KvLayout(spec, kv_type_of(compute), block_size).block_bytes;
+std::size_t cpu_bytes_per_block(const ModelSpec& spec, KvType kv_type, std::size_t block_size) {
+    return KvLayout(spec, kv_type, block_size).block_bytes;
 }
 
 BackendFactory make_cpu_backend_factory(std::shared_ptr<const CpuModel> model,

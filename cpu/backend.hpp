@@ -41,7 +41,7 @@ class CpuBackend final : public Backend {
 };
 
 // Bytes of one block of the pool, for apps that size it.
-std::size_t cpu_bytes_per_block(const ModelSpec& spec, Compute compute, std::size_t block_size);
+std::size_t cpu_bytes_per_block(const ModelSpec& spec, KvType kv_type, std::size_t block_size);
 
 // For the actors: pools of num_blocks blocks, and backends that use them.
 BackendFactory make_cpu_backend_factory(std::shared_ptr<const CpuModel> model,

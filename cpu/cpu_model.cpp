@@ -5,6 +5,8 @@
 #include <bit>
 #include <cstdio>
 
+#include "cpu/kv_pool.hpp"
+
 namespace troupe {
 namespace {
 
@@ -93,11 +95,11 @@ void give_back(const std::vector<std::span<const std::byte>>& mapped) {
 std::shared_ptr<const CpuModel> CpuModel::prepare(const ModelSpec& spec,
                                                   std::shared_ptr<const Weights> weights, Compute compute,
                                                   ComputePool& pool, KernelPath path,
-                                                  const Progress& progress) {
+                                                  const Progress& progress, std::optional<KvType> kv_type) {
     std::shared_ptr<CpuModel> model(new CpuModel);
     model->spec_ = spec;
     model->weights_ = std::move(weights);
-    model->compute_ = compute;
+    model->kv_type_ = kv_type.value_or(kv_type_of(compute));
     model->path_ = path;
     const Arithmetic arithmetic = compute == Compute::f32 ? Arithmetic::exact_f32 : Arithmetic::native;
     const auto linear = [&](const Tensor& matrix, const Tensor& bias = {}) -> CpuLinear {
@@ -114,7 +116,7 @@ std::shared_ptr<const CpuModel> CpuModel::prepare(const ModelSpec& spec,
         CpuMoe moe;
         if (!layer.router) return moe;
         const Arithmetic exact =
-            block_columns(layer.router.dtype) == 1 ? Arithmetic::native : Arithmetic::exact_f32;
+            block_columns(layer.router.type()) == 1 ? Arithmetic::native : Arithmetic::exact_f32;
         moe.router = {PackedMatrix::pack(pool, layer.router, exact, model->arena_), widen(layer.router_bias)};
         for (const ExpertWeights& expert : layer.experts) {
             moe.experts.push_back({linear(expert.gate, expert.gate_bias), linear(expert.up, expert.up_bias),
@@ -154,7 +156,7 @@ std::shared_ptr<const CpuModel> CpuModel::prepare(const ModelSpec& spec,
     char text[96];
     std::snprintf(text, sizeof text, "cpu:1:model=%016llx:compute=%s:kv=%s",
                   static_cast<unsigned long long>(SpecHash(from.content_hash).of(spec)),
-                  compute == Compute::f32 ? "f32" : "native", compute == Compute::f32 ? "f32" : "f16");
+                  compute == Compute::f32 ? "f32" : "native", kv_type_name(model->kv_type_));
     model->numerics_ = text;
     return model;
 }

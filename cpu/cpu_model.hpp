@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -18,10 +19,11 @@
 namespace troupe {
 
 enum class Compute : std::uint8_t {
-    automatic,  // quantized weights x int8 activations, KV in half precision
-    f32,        // the reference: weights dequantized exactly, float32 activations and KV
+    automatic,  // quantized weights x int8 activations
+    f32,        // the reference: weights dequantized exactly, float32 activations
 };
 
+// If nothing else is asked for.
 constexpr KvType kv_type_of(Compute compute) { return compute == Compute::f32 ? KvType::f32 : KvType::f16; }
 
 struct CpuLinear {
@@ -48,16 +50,17 @@ class CpuModel {
 
     // Packs the weights, sharing the work out over the pool. `progress`, if there is one, is told after each
     // part how many of how many are done. May throw std::bad_alloc, and std::invalid_argument on what the CPU
-    // cannot compute.
+    // cannot compute. The KV cache is to be of `kv_type`, or kv_type_of(compute).
     static std::shared_ptr<const CpuModel> prepare(const ModelSpec& spec,
                                                    std::shared_ptr<const Weights> weights, Compute compute,
                                                    ComputePool& pool, KernelPath path = best_kernel_path(),
-                                                   const Progress& progress = {});
+                                                   const Progress& progress = {},
+                                                   std::optional<KvType> kv_type = {});
 
     const ModelSpec& spec() const { return spec_; }
     const Weights& weights() const { return *weights_; }
     const Parameters& parameters() const { return parameters_; }
-    KvType kv_type() const { return kv_type_of(compute_); }
+    KvType kv_type() const { return kv_type_; }
     KernelPath path() const { return path_; }
     std::size_t packed_bytes() const { return arena_.bytes_used(); }
 
@@ -69,7 +72,7 @@ class CpuModel {
 
     ModelSpec spec_;
     std::shared_ptr<const Weights> weights_;
-    Compute compute_ = Compute::automatic;
+    KvType kv_type_ = KvType::f16;
     KernelPath path_ = KernelPath::portable;
     WeightArena arena_;
     Parameters parameters_;

@@ -122,16 +122,13 @@ void CpuOps::store_token(std::uint32_t layer, std::size_t slot, const float* k, 
         const float* k_head = k + head * layout.head_dim;
         const float* v_head = v + head * layout.head_dim;
         std::byte* k_to = cache_.k(block, layer, head);
-        std::byte* v_to = cache_.v(block, layer, head) + offset * layout.v_stride * layout.element_bytes;
-        if (layout.type == KvType::f32) {
-            auto* to = reinterpret_cast<float*>(k_to) + offset;
-            for (std::size_t d = 0; d < layout.head_dim; ++d) to[d * layout.block_size] = k_head[d];
-            std::memcpy(v_to, v_head, layout.head_dim * sizeof(float));
-        } else {
-            kernels_.store_halves(k_head, layout.head_dim, layout.block_size,
-                                  reinterpret_cast<Half*>(k_to) + offset);
-            kernels_.store_halves(v_head, layout.head_dim, 1, reinterpret_cast<Half*>(v_to));
-        }
+        std::byte* v_to = cache_.v(block, layer, head);
+        kernels_.store_kv(layout.type, k_head, layout.head_dim, layout.block_size,
+                          k_to + offset * layout.element_bytes,
+                          reinterpret_cast<float*>(k_to + layout.k_scales) + offset);
+        kernels_.store_kv(layout.type, v_head, layout.head_dim, 1,
+                          v_to + offset * layout.v_stride * layout.element_bytes,
+                          reinterpret_cast<float*>(v_to + layout.v_scales) + offset);
     }
 }
 

@@ -9,7 +9,8 @@
 
 namespace troupe {
 
-enum class KvType : std::uint8_t { f32, f16 };
+// Of the cache's elements. int8 has a scale for each token of each head: value = scale * element.
+enum class KvType : std::uint8_t { f32, f16, bf16, int8 };
 
 // The context is cut at every 256th absolute position. A query's attention to one piece is computed by
 // itself, and pieces are merged first to last, so that its bits do not depend on who computes which piece.
@@ -36,10 +37,13 @@ struct AttentionPiece {
     const void* k[groups_per_piece];  // its first token's K: [head_dim] at k_stride
     const void* v[groups_per_piece];  // [16][padded head_dim]
     std::size_t k_stride = 0;         // elements between dimensions
-    float* scores = nullptr;          // scratch [rows][256]
-    float* maximum = nullptr;         // out [rows]
-    float* sum = nullptr;             // out [rows] of exp(score - maximum)
-    float* values = nullptr;          // out [rows][padded head_dim], not divided by the sum
+    // int8: of each group the scales of its 16 tokens.
+    const float* k_scales[groups_per_piece];
+    const float* v_scales[groups_per_piece];
+    float* scores = nullptr;   // scratch [rows][256]
+    float* maximum = nullptr;  // out [rows]
+    float* sum = nullptr;      // out [rows] of exp(score - maximum)
+    float* values = nullptr;   // out [rows][padded head_dim], not divided by the sum
 };
 
 // V rows and outputs are padded to whole vectors with zeros.
@@ -75,8 +79,10 @@ struct FloatKernels {
     void (*merge)(float* maximum, float* sum, float* values, float later_maximum, float later_sum,
                   const float* later_values, std::size_t n);
     void (*divide)(float* values, float by, std::size_t n);  // values[n], n a multiple of 16
-    // out[i * stride] = x[i] in half precision
-    void (*store_halves)(const float* x, std::size_t n, std::size_t stride, Half* out);
+    // out[i * stride] = x[i] in the cache's type; int8: rounded to 127ths of the largest, whose 127th becomes
+    // *scale (not a number if some x is not finite).
+    void (*store_kv)(KvType type, const float* x, std::size_t n, std::size_t stride, std::byte* out,
+                     float* scale);
 };
 
 const FloatKernels& float_kernels(KernelPath path);  // precondition: kernel_path_supported(path)

@@ -105,10 +105,15 @@ struct FloatKernelsOf {
     }
 
     static void attend(KvType type, const AttentionPiece& piece) {
-        if (type == KvType::f32) {
-            AttentionKernel<V, float>::attend(piece);
-        } else {
-            AttentionKernel<V, Half>::attend(piece);
+        switch (type) {
+            case KvType::f32:
+                return AttentionKernel<V, float>::attend(piece);
+            case KvType::f16:
+                return AttentionKernel<V, Half>::attend(piece);
+            case KvType::bf16:
+                return AttentionKernel<V, BFloat16>::attend(piece);
+            case KvType::int8:
+                return AttentionKernel<V, std::int8_t>::attend(piece);
         }
     }
 
@@ -130,6 +135,46 @@ struct FloatKernelsOf {
         });
     }
 
+    static void store_kv(KvType type, const float* x, std::size_t n, std::size_t stride, std::byte* out,
+                         float* scale) {
+        switch (type) {
+            case KvType::f32:
+                for (std::size_t i = 0; i < n; ++i) reinterpret_cast<float*>(out)[i * stride] = x[i];
+                return;
+            case KvType::f16:
+                return store_halves(x, n, stride, reinterpret_cast<Half*>(out));
+            case KvType::bf16:
+                for (std::size_t i = 0; i < n; ++i)
+                    reinterpret_cast<BFloat16*>(out)[i * stride] = to_bfloat16(x[i]);
+                return;
+            case KvType::int8:
+                return store_int8(x, n, stride, reinterpret_cast<std::int8_t*>(out), scale);
+        }
+    }
+
+    static void store_int8(const float* x, std::size_t n, std::size_t stride, std::int8_t* out,
+                           float* scale) {
+        V largest = V::zero();
+        V poison = V::zero();  // stays 0 unless a value is not finite
+        for_vectors(n, [&](std::size_t i, std::size_t count) {
+            const V value = V::load(x + i, count);
+            largest = max(largest, max(value, V::zero() - value));
+            poison = fma(value, V::zero(), poison);
+        });
+        const float most = largest.max();
+        const bool tiny = most < 1e-30F;  // 127 / most could overflow
+        *scale = (tiny ? 0.0F : most / 127.0F) + poison.sum();
+        const V by = V::broadcast(tiny ? 0.0F : 127.0F / most);
+        const V rounder = V::broadcast(12582912.0F);  // adding it leaves the nearest integer
+        for_vectors(n, [&](std::size_t i, std::size_t count) {
+            float rounded[V::lanes];
+            (V::load(x + i, count) * by + rounder - rounder).store(rounded);
+            for (std::size_t j = 0; j < count; ++j)
+                out[(i + j) * stride] = poison_free(*scale) ? static_cast<std::int8_t>(rounded[j]) : 0;
+        });
+    }
+    static bool poison_free(float scale) { return scale == scale; }
+
     static void store_halves(const float* x, std::size_t n, std::size_t stride, Half* out) {
         for_vectors(n, [&](std::size_t i, std::size_t count) {
             const V value = V::load(x + i, count);
@@ -145,7 +190,7 @@ struct FloatKernelsOf {
 
     static constexpr FloatKernels table{&rms_norm,       &scale,  &add_scaled,    &soft_cap, &silu_multiply,
                                         &clamped_swiglu, &dot,    &gelu_multiply, &rope,     &attend,
-                                        &merge,          &divide, &store_halves};
+                                        &merge,          &divide, &store_kv};
 };
 
 }  // namespace troupe

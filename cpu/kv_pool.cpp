@@ -7,14 +7,46 @@
 
 namespace troupe {
 
+namespace {
+
+// Scales are floats, and what lies behind them must not break their alignment.
+std::size_t aligned(std::size_t bytes) { return (bytes + sizeof(float) - 1) / sizeof(float) * sizeof(float); }
+
+std::size_t scale_bytes(KvType type, std::size_t tokens) {
+    return type == KvType::int8 ? tokens * sizeof(float) : 0;
+}
+
+}  // namespace
+
+const char* kv_type_name(KvType type) {
+    switch (type) {
+        case KvType::f32:
+            return "f32";
+        case KvType::f16:
+            return "f16";
+        case KvType::bf16:
+            return "bf16";
+        case KvType::int8:
+            return "int8";
+    }
+    return "unknown";
+}
+
+std::size_t kv_element_bytes(KvType type) {
+    if (type == KvType::f32) return 4;
+    return type == KvType::int8 ? 1 : 2;
+}
+
 KvLayout::KvLayout(const ModelSpec& spec, KvType kv_type, std::size_t tokens_per_block)
     : type(kv_type),
-      element_bytes(kv_type == KvType::f32 ? 4 : 2),
+      element_bytes(kv_element_bytes(kv_type)),
       block_size(tokens_per_block),
       head_dim(spec.head_dim),
       v_stride(padded_head_dim(spec.head_dim)),
-      k_head_bytes(head_dim * block_size * element_bytes),
-      v_head_bytes(v_stride * block_size * element_bytes),
+      k_scales(aligned(head_dim * block_size * element_bytes)),
+      v_scales(aligned(v_stride * block_size * element_bytes)),
+      k_head_bytes(k_scales + scale_bytes(type, block_size)),
+      v_head_bytes(v_scales + scale_bytes(type, block_size)),
       v_start(k_head_bytes * spec.num_kv_heads),
       layer_bytes(v_start + v_head_bytes * spec.num_kv_heads),
       block_bytes(layer_bytes * spec.num_layers) {}

@@ -1,6 +1,7 @@
 // The CPU's paged KV memory. A block is contiguous, so that copies and transfers are one range of bytes:
 // [layer][K of all KV heads, then V of all KV heads]; K of a head is [head_dim][block_size], so that a vector
-// holds 16 tokens; V of a head is [block_size][padded head_dim].
+// holds 16 tokens; V of a head is [block_size][padded head_dim]. Behind each of them, in int8, lie its
+// tokens' scales, float [block_size].
 #pragma once
 #include <cstddef>
 #include <span>
@@ -13,6 +14,9 @@
 
 namespace troupe {
 
+const char* kv_type_name(KvType type);  // "f16"
+std::size_t kv_element_bytes(KvType type);
+
 struct KvLayout {
     KvLayout(const ModelSpec& spec, KvType kv_type, std::size_t tokens_per_block);
 
@@ -20,7 +24,8 @@ struct KvLayout {
     std::size_t element_bytes;
     std::size_t block_size;  // tokens
     std::size_t head_dim;
-    std::size_t v_stride;  // elements of a token's V: head_dim padded to whole vectors
+    std::size_t v_stride;            // elements of a token's V: head_dim padded to whole vectors
+    std::size_t k_scales, v_scales;  // bytes from a head's K or V to its scales
     std::size_t k_head_bytes, v_head_bytes;
     std::size_t v_start;  // bytes from a layer's K to its V
     std::size_t layer_bytes;

@@ -14,6 +14,7 @@ PagedAttention::PagedAttention(const ModelSpec& spec, const FloatKernels& kernel
       pool_(pool),
       scale_(spec.attention_scale != 0.0F ? spec.attention_scale
                                           : 1.0F / std::sqrt(static_cast<float>(spec.head_dim))),
+      gathered_(spec, cache.layout().type, attention_group),
       part_floats_(max_attention_rows * (2 + cache.layout().v_stride)),
       no_values_(cache.layout().v_stride),
       scratch_(pool.num_threads()) {
@@ -31,8 +32,8 @@ PagedAttention::PagedAttention(const ModelSpec& spec, const FloatKernels& kernel
         scratch.scores.resize(max_attention_rows * attention_piece);
         scratch.parts.resize(2 * part_floats_);
         if (layout.block_size % attention_group != 0) {
-            scratch.gathered.resize(attention_piece * (layout.head_dim + layout.v_stride) *
-                                    layout.element_bytes);
+            scratch.gathered.resize(groups_per_piece * gathered_.k_head_bytes);
+            scratch.gathered_v.resize(groups_per_piece * gathered_.v_head_bytes);
         }
     }
 }
@@ -181,15 +182,20 @@ void PagedAttention::locate(std::uint32_t layer, const Tile& tile, std::size_t p
         if (in_place) {
             const BlockId block = tile.table[position / layout.block_size];
             const std::size_t offset = position % layout.block_size;
-            args.k[group] = cache_.k(block, layer, kv_head) + offset * layout.element_bytes;
-            args.v[group] = cache_.v(block, layer, kv_head) + offset * layout.v_stride * layout.element_bytes;
+            const std::byte* k = cache_.k(block, layer, kv_head);
+            const std::byte* v = cache_.v(block, layer, kv_head);
+            args.k[group] = k + offset * layout.element_bytes;
+            args.v[group] = v + offset * layout.v_stride * layout.element_bytes;
+            args.k_scales[group] = reinterpret_cast<const float*>(k + layout.k_scales) + offset;
+            args.v_scales[group] = reinterpret_cast<const float*>(v + layout.v_scales) + offset;
         } else {
-            const std::size_t k_bytes = attention_group * layout.head_dim * layout.element_bytes;
-            const std::size_t v_bytes = attention_group * layout.v_stride * layout.element_bytes;
-            std::byte* k = scratch.gathered.data() + group * (k_bytes + v_bytes);
-            gather(layer, tile, position, std::min(attention_group, end_token - start), k, k + k_bytes);
+            std::byte* k = scratch.gathered.data() + group * gathered_.k_head_bytes;
+            std::byte* v = scratch.gathered_v.data() + group * gathered_.v_head_bytes;
+            gather(layer, tile, position, std::min(attention_group, end_token - start), k, v);
             args.k[group] = k;
-            args.v[group] = k + k_bytes;
+            args.v[group] = v;
+            args.k_scales[group] = reinterpret_cast<const float*>(k + gathered_.k_scales);
+            args.v_scales[group] = reinterpret_cast<const float*>(v + gathered_.v_scales);
         }
     }
 }
@@ -210,6 +216,12 @@ void PagedAttention::gather(std::uint32_t layer, const Tile& tile, std::size_t f
         std::memcpy(v + i * layout.v_stride * bytes,
                     cache_.v(block, layer, kv_head) + offset * layout.v_stride * bytes,
                     layout.v_stride * bytes);
+        if (layout.type != KvType::int8) continue;
+        const auto copy_scale = [&](const std::byte* scales, std::byte* to) {
+            std::memcpy(to + i * sizeof(float), scales + offset * sizeof(float), sizeof(float));
+        };
+        copy_scale(cache_.k(block, layer, kv_head) + layout.k_scales, k + gathered_.k_scales);
+        copy_scale(cache_.v(block, layer, kv_head) + layout.v_scales, v + gathered_.v_scales);
     }
 }
 

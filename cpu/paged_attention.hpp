@@ -73,7 +73,7 @@ class PagedAttention {
     };
     struct Scratch {
         std::vector<float> q, scores, parts;
-        std::vector<std::byte> gathered;
+        std::vector<std::byte> gathered, gathered_v;  // blocks of gathered_
     };
 
     void add_tiles(const ForwardBatch& batch, std::size_t row);
@@ -95,6 +95,7 @@ class PagedAttention {
     CpuKvPool& cache_;
     ComputePool& pool_;
     float scale_;
+    KvLayout gathered_;  // of the groups that blocks of other sizes are gathered into
     std::size_t part_floats_;
     std::vector<Tile> tiles_;
     std::vector<Window> windows_;             // the different ones

@@ -26,6 +26,11 @@ struct VecAvx2 {
         const auto* at = reinterpret_cast<const __m128i*>(from);
         return {widen_bf16(_mm_loadu_si128(at)), widen_bf16(_mm_loadu_si128(at + 1))};
     }
+    static VecAvx2 load(const std::int8_t* from) {
+        const auto* at = reinterpret_cast<const __m128i*>(from);
+        return {_mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_loadu_si128(at))),
+                _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_srli_si128(_mm_loadu_si128(at), 8)))};
+    }
     // Lanes from `count` on are zero.
     static VecAvx2 load(const float* from, std::size_t count) {
         return {_mm256_maskload_ps(from, below(count, 0)), _mm256_maskload_ps(from + 8, below(count, 8))};

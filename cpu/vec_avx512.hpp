@@ -24,6 +24,10 @@ struct VecAvx512 {
     static VecAvx512 load(const BFloat16* from) {
         return widen_bf16(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(from)));
     }
+    static VecAvx512 load(const std::int8_t* from) {
+        return {_mm512_cvtepi32_ps(
+            _mm512_cvtepi8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(from))))};
+    }
     static VecAvx512 load(const float* from, std::size_t count) {
         return {_mm512_maskz_loadu_ps(below(count), from)};
     }

@@ -100,6 +100,7 @@ struct VecPortable {
     static float widen(float x) { return x; }
     static float widen(Half x) { return to_float(x); }
     static float widen(BFloat16 x) { return to_float(x); }
+    static float widen(std::int8_t x) { return static_cast<float>(x); }
 
     template <class F>
     static VecPortable zip(const VecPortable& a, const VecPortable& b, F f) {

@@ -248,8 +248,9 @@ TEST_CASE("Row-wise kernels agree with references, and the paths with each other
             portable_float_kernels().soft_cap(b.data(), n, 0.7F);
             CHECK(a == b);
             std::vector<Half> c(n), d(n);
-            kernels.store_halves(x.data(), n, 1, c.data());
-            portable_float_kernels().store_halves(x.data(), n, 1, d.data());
+            kernels.store_kv(KvType::f16, x.data(), n, 1, reinterpret_cast<std::byte*>(c.data()), nullptr);
+            portable_float_kernels().store_kv(KvType::f16, x.data(), n, 1,
+                                              reinterpret_cast<std::byte*>(d.data()), nullptr);
             CHECK(std::memcmp(c.data(), d.data(), n * sizeof(Half)) == 0);
             a = b = x;
             kernels.silu_multiply(a.data(), w.data(), n);

@@ -117,6 +117,58 @@ TEST_CASE("Every shape of heads is invariant") {
     }
 }
 
+TEST_CASE("Every type of the KV cache is invariant") {
+    RandomModel plain(DType::q8_0, 8, 2, 40);
+    RandomModel options(DType::q4_0);
+    options.use_attention_options();
+    for (const RandomModel* model : {&plain, &options}) {
+        Logits exact;
+        for (const KvType type : {KvType::f32, KvType::f16, KvType::bf16, KvType::int8}) {
+            INFO(kv_type_name(type));
+            const auto with = [&](unsigned threads, std::size_t block_size, KernelPath path) {
+                return Options{.threads = threads, .block_size = block_size, .path = path, .kv = type};
+            };
+            const KernelPath best = best_kernel_path();
+            const Logits whole = TestRunner(*model, with(1, 16, best)).whole(prompt, prompt.size());
+            CHECK(whole != exact);  // the types do differ
+            if (exact.empty()) exact = whole;
+            CHECK(TestRunner(*model, with(1, 16, best)).whole(prompt, 1) == whole);
+            for (const std::size_t size : {1, 3, 32})
+                CHECK(TestRunner(*model, with(3, size, best)).whole(prompt, 77) == whole);
+            for (const KernelPath path : all_kernel_paths) {
+                INFO(kernel_path_name(path));
+                if (kernel_path_supported(path))
+                    CHECK(TestRunner(*model, with(2, 16, path)).whole(prompt, 100) == whole);
+            }
+            TestRunner runner(*model, with(2, 16, best));
+            std::vector<TestSequence> sequences = {runner.sequence(random_ids(40, 2)),
+                                                   runner.sequence(prompt)};
+            runner.step({{&sequences[0], 39}, {&sequences[1], 200}});
+            const Logits together = runner.step({{&sequences[0], 1}, {&sequences[1], 101}});
+            for (std::size_t i = 200; i < prompt.size(); ++i) REQUIRE(together[i - 199] == whole[i]);
+        }
+    }
+}
+
+TEST_CASE("Blocks of every type of the KV cache can be moved") {
+    const RandomModel model(DType::q8_0);
+    for (const KvType type : {KvType::f32, KvType::f16, KvType::bf16, KvType::int8}) {
+        INFO(kv_type_name(type));
+        TestRunner runner(model, {.kv = type});
+        const Logits whole = runner.whole(prompt, prompt.size());
+        TestSequence sequence = runner.sequence(prompt);
+        runner.step({{&sequence, 300}});
+        std::vector<std::byte> bytes(runner.cache->bytes_per_block());
+        for (BlockId& block : sequence.blocks) {  // as swapping does
+            runner.cache->read_block(block, bytes);
+            std::memset(runner.cache->block(block), 0xFF, bytes.size());
+            block = runner.next_block--;
+            runner.cache->write_block(block, bytes);
+        }
+        CHECK(runner.step({{&sequence, 1}})[0] == whole[300]);
+    }
+}
+
 TEST_CASE("Rows without logits change nothing, and a step may ask for none") {
     const RandomModel model(DType::q8_0);
     TestRunner runner(model, {});
@@ -204,6 +256,9 @@ TEST_CASE("The string of numerics tells modes, weights and specifications apart"
     const std::string automatic = TestRunner(model, {}).backend.numerics();
     CHECK(automatic == TestRunner(model, {Compute::automatic, 2, 1}).backend.numerics());
     CHECK(automatic != TestRunner(model, {Compute::f32}).backend.numerics());
+    CHECK(automatic == TestRunner(model, {.kv = KvType::f16}).backend.numerics());
+    CHECK(automatic != TestRunner(model, {.kv = KvType::int8}).backend.numerics());
+    CHECK(automatic != TestRunner(model, {.kv = KvType::bf16}).backend.numerics());
     CHECK(automatic != TestRunner(other, {}).backend.numerics());
     // The same tensors, computed otherwise.
     const auto with = [](auto change) {

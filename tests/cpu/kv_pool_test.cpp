@@ -52,6 +52,20 @@ TEST_CASE("A block's bytes are those of all its layers, and go into any other bl
     CHECK(bytes_of(pool, 2) == first);
 }
 
+TEST_CASE("What a block takes: elements, padding of V, and in int8 a scale for each token and head") {
+    // 3 layers, 2 heads, 16 tokens: K of 24 elements, V of 32.
+    const std::size_t elements = std::size_t{3} * 2 * 16 * (24 + 32);
+    CHECK(KvLayout(small_spec(), KvType::f32, 16).block_bytes == 4 * elements);
+    CHECK(KvLayout(small_spec(), KvType::f16, 16).block_bytes == 2 * elements);
+    CHECK(KvLayout(small_spec(), KvType::bf16, 16).block_bytes == 2 * elements);
+    CHECK(KvLayout(small_spec(), KvType::int8, 16).block_bytes == elements + 3 * 2 * 16 * 2 * 4);
+    // Scales are aligned whatever the sizes are.
+    ModelSpec odd = small_spec();
+    odd.head_dim = 10;
+    CHECK(KvLayout(odd, KvType::int8, 1).k_scales % 4 == 0);
+    CHECK(KvLayout(odd, KvType::int8, 3).block_bytes % 4 == 0);
+}
+
 TEST_CASE("Blocks outside of the pool, and parts of blocks, are refused") {
     CpuKvPool pool(KvLayout(small_spec(), KvType::f32, 16), 2);
     std::vector<std::byte> whole(pool.bytes_per_block()), part(pool.bytes_per_block() - 1);

@@ -112,6 +112,7 @@ struct TestRunner {
         std::size_t block_size = 16;
         KernelPath path = best_kernel_path();
         std::size_t pool_tokens = 8192;
+        std::optional<KvType> kv = {};
     };
 
     // Of a RandomModel, or of a model that was loaded.
@@ -119,7 +120,8 @@ struct TestRunner {
     TestRunner(const Source& source, Options chosen)
         : options(chosen),
           pool(std::make_shared<ComputePool>(chosen.threads)),
-          model(CpuModel::prepare(source.spec, source.weights, chosen.compute, *pool, chosen.path)),
+          model(CpuModel::prepare(source.spec, source.weights, chosen.compute, *pool, chosen.path, {},
+                                  chosen.kv)),
           cache(std::make_shared<CpuKvPool>(KvLayout(source.spec, model->kv_type(), chosen.block_size),
                                             chosen.pool_tokens / chosen.block_size)),
           backend(model, cache, pool),

@@ -38,10 +38,10 @@ inline std::filesystem::path default_model() {
 // A model with a KV pool of its own, for one sequence at a time.
 class Runner {
   public:
-    Runner(const std::filesystem::path& path, Compute compute, unsigned threads = 2) {
-        auto loaded = load_model(path);
-        if (!loaded) FAIL(loaded.error().message);
-        model = std::move(*loaded);
+    Runner(const std::filesystem::path& path, Compute compute, unsigned threads = 2)
+        : Runner(load(path), compute, threads) {}
+
+    Runner(LoadedModel loaded, Compute compute, unsigned threads = 2) : model(std::move(loaded)) {
         auto pool = std::make_shared<ComputePool>(threads);
         auto prepared = CpuModel::prepare(model.spec, model.weights, compute, *pool);
         const std::size_t blocks =
@@ -49,6 +49,12 @@ class Runner {
         auto cache =
             std::make_shared<CpuKvPool>(KvLayout(model.spec, prepared->kv_type(), block_size), blocks);
         backend = std::make_unique<CpuBackend>(prepared, cache, pool);
+    }
+
+    static LoadedModel load(const std::filesystem::path& path) {
+        auto loaded = load_model(path);
+        if (!loaded) FAIL(loaded.error().message);
+        return std::move(*loaded);
     }
 
     // Logits of every position from `first` on, [ids.size() - first][vocab].

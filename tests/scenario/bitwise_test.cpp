@@ -118,8 +118,15 @@ struct Reference {
     std::vector<PositionLogprobs> prompt = {};  // of its tokens from the second on, if wanted
 };
 
-Reference run_alone(const RandomModel& model, Compute compute, const SequenceSpec& spec) {
-    TestRunner runner(model, {.compute = compute});
+// How the model computes.
+struct Mode {
+    const char* name;
+    Compute compute = Compute::automatic;
+    std::optional<KvType> kv = {};
+};
+
+Reference run_alone(const RandomModel& model, const Mode& mode, const SequenceSpec& spec) {
+    TestRunner runner(model, {.compute = mode.compute, .kv = mode.kv});
     Reference made{spec.num_prompt_tokens, {}, {}, {}};
     std::vector<TokenId> ids = spec.tokens;
     ids.resize(ids.size() + spec.stop.max_tokens);  // room for what comes
@@ -160,12 +167,13 @@ struct Circumstances {
 // A scheduler, and a worker that may be a step ahead of what the scheduler has heard of.
 class Scenario {
   public:
-    Scenario(const RandomModel& model, Compute compute, const Circumstances& around,
+    Scenario(const RandomModel& model, const Mode& mode, const Circumstances& around,
              const std::map<SequenceId, Reference>& references)
         : around_(around),
           references_(references),
           pool_(std::make_shared<ComputePool>(around.threads)),
-          model_(CpuModel::prepare(model.spec, model.weights, compute, *pool_)),
+          model_(CpuModel::prepare(model.spec, model.weights, mode.compute, *pool_, best_kernel_path(), {},
+                                   mode.kv)),
           policy_(fcfs_policy()),
           scheduler_(options(around), policy_) {}
 
@@ -367,18 +375,20 @@ void equals_alone(const Circumstances& around, F happened) {
         }
         for (Load& one : load)
             one.spec.cache_salt = rope_dependence(model.spec.ropes, one.spec.num_prompt_tokens);
-        for (const Compute compute : {Compute::automatic, Compute::f32}) {
+        const Mode other_kv = type == DType::q8_0 ? Mode{.name = "int8 KV", .kv = KvType::int8}
+                                                  : Mode{.name = "bf16 KV", .kv = KvType::bf16};
+        for (const Mode& mode :
+             {Mode{.name = "automatic"}, Mode{.name = "f32", .compute = Compute::f32}, other_kv}) {
             std::map<SequenceId, Reference> references;
             bool early_end = false;
             for (const Load& one : load) {
-                const Reference& alone = references[one.spec.id] = run_alone(model, compute, one.spec);
+                const Reference& alone = references[one.spec.id] = run_alone(model, mode, one.spec);
                 early_end = early_end || alone.tokens.size() < one.spec.stop.max_tokens;
             }
             CHECK(early_end);  // or the load misses steps planned beyond an end
             for (unsigned seed = 1; seed <= 3; ++seed) {
-                INFO(around.name << ", " << dtype_name(type)
-                                 << (compute == Compute::f32 ? " f32" : " automatic") << ", seed " << seed);
-                Scenario scenario(model, compute, around, references);
+                INFO(around.name << ", " << dtype_name(type) << " " << mode.name << ", seed " << seed);
+                Scenario scenario(model, mode, around, references);
                 scenario.run(load, seed);
                 CHECK(scenario.num_finished() == load.size());
                 CHECK(scenario.stats().free_blocks == around.num_blocks);

@@ -15,7 +15,7 @@ struct PrefixMatch {
     // The rest is the tree's own.
     std::uint32_t node = ~std::uint32_t{0};  // of the last block found
     std::uint64_t node_id = 0;
-    std::uint64_t version = 0;  // of the node's children; 0: not looked for yet
+    std::uint64_t version = 0;  // of next_key; 0: not looked for yet
     std::uint64_t counted = 0;  // when num_unreferenced was
     std::uint32_t num_unreferenced = 0;
 };

@@ -223,7 +223,7 @@ StepPlan Planner::plan_rows(const Decision& decision, TimeUs now) {
         Sequence& sequence = *candidates_[row.sequence];
         if (!append_row(sequence, row.num_tokens, now, short_of_blocks, plan)) continue;
         const PlanRow& added = plan.rows.back();
-        step.rows.push_back({added.id, added.num_new_tokens, added.kind, RowFate::live});
+        step.rows.push_back({added.id, &sequence, added.num_new_tokens, added.kind, RowFate::live});
         step.num_tokens += added.num_new_tokens;
         step.context_tokens += sequence.num_computed_tokens + sequence.num_scheduled_tokens;
     }
@@ -317,7 +317,7 @@ bool Planner::append_row(Sequence& sequence, std::uint32_t num_tokens, TimeUs no
                               .num_computed_tokens = sequence.num_computed_tokens,
                               .sampling = spec.sampling,
                               .block_table = kv.block_table(sequence.block_table)});
-        sharing_.note_started(sequence);
+        sharing_.note(sequence);
     } else if (!reservation->new_blocks.empty()) {
         plan.grown.push_back({spec.id, std::move(reservation->new_blocks), reservation->num_replaced});
     }

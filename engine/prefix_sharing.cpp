@@ -3,11 +3,14 @@
 #include <algorithm>
 
 namespace troupe {
+
 void PrefixSharing::begin() {
     coming_.clear();
-    started_.clear();
+    running_.clear();
     for (const Sequence* sequence : state_.by_arrival) {
-        if (sequence->status == SequenceStatus::running) note(*sequence);
+        if (sequence->status != SequenceStatus::running) continue;
+        running_.push_back(sequence);
+        note(*sequence);
     }
 }
 
@@ -22,12 +25,8 @@ void PrefixSharing::note(const Sequence& running) {
     if (end > running.num_computed_tokens) coming_.push_back({have.next_key, spec.priority});
 }
 
-void PrefixSharing::note_started(const Sequence& running) {
-    started_.push_back(&running);
-    note(running);
-}
-
 void PrefixSharing::look(Sequence& sequence) const {
+    if (state_.kv.is_current(sequence.prefix)) return;
     state_.kv.match(sequence.prefix, sequence.spec.cache_salt, shareable_tokens(sequence));
 }
 
@@ -43,20 +42,23 @@ std::optional<KvCacheManager::Tail> PrefixSharing::find_tail(const Sequence& seq
     const std::uint32_t block_size = state_.options.block_size;
     const std::span<const TokenId> wanted = shareable_tokens(sequence);
     const std::size_t begin = std::size_t{sequence.prefix.num_blocks} * block_size;
+    const std::size_t most = std::min(wanted.size(), begin + block_size - 1);
+    std::size_t known = begin;  // up to here, from the best so far
     std::optional<KvCacheManager::Tail> longest;
-    for (const Sequence* const other : state_.by_arrival) {
-        if (other->status != SequenceStatus::running ||
-            std::find(started_.begin(), started_.end(), other) != started_.end())
-            continue;
-        const std::size_t end =
-            std::min({wanted.size(), begin + block_size - 1, std::size_t{other->num_computed_tokens}});
-        const std::size_t known = longest ? longest->num_tokens : 0;
-        if (end <= begin + known || other->spec.cache_salt != sequence.spec.cache_salt ||
+    for (const Sequence* const other : running_) {
+        if (known >= most) break;
+        if (other->status != SequenceStatus::running) continue;  // preempted in this plan
+        const std::vector<TokenId>& tokens = other->spec.tokens;
+        const std::size_t end = std::min(most, std::size_t{other->num_computed_tokens});
+        if (end <= known || tokens[begin] != wanted[begin] ||
+            other->spec.cache_salt != sequence.spec.cache_salt ||
             !state_.kv.follows(other->block_table, sequence.prefix))
             continue;
-        std::size_t equal = begin;
-        while (equal < end && other->spec.tokens[equal] == wanted[equal]) ++equal;
-        if (equal > begin + known) longest = {other->block_table, static_cast<std::uint32_t>(equal - begin)};
+        std::size_t equal = begin + 1;
+        while (equal < end && tokens[equal] == wanted[equal]) ++equal;
+        if (equal <= known) continue;
+        known = equal;
+        longest = {other->block_table, static_cast<std::uint32_t>(equal - begin)};
     }
     return longest;
 }

@@ -27,22 +27,21 @@ class PrefixSharing {
     bool waits(const Sequence& sequence) const;
 
     // The longest beginning of the block after sequence.prefix that one who runs has computed: to be shared
-    // by copy-on-write.
+    // by copy-on-write. Precondition: nobody has ended since begin().
     std::optional<KvCacheManager::Tail> find_tail(const Sequence& sequence) const;
 
-    // It runs from this plan on: others may wait for what it computes.
-    void note_started(const Sequence& running);
-
-  private:
+    // What it computes next, others may wait for.
     void note(const Sequence& running);
 
+  private:
     SchedulerState& state_;
     struct Coming {
         std::uint64_t key;
         std::int32_t priority;
     };
-    std::vector<Coming> coming_;            // what comes next, of each that runs and has a prompt to read
-    std::vector<const Sequence*> started_;  // in this plan: what they took may still have to be copied
+    std::vector<Coming> coming_;  // what comes next, of each that runs and has a prompt to read
+    // Ran before this plan, by arrival. What others took in it may still have to be copied.
+    std::vector<const Sequence*> running_;
 };
 
 }  // namespace troupe

@@ -152,8 +152,7 @@ std::vector<Action> Scheduler::handle(const Event& event) {
 
 void Scheduler::on(const RequestArrived& event, std::vector<Action>& actions) {
     const SequenceId id = event.spec.id;
-    state_->mark_rows(id, RowFate::dropped);  // of an earlier submission
-    if (Sequence* old = state_->find(id)) state_->erase(*old);
+    if (Sequence* old = state_->find(id)) state_->erase(*old);  // an earlier submission
     if (auto error = admission_error(*state_, event.spec)) {
         actions.emplace_back(Reject{id, std::move(*error)});
         return;
@@ -209,31 +208,32 @@ void Scheduler::on(const StepCompleted& event, std::vector<Action>& actions) {
         const bool wanted = std::any_of(step.rows.begin(), step.rows.end(), [&](const InFlightRow& row) {
             return row.id == prompt.id && row.fate != RowFate::dropped;
         });
-        if (wanted && state.find(prompt.id) != nullptr) actions.emplace_back(EmitPromptLogprobs{prompt});
+        if (wanted) actions.emplace_back(EmitPromptLogprobs{prompt});
     }
+    actions.reserve(actions.size() + step.rows.size());
     auto sampled = result.sampled.begin();
     for (const InFlightRow& row : step.rows) {
         const SampledTokens* tokens = row.kind == RowKind::sample ? &*sampled++ : nullptr;
-        Sequence* sequence = state.find(row.id);
-        if (sequence == nullptr || row.fate == RowFate::dropped) continue;
-        if (row.fate == RowFate::live) state.complete_row(*sequence, row.num_new_tokens);
+        if (row.fate == RowFate::dropped) continue;
+        Sequence& sequence = *row.sequence;
+        if (row.fate == RowFate::live) state.complete_row(sequence, row.num_new_tokens);
         if (tokens == nullptr) continue;
         if (tokens->tokens.front() == no_token) {
-            finish(state, policy_, event.now, *sequence, FinishReason::failed, num_generated(*sequence),
+            finish(state, policy_, event.now, sequence, FinishReason::failed, num_generated(sequence),
                    actions, no_finite_logits());
             continue;
         }
         actions.emplace_back(
-            EmitToken{row.id, state.epoch, num_generated(*sequence), tokens->tokens, tokens->logprobs});
-        sequence->spec.tokens.push_back(tokens->tokens.front());
-        --sequence->num_pending_samples;
-        sequence->num_worker_deaths = 0;
-        if (num_generated(*sequence) == 1) sequence->first_token_time = event.now;
-        sequence->last_token_time = event.now;
+            EmitToken{row.id, state.epoch, num_generated(sequence), tokens->tokens, tokens->logprobs});
+        sequence.spec.tokens.push_back(tokens->tokens.front());
+        --sequence.num_pending_samples;
+        sequence.num_worker_deaths = 0;
+        if (num_generated(sequence) == 1) sequence.first_token_time = event.now;
+        sequence.last_token_time = event.now;
         ++state.totals.num_generated_tokens;
         state.plans_without_token = 0;
-        if (auto reason = end_of(state, *sequence)) {
-            finish(state, policy_, event.now, *sequence, *reason, num_generated(*sequence), actions);
+        if (auto reason = end_of(state, sequence)) {
+            finish(state, policy_, event.now, sequence, *reason, num_generated(sequence), actions);
         }
     }
 }

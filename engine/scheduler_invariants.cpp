@@ -62,6 +62,8 @@ void Scheduler::check_invariants() const {
     std::map<SequenceId, Expected> expected;
     for (const InFlightStep& step : state.in_flight) {
         for (const InFlightRow& row : step.rows) {
+            require(row.fate == RowFate::dropped || find(row.id) == row.sequence,
+                    "a row is of a sequence that is there", row.id);
             if (row.fate == RowFate::live) expected[row.id].scheduled += row.num_new_tokens;
             if (row.fate != RowFate::dropped && row.kind == RowKind::sample) ++expected[row.id].pending;
         }

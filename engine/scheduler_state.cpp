@@ -24,6 +24,7 @@ Sequence& SchedulerState::insert(SequenceSpec spec) {
 
 void SchedulerState::erase(Sequence& sequence) {
     if (sequence.status == SequenceStatus::running) free_blocks(sequence);
+    mark_rows(sequence.spec.id, RowFate::dropped);
     by_arrival.erase(place_of(sequence.spec));
     sequences.erase(sequence.spec.id);
 }

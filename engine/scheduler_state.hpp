@@ -21,11 +21,12 @@ namespace troupe {
 constexpr std::uint32_t deaths_to_run_alone = 2;
 
 // What a row's result is still good for. A preempted sequence keeps the token that a step in flight samples,
-// though the KV is gone; one that was replaced by a new submission takes nothing.
+// though the KV is gone; one that has ended or was replaced by a new submission takes nothing.
 enum class RowFate : std::uint8_t { live, kv_lost, dropped };
 
 struct InFlightRow {
     SequenceId id = 0;
+    Sequence* sequence = nullptr;  // there unless it was dropped
     std::uint32_t num_new_tokens = 0;
     RowKind kind = RowKind::chunk;
     RowFate fate = RowFate::live;

@@ -88,11 +88,8 @@ void KvCacheManager::completed(TableHandle handle, std::string_view salt, std::s
 bool KvCacheManager::remember(Table& table, std::string_view salt, std::span<const TokenId> tokens) {
     const BlockId block = table.blocks[table.chain.size()];
     const Node parent = table.chain.empty() ? PrefixTree::none : table.chain.back();
-    Node node = tree_.find(parent, salt, tokens);
-    if (node == PrefixTree::none) {
-        node = tree_.insert(parent, salt, tokens, block);
-    } else {
-        const BlockId other = tree_.block(node);
+    const Node node = tree_.find_or_insert(parent, salt, tokens, block);
+    if (const BlockId other = tree_.block(node); other != block) {
         if (!pool_.is_idle(other)) return false;
         tree_.rebind(node, block);
         pool_.unkeep(other);

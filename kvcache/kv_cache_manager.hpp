@@ -70,6 +70,7 @@ class KvCacheManager {
     void match(PrefixMatch& match, std::string_view salt, std::span<const TokenId> tokens) const {
         tree_.match(match, salt, tokens);
     }
+    bool is_current(const PrefixMatch& match) const { return tree_.is_current(match); }
     // How many of the blocks found are in no table. A table that takes them takes as many of the free or
     // retired ones away.
     std::uint32_t num_unreferenced(PrefixMatch& match) const;

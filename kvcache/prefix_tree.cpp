@@ -22,15 +22,26 @@ std::uint64_t hash_salt(std::string_view salt) {
 
 }  // namespace
 
+// Every prompt is hashed once: two tokens at a time, and mixed well only at both ends.
 std::uint64_t hash_prefix(std::uint64_t before, std::span<const TokenId> tokens) {
-    std::uint64_t hash = mix(before + 0x9E3779B97F4A7C15ULL);
-    for (const TokenId token : tokens)
-        hash = mix(hash ^ static_cast<std::uint32_t>(token)) + 0x9E3779B97F4A7C15ULL;
+    std::uint64_t hash = mix(before + (tokens.size() + 1) * 0x9E3779B97F4A7C15ULL);
+    const auto add = [&hash](std::uint64_t word) {
+        hash = (hash ^ word) * 0xBF58476D1CE4E5B9ULL;
+        hash ^= hash >> 32;
+    };
+    std::size_t i = 0;
+    for (; i + 2 <= tokens.size(); i += 2)
+        add(static_cast<std::uint32_t>(tokens[i]) | std::uint64_t{static_cast<std::uint32_t>(tokens[i + 1])}
+                                                        << 32);
+    if (i < tokens.size()) add(static_cast<std::uint32_t>(tokens[i]));
+    hash = mix(hash);
     return hash == 0 ? 1 : hash;
 }
 
 PrefixTree::PrefixTree(std::uint32_t block_size, std::uint32_t num_blocks, PrefixHash hash)
-    : block_size_(block_size), hash_(hash), by_block_(num_blocks, none) {}
+    : block_size_(block_size), hash_(hash), by_block_(num_blocks, none) {
+    versions_.fill(1);
+}
 
 PrefixTree::Node PrefixTree::find_root(std::string_view salt) const {
     const auto found = roots_.find(salt);
@@ -53,30 +64,28 @@ PrefixTree::Node PrefixTree::find_child(Node parent, std::uint64_t key,
     return none;
 }
 
-void PrefixTree::match(PrefixMatch& match, std::string_view salt, std::span<const TokenId> wanted) const {
-    std::uint64_t next_key = 0;  // known from before
-    if (match.node == none) {
-        if (match.version == roots_version_) return;
+std::uint32_t PrefixTree::match(PrefixMatch& match, std::string_view salt,
+                                std::span<const TokenId> wanted) const {
+    if (is_current(match)) return 0;
+    std::uint64_t next_key = match.next_key;  // known from before, unless it is 0
+    if (match.node == none || nodes_[match.node].id != match.node_id) {
         match = {.node = find_root(salt)};
-    } else if (nodes_[match.node].id != match.node_id) {
-        match = {.node = find_root(salt)};
-    } else if (nodes_[match.node].version == match.version) {
-        return;
-    } else {
-        next_key = match.next_key;
+        next_key = 0;
     }
-    for (;;) {
+    for (std::uint32_t num_looked_up = 1;; ++num_looked_up) {
         const auto next = block_of(wanted, match.num_blocks);
         if (next_key == 0 && !next.empty()) next_key = key(match.node, salt, next);
         match.next_key = std::exchange(next_key, 0);
         const Node child = next.size() < block_size_ ? none : find_child(match.node, match.next_key, next);
-        if (child == none) break;
+        if (child == none) {
+            match.node_id = match.node == none ? 0 : nodes_[match.node].id;
+            match.version = versions_[match.next_key % versions_.size()];
+            return num_looked_up;
+        }
         match.node = child;
         ++match.num_blocks;
         match.counted = 0;
     }
-    match.node_id = match.node == none ? 0 : nodes_[match.node].id;
-    match.version = match.node == none ? roots_version_ : nodes_[match.node].version;
 }
 
 PrefixMatch PrefixTree::match_at(Node node, std::uint32_t depth, std::string_view salt,
@@ -90,10 +99,6 @@ std::span<const TokenId> PrefixTree::block_of(std::span<const TokenId> all, std:
     const std::size_t begin = index * block_size_;
     return begin >= all.size() ? std::span<const TokenId>()
                                : all.subspan(begin, std::min<std::size_t>(block_size_, all.size() - begin));
-}
-
-PrefixTree::Node PrefixTree::find(Node parent, std::string_view salt, std::span<const TokenId> wanted) const {
-    return find_child(parent == none ? find_root(salt) : parent, key(parent, salt, wanted), wanted);
 }
 
 PrefixTree::Node PrefixTree::make_entry() {
@@ -114,30 +119,33 @@ void PrefixTree::free_entry(Node node) {
     unused_.push_back(node);
 }
 
-PrefixTree::Node PrefixTree::make_root(std::string_view salt) {
+// Made if there is none.
+PrefixTree::Node PrefixTree::root_of(std::string_view salt) {
     const Node found = find_root(salt);
     if (found != none) return found;
     const Node root = make_entry();
     const auto place = roots_.emplace(salt, root).first;
     nodes_[root].salt = &place->first;
     nodes_[root].key = hash_salt(salt);
-    ++roots_version_;
     return root;
 }
 
-PrefixTree::Node PrefixTree::insert(Node parent, std::string_view salt, std::span<const TokenId> added,
-                                    BlockId block) {
-    if (parent == none) parent = make_root(salt);
+PrefixTree::Node PrefixTree::find_or_insert(Node parent, std::string_view salt,
+                                            std::span<const TokenId> wanted, BlockId block) {
+    if (parent == none) parent = root_of(salt);
+    const std::uint64_t wanted_key = key(parent, salt, wanted);
+    const Node found = find_child(parent, wanted_key, wanted);
+    if (found != none) return found;
     const Node node = make_entry();
     Entry& entry = nodes_[node];
-    entry.key = key(parent, salt, added);
+    entry.key = wanted_key;
     entry.parent = parent;
     entry.block = block;
-    std::ranges::copy(added, tokens_.begin() + static_cast<std::ptrdiff_t>(std::size_t{node} * block_size_));
+    std::ranges::copy(wanted, tokens_.begin() + static_cast<std::ptrdiff_t>(std::size_t{node} * block_size_));
     entry.next = std::exchange(bucket(entry.key), node);
     by_block_[static_cast<std::size_t>(block)] = node;
     ++nodes_[parent].num_children;
-    ++nodes_[parent].version;
+    ++versions_[entry.key % versions_.size()];
     if (++num_nodes_ > buckets_.size()) grow_buckets();
     return node;
 }
@@ -178,7 +186,6 @@ void PrefixTree::clear() {
     roots_.clear();
     std::fill(buckets_.begin(), buckets_.end(), none);
     num_nodes_ = 0;
-    ++roots_version_;
 }
 
 PrefixTree::Node PrefixTree::parent(Node node) const {

@@ -2,6 +2,7 @@
 // block of the pool that holds their KV. What has the same tokens under the same salt has the same node,
 // whoever computed it. Knows neither references nor steps: KvCacheManager does.
 #pragma once
+#include <array>
 #include <cstdint>
 #include <map>
 #include <span>
@@ -29,17 +30,22 @@ class PrefixTree {
     PrefixTree(std::uint32_t block_size, std::uint32_t num_blocks, PrefixHash hash);
 
     // Finds the longest chain of nodes that begins `tokens`, going on from where `match` ended if that is
-    // still there. While nothing has changed there it only looks whether that is so.
-    void match(PrefixMatch& match, std::string_view salt, std::span<const TokenId> tokens) const;
+    // still there. While nothing has changed there it only looks whether that is so. Returns how many blocks
+    // it looked up.
+    std::uint32_t match(PrefixMatch& match, std::string_view salt, std::span<const TokenId> tokens) const;
+    // Nothing has changed there: match() would look nothing up.
+    bool is_current(const PrefixMatch& match) const {
+        return match.version == versions_[match.next_key % versions_.size()] &&
+               (match.node == none || nodes_[match.node].id == match.node_id);
+    }
 
     // The match that ends at `node`, `depth` blocks into the tokens, whether more is known of them or not.
     PrefixMatch match_at(Node node, std::uint32_t depth, std::string_view salt,
                          std::span<const TokenId> tokens) const;
 
-    // The child of `parent` (none: of the salt's root) with exactly these tokens, a full block; or none.
-    Node find(Node parent, std::string_view salt, std::span<const TokenId> tokens) const;
-    // Precondition: there is none, and the block has no node.
-    Node insert(Node parent, std::string_view salt, std::span<const TokenId> tokens, BlockId block);
+    // The child of `parent` (none: of the salt's root) with exactly these tokens, a full block: the one that
+    // is there, or else a new one with this block. Precondition: the block has no node.
+    Node find_or_insert(Node parent, std::string_view salt, std::span<const TokenId> tokens, BlockId block);
     // Precondition: it has no children.
     void remove(Node node);
     // The node's KV is now in another block, which has no node.
@@ -62,7 +68,6 @@ class PrefixTree {
         Node parent = none;     // of a root: none
         Node next = none;       // in the same bucket
         std::uint32_t num_children = 0;
-        std::uint64_t version = 1;  // goes up with every new child
         BlockId block = -1;
         const std::string* salt = nullptr;  // of a root
     };
@@ -76,7 +81,7 @@ class PrefixTree {
     }
     Node& bucket(std::uint64_t key) { return buckets_[key & (buckets_.size() - 1)]; }
     void grow_buckets();
-    Node make_root(std::string_view salt);
+    Node root_of(std::string_view salt);
     Node make_entry();
     void free_entry(Node node);
 
@@ -90,7 +95,9 @@ class PrefixTree {
     std::vector<Node> buckets_ = {none};  // a power of two; the first whose key falls there
     std::uint32_t num_nodes_ = 0;
     std::uint64_t last_id_ = 0;
-    std::uint64_t roots_version_ = 1;  // goes up with every new root
+    // One goes up with every new node whose key falls there, so that of many who wait for one to come only
+    // those look again for whom it may have come.
+    std::array<std::uint64_t, 1024> versions_;
 };
 
 }  // namespace troupe

@@ -51,9 +51,8 @@ void SwapTiers::remember(std::string_view salt, std::span<const TokenId> tokens,
     tree_.match(match, salt, before);
     if (match.num_blocks * block_size_ != before.size()) return;
     const Node parent = match.num_blocks == 0 ? PrefixTree::none : match.node;
-    if (tree_.find(parent, salt, own) != PrefixTree::none) return;
-    tree_.insert(parent, salt, own, page);
-    pool(tier(page)).keep(index(page));
+    const Node node = tree_.find_or_insert(parent, salt, own, page);
+    if (tree_.block(node) == page) pool(tier(page)).keep(index(page));
 }
 
 void SwapTiers::forget(Page page) {

@@ -32,13 +32,13 @@ class WaitingQueue {
             const PolicySequence& sequence = view.sequences[i];
             if (sequence.state != POLICY_RUNNING) heap_.push_back({static_cast<double>(key(sequence)), i});
         }
-        std::make_heap(heap_.begin(), heap_.end(), later);
+        std::make_heap(heap_.begin(), heap_.end());
     }
     bool empty() const { return heap_.empty(); }
     // Index into the view; precondition: !empty().
     std::uint32_t top() const { return heap_.front().index; }
     void pop() {
-        std::pop_heap(heap_.begin(), heap_.end(), later);
+        std::pop_heap(heap_.begin(), heap_.end());
         heap_.pop_back();
     }
 
@@ -46,10 +46,11 @@ class WaitingQueue {
     struct Entry {
         double key;
         std::uint32_t index;
+        // Heaps have the largest on top, and that is the one that goes first.
+        bool operator<(const Entry& other) const {
+            return key != other.key ? key > other.key : index > other.index;
+        }
     };
-    static bool later(const Entry& a, const Entry& b) {
-        return a.key != b.key ? a.key > b.key : a.index > b.index;
-    }
     std::vector<Entry> heap_;
 };
 

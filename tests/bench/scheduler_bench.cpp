@@ -1,5 +1,5 @@
 // What a step costs the scheduler, in microseconds: median, and 99th percentile.
-//     scheduler_bench [running] [waiting]
+//     scheduler_bench [running] [waiting] [policy] [load]
 // For every built-in policy, under three loads. steady: all places are taken and nobody ends. churn: outputs
 // of 32 to 96 tokens, so that at each step some end, others are admitted and new ones come. conversations:
 // churn with prompts that begin with one of 8 system prompts of 1000 tokens, over a pool that has to forget
@@ -8,6 +8,7 @@
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
+#include <cstring>
 #include <deque>
 #include <map>
 #include <random>
@@ -118,8 +119,12 @@ int main(int argc, char** argv) {
                           {"conversations", 1100, 1000, 32, 96, running * 24}};
     std::printf("%u running, %u waiting%35s%10s%10s%10s\n", running, waiting, "median us", "p99 us",
                 "running", "hit rate");
+    const auto asked = [&](int argument, const char* name) {
+        return argc <= argument || std::strcmp(argv[argument], name) == 0;
+    };
     for (const BuiltinPolicy& policy : builtin_policies()) {
         for (const Load& load : loads) {
+            if (!asked(3, policy.name) || !asked(4, load.name)) continue;
             Bench bench(load, policy.table(), running, waiting);
             bench.measure(400);
             std::vector<double> us = bench.measure(2000);

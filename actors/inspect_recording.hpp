@@ -60,7 +60,7 @@ template <class Inspector>
 typename Inspector::result_type inspect(Inspector& f, SchedulerOptions& x) {
     return f(x.max_num_batched_tokens, x.max_num_seqs, x.max_model_len, x.block_size, x.num_blocks,
              x.max_steps_in_flight, x.end_token_ids, x.first_step, x.host_pages, x.disk_pages,
-             x.host_us_per_block, x.disk_us_per_block);
+             x.host_us_per_block, x.disk_us_per_block, x.lookups_per_place);
 }
 
 }  // namespace troupe

@@ -65,11 +65,9 @@ void Planner::build_view(TimeUs now) {
         if (!running && sequence->num_pending_samples > 0) continue;
         if (running) ++num_running;
         const SequenceSpec& spec = sequence->spec;
-        if (!running) {
-            sharing_.look(*sequence);
-            if (sharing_.waits(*sequence) || waits_for_load(*sequence)) continue;
-        }
-        const std::uint32_t swapped = running ? 0 : loadable_blocks(*sequence, now) * options.block_size;
+        const bool looked_up = !running && sharing_.look_in_time(*sequence);
+        if (!running && (sharing_.waits(*sequence) || waits_for_load(*sequence))) continue;
+        const std::uint32_t swapped = looked_up ? loadable_blocks(*sequence, now) * options.block_size : 0;
         const auto policy_state = swapped > 0 && sequence->status == SequenceStatus::preempted
                                       ? std::uint32_t{POLICY_SWAPPED}
                                       : static_cast<std::uint32_t>(sequence->status);
@@ -94,9 +92,7 @@ void Planner::build_view(TimeUs now) {
              .generated_tokens = num_generated(*sequence) + sequence->num_pending_samples,
              .max_tokens = state_.max_len(spec) - spec.num_prompt_tokens,
              .oracle_tokens = spec.oracle_tokens,
-             .blocks_held =
-                 running ? static_cast<std::uint32_t>(state_.kv.block_table(sequence->block_table).size())
-                         : 0,
+             .blocks_held = running ? state_.kv.num_unshared(sequence->block_table) : 0,
              .preemptions = sequence->num_preemptions});
     }
     const StepCost cost = state_.cost_model.cost();
@@ -170,10 +166,11 @@ Decision Planner::decide_alone(const Sequence& suspect) const {
     while (candidates_[index] != &suspect) ++index;
     const PolicySequence& entry = entries_[index];
     if (!has_work(entry)) return decision;
+    const bool runs = entry.state == POLICY_RUNNING;
     const std::uint32_t known = entry.prompt_tokens + entry.generated_tokens;
     const std::uint32_t wanted = std::min(state_.kv.blocks_for(known) + 1, state_.max_blocks(suspect.spec));
-    std::uint32_t free_blocks = view_.free_blocks + entry.blocks_held;
-    std::uint32_t running = view_.num_running + (entry.state == POLICY_RUNNING ? 0 : 1);
+    std::uint32_t free_blocks = view_.free_blocks + (runs ? state_.kv.blocks_for(entry.computed_tokens) : 0);
+    std::uint32_t running = view_.num_running + (runs ? 0 : 1);
     for (std::uint32_t i = view_.num_sequences; i-- > 0;) {
         if (free_blocks >= wanted && running <= view_.max_sequences) break;
         if (i == index || entries_[i].state != POLICY_RUNNING) continue;
@@ -297,6 +294,9 @@ bool Planner::append_row(Sequence& sequence, std::uint32_t num_tokens, TimeUs no
     if (!running) {
         sharing_.look(sequence);  // rows before it may have got blocks that it could have taken
         if (sharing_.waits(sequence) || waits_for_load(sequence)) return false;
+        // The view may have shown less than there is.
+        const std::uint32_t cached = sequence.prefix.num_blocks * state_.options.block_size;
+        num_tokens = std::min(num_tokens, remaining_tokens(sequence) - cached);
     }
     KvCacheManager& kv = state_.kv;
     const std::uint32_t wanted = blocks_wanted(sequence, num_tokens);

@@ -19,6 +19,9 @@ class Planner {
     // in flight or nothing can be computed before one of them ends. Preemptions are appended to `actions`.
     std::optional<StepPlan> next_plan(TimeUs now, std::vector<Action>& actions);
 
+    // Blocks of prompts that all plans looked up in the cache.
+    std::uint64_t num_looked_up() const { return sharing_.num_looked_up(); }
+
   private:
     void build_view(TimeUs now);
     Decision decide();

@@ -1,12 +1,13 @@
 #include "engine/prefix_sharing.hpp"
 
 #include <algorithm>
+#include <utility>
 
 namespace troupe {
-
 void PrefixSharing::begin() {
     coming_.clear();
     running_.clear();
+    looked_up_before_ += std::exchange(looked_up_, 0);
     for (const Sequence* sequence : state_.by_arrival) {
         if (sequence->status != SequenceStatus::running) continue;
         running_.push_back(sequence);
@@ -25,9 +26,23 @@ void PrefixSharing::note(const Sequence& running) {
     if (end > running.num_computed_tokens) coming_.push_back({have.next_key, spec.priority});
 }
 
-void PrefixSharing::look(Sequence& sequence) const {
+void PrefixSharing::look(Sequence& sequence) {
     if (state_.kv.is_current(sequence.prefix)) return;
-    state_.kv.match(sequence.prefix, sequence.spec.cache_salt, shareable_tokens(sequence));
+    looked_up_ += state_.kv.match(sequence.prefix, sequence.spec.cache_salt, shareable_tokens(sequence));
+}
+
+// Thousands that wait for one beginning find it in the same step: that may take several plans. Who is to be
+// admitted is looked up whole in any case.
+bool PrefixSharing::look_in_time(Sequence& sequence) {
+    if (state_.kv.is_current(sequence.prefix)) return true;
+    const SchedulerOptions& options = state_.options;
+    const bool in_time = looked_up_ < std::uint64_t{options.lookups_per_place} * options.max_num_seqs;
+    if (in_time) {
+        look(sequence);
+    } else if (!state_.kv.is_there(sequence.prefix)) {
+        sequence.prefix = {};
+    }
+    return in_time;
 }
 
 bool PrefixSharing::waits(const Sequence& sequence) const {

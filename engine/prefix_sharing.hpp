@@ -19,7 +19,12 @@ class PrefixSharing {
     void begin();
 
     // Brings sequence.prefix up to date.
-    void look(Sequence& sequence) const;
+    void look(Sequence& sequence);
+    // The same, while this plan has not looked up so many blocks yet that it would come late; then nothing is
+    // looked up, and what sequence.prefix has found before may be less than there is. False in that case.
+    bool look_in_time(Sequence& sequence);
+    // Of all plans.
+    std::uint64_t num_looked_up() const { return looked_up_before_ + looked_up_; }
 
     // Another is about to compute the next block that it needs, or all that is left but its last token: it is
     // to wait and take that. Unless it has to run alone, or is more urgent: a policy might preempt the other
@@ -42,6 +47,8 @@ class PrefixSharing {
     std::vector<Coming> coming_;  // what comes next, of each that runs and has a prompt to read
     // Ran before this plan, by arrival. What others took in it may still have to be copied.
     std::vector<const Sequence*> running_;
+    std::uint64_t looked_up_ = 0;  // blocks, for this plan
+    std::uint64_t looked_up_before_ = 0;
 };
 
 }  // namespace troupe

@@ -298,6 +298,8 @@ std::uint32_t Scheduler::suspect_deaths() const {
 
 const std::string& Scheduler::last_rejection() const { return state_->last_rejection; }
 
+std::uint64_t Scheduler::num_looked_up() const { return planner_->num_looked_up(); }
+
 const Sequence* Scheduler::find(SequenceId id) const { return state_->find(id); }
 
 std::vector<BlockId> Scheduler::block_table(SequenceId id) const {

@@ -44,6 +44,8 @@ struct SchedulerOptions {
     std::uint32_t disk_pages = 0;
     double host_us_per_block = 100.0;
     double disk_us_per_block = 2000.0;
+    // Blocks of waiting prompts that a plan looks up in the cache, for each of max_num_seqs; tests take less.
+    std::uint32_t lookups_per_place = 64;
     StepId first_step = 1;  // number of the first step; a scheduler that replaces another goes on counting
 };
 
@@ -111,6 +113,9 @@ class Scheduler {
     // For tests: the sequence or null, and its blocks.
     const Sequence* find(SequenceId id) const;
     std::vector<BlockId> block_table(SequenceId id) const;
+
+    // For tests: how many blocks of prompts have been looked up in the cache.
+    std::uint64_t num_looked_up() const;
 
     // For tests: throws std::logic_error if the state contradicts itself.
     void check_invariants() const;

@@ -1,5 +1,6 @@
 #include "kvcache/kv_cache_manager.hpp"
 
+#include <algorithm>
 #include <stdexcept>
 #include <string>
 
@@ -99,6 +100,18 @@ bool KvCacheManager::remember(Table& table, std::string_view salt, std::span<con
     return true;
 }
 
+// Others share its first blocks: whoever has a block of the tree has its ancestors'. (The tail that one takes
+// with it is copied by the next extend().) How many changes little from one time to the next.
+std::uint32_t KvCacheManager::num_unshared(TableHandle handle) {
+    Table& table = tables_[handle];
+    const auto size = static_cast<std::uint32_t>(table.blocks.size());
+    std::uint32_t& shared = table.num_shared;
+    shared = std::min(shared, size);
+    while (shared > 0 && !pool_.is_shared(table.blocks[shared - 1])) --shared;
+    while (shared < size && pool_.is_shared(table.blocks[shared])) ++shared;
+    return size - shared;
+}
+
 void KvCacheManager::forget_all() {
     tree_.clear();
     for (std::uint32_t i = 0; i < pool_.num_blocks(); ++i) pool_.unkeep(static_cast<BlockId>(i));
@@ -113,7 +126,7 @@ void KvCacheManager::release(TableHandle table) {
     }
     released.blocks.clear();
     released.chain.clear();
-    released.num_tokens = 0;
+    released.num_tokens = released.num_shared = 0;
     released.last_use = 0;
     released.in_use = false;
     unused_.push_back(table);
@@ -183,6 +196,10 @@ void KvCacheManager::check_invariants() const {
                 "a table's blocks do not match its tokens");
         require(table.chain.size() <= table.blocks.size(), "a table remembers more than it has");
         for (BlockId block : table.blocks) ++references[static_cast<std::size_t>(block)];
+        require(std::is_sorted(
+                    table.blocks.begin(), table.blocks.end(),
+                    [this](BlockId a, BlockId b) { return pool_.is_shared(a) && !pool_.is_shared(b); }),
+                "a table shares a block and not those before it");
         Node parent = PrefixTree::none;
         for (std::size_t i = 0; i < table.chain.size(); ++i) {
             require(tree_.block(table.chain[i]) == table.blocks[i], "a table's chain is not of its blocks");

@@ -66,11 +66,14 @@ class KvCacheManager {
     TableHandle create();
 
     // Brings `match` up to date with what is remembered of the beginning of `tokens` under `salt`. Sequences
-    // share blocks only under equal salts. A match goes with one salt and one list of tokens.
-    void match(PrefixMatch& match, std::string_view salt, std::span<const TokenId> tokens) const {
-        tree_.match(match, salt, tokens);
+    // share blocks only under equal salts. A match goes with one salt and one list of tokens. Returns how
+    // many blocks were looked up: none if it was up to date.
+    std::uint32_t match(PrefixMatch& match, std::string_view salt, std::span<const TokenId> tokens) const {
+        return tree_.match(match, salt, tokens);
     }
     bool is_current(const PrefixMatch& match) const { return tree_.is_current(match); }
+    // All that it found is still remembered, though there may be more by now.
+    bool is_there(const PrefixMatch& match) const { return tree_.is_there(match); }
     // How many of the blocks found are in no table. A table that takes them takes as many of the free or
     // retired ones away.
     std::uint32_t num_unreferenced(PrefixMatch& match) const;
@@ -88,6 +91,9 @@ class KvCacheManager {
     // All steps that wrote the KV of `tokens`, the table's first ones, have completed: full blocks of them
     // are found from now on.
     void completed(TableHandle table, std::string_view salt, std::span<const TokenId> tokens);
+
+    // How many of its blocks no other table has.
+    std::uint32_t num_unshared(TableHandle table);
 
     // Its blocks come free once no other table has them and no step in flight uses them. The handle may be
     // reused.
@@ -128,7 +134,8 @@ class KvCacheManager {
 
     struct Table {
         std::vector<BlockId> blocks;
-        std::vector<Node> chain;  // of its first blocks, those that the tree remembers
+        std::vector<Node> chain;       // of its first blocks, those that the tree remembers
+        std::uint32_t num_shared = 0;  // of its first blocks, when that was last asked for
         std::uint64_t num_tokens = 0;
         StepId last_use = 0;
         bool in_use = false;

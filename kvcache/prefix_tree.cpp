@@ -68,7 +68,7 @@ std::uint32_t PrefixTree::match(PrefixMatch& match, std::string_view salt,
                                 std::span<const TokenId> wanted) const {
     if (is_current(match)) return 0;
     std::uint64_t next_key = match.next_key;  // known from before, unless it is 0
-    if (match.node == none || nodes_[match.node].id != match.node_id) {
+    if (match.node == none || !is_there(match)) {
         match = {.node = find_root(salt)};
         next_key = 0;
     }

@@ -35,8 +35,11 @@ class PrefixTree {
     std::uint32_t match(PrefixMatch& match, std::string_view salt, std::span<const TokenId> tokens) const;
     // Nothing has changed there: match() would look nothing up.
     bool is_current(const PrefixMatch& match) const {
-        return match.version == versions_[match.next_key % versions_.size()] &&
-               (match.node == none || nodes_[match.node].id == match.node_id);
+        return match.version == versions_[match.next_key % versions_.size()] && is_there(match);
+    }
+    // What was found has not been removed since.
+    bool is_there(const PrefixMatch& match) const {
+        return match.node == none || nodes_[match.node].id == match.node_id;
     }
 
     // The match that ends at `node`, `depth` blocks into the tokens, whether more is known of them or not.

@@ -177,10 +177,10 @@ class Batch {
     std::uint32_t blocks_for(std::uint64_t tokens) const {
         return static_cast<std::uint32_t>((tokens + view_.block_size - 1) / view_.block_size);
     }
-    // Blocks it must get beyond those it holds to have KV for that many tokens.
+    // Blocks that one that runs must get beyond those it has to have KV for that many tokens.
     std::uint32_t missing(const PolicySequence& sequence, std::uint64_t tokens) const {
-        const std::uint32_t wanted = blocks_for(tokens);
-        return wanted > sequence.blocks_held ? wanted - sequence.blocks_held : 0;
+        const std::uint32_t wanted = blocks_for(tokens), has = blocks_for(sequence.computed_tokens);
+        return wanted > has ? wanted - has : 0;
     }
     // Of one that waits: blocks that it shares, needs beside them for all it knows, and can need at most.
     std::uint32_t shared(const PolicySequence& sequence) const {

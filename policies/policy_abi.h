@@ -44,7 +44,8 @@ typedef struct PolicySequence {
     uint32_t prompt_tokens;
     uint32_t computed_tokens;      /* with KV, steps in flight included */
     uint32_t cached_prefix_tokens; /* of computed_tokens, if it is not running: KV that is there and that it
-                                      will share; its full blocks need no new ones */
+                                      will share; its full blocks need no new ones. Where thousands wait, it
+                                      may be less than there is for a few steps */
     uint32_t cached_free_blocks;   /* of those full blocks, how many nobody uses now: they count among
                                       free_blocks until it takes them */
     uint32_t swapped_tokens;       /* KV in lower tiers that it would get back; needs blocks, no computing */
@@ -52,7 +53,9 @@ typedef struct PolicySequence {
     uint32_t
         max_tokens; /* it ends at the latest with that many generated tokens (the context's end included) */
     uint32_t oracle_tokens; /* how many it will generate, which only a simulation knows; 0: unknown */
-    uint32_t blocks_held;
+    uint32_t
+        blocks_held; /* by it and nobody else, if it runs: so many come free when it is preempted. What it
+                        shares with others stays with them; in all it has blocks for computed_tokens */
     uint32_t preemptions;
 } PolicySequence;
 

@@ -46,10 +46,13 @@ struct Bench {
         scheduler.check_invariants();
     }
     void arrive(SequenceId id, std::uint32_t prompt) {
+        arrive(id, prompt, static_cast<TokenId>(id));  // nothing to share
+    }
+    void arrive(SequenceId id, std::uint32_t prompt, TokenId token) {
         SequenceSpec spec;
         spec.id = id;
         spec.arrival = static_cast<TimeUs>(id);
-        spec.tokens.assign(prompt, static_cast<TokenId>(id));  // nothing to share
+        spec.tokens.assign(prompt, token);
         spec.num_prompt_tokens = prompt;
         send(RequestArrived{10, spec});
     }
@@ -188,6 +191,27 @@ TEST_CASE("the view says what each sequence will be once the steps in flight are
     CHECK(bench.policy.seen.at(0).first_token_us == 20);
     CHECK(bench.policy.seen.at(0).last_token_us == 20);
     CHECK(bench.scheduler.stats().step_cost.base_us + bench.scheduler.stats().step_cost.per_token_us > 0);
+}
+
+TEST_CASE("blocks_held are those that a sequence's preemption frees, without those that it shares") {
+    Bench bench;
+    bench.arrive(1, 11, 7);
+    bench.step({});  // FCFS decides
+    bench.arrive(2, 11, 7);
+    bench.step({});
+    bench.step({});
+    REQUIRE(bench.policy.seen.size() == 2);
+    CHECK(bench.policy.seen[0].computed_tokens == 13);
+    CHECK(bench.policy.seen[0].blocks_held == 2);  // of four
+    CHECK(bench.policy.seen[1].computed_tokens == 11);
+    CHECK(bench.policy.seen[1].blocks_held == 1);  // of three
+    const std::uint32_t before = bench.scheduler.stats().free_blocks;
+    bench.step({{{0, 1}}, {1}});
+    CHECK(bench.scheduler.stats().num_preemptions == 1);
+    CHECK(bench.scheduler.stats().free_blocks == before + bench.policy.seen[1].blocks_held);
+    CHECK(bench.policy.seen[0].blocks_held == 2);
+    bench.step({{{0, 1}}, {}});
+    CHECK(bench.policy.seen[0].blocks_held == 4);  // it has them for itself again
 }
 
 TEST_CASE("blocks that a step in flight still holds count as free for the policy, but are not given out") {

@@ -1,6 +1,8 @@
 // Sequences whose prompts begin alike: who computes that, who waits for it and takes it, and what happens
 // when those who have it end or lose it. That tokens stay those of a run alone is tested in
 // scheduler_random_test.cpp.
+#include <utility>
+
 #include "engine/scheduler.hpp"
 #include "policies/fcfs.hpp"
 #include "tests/catch.hpp"
@@ -272,6 +274,30 @@ TEST_CASE("choices whose prompt fills most of the pool run at the same time") {
     CHECK(bench.scheduler.stats().num_running == 3);
     bench.complete_all();
     CHECK(bench.scheduler.stats().num_preemptions == 0);
+}
+
+TEST_CASE("thousands of equal prompts are looked up over several steps, and each takes all there is") {
+    constexpr std::uint32_t prompt = 61, blocks = 15, places = 8;
+    Bench bench(1);
+    for (SequenceId id = 1; id <= 10000; ++id)
+        (void)bench.scheduler.handle(RequestArrived{++bench.now, choice(id, prompt, 2)});
+    std::uint64_t before = 0, most = 0;
+    const auto note = [&] {
+        const std::uint64_t now = bench.scheduler.num_looked_up();
+        most = std::max(most, now - std::exchange(before, now));
+    };
+    bench.ready();
+    note();
+    for (int step = 0; step < 40; ++step) {
+        bench.complete();
+        note();
+    }
+    CHECK(most > 64 * places);  // all would be 10,000 and more, whenever a block is remembered
+    CHECK(most <= 64 * places + (places + 1) * (blocks + 1));
+    const SchedulerStats stats = bench.scheduler.stats();
+    const std::uint64_t admitted = stats.num_prefix_queries / prompt;
+    CHECK(admitted > 50);
+    CHECK(stats.num_prefix_hits == (admitted - 1) * (prompt - 1));
 }
 
 }  // namespace

@@ -22,6 +22,7 @@ SchedulerOptions options_of(const Shape& shape, std::uint32_t steps) {
     options.max_model_len = 30;
     options.max_steps_in_flight = steps;
     options.end_token_ids = {7, 11};
+    if (steps == 2) options.lookups_per_place = 1;
     return options;
 }
 

@@ -435,6 +435,10 @@ class RandomPrefixes {
     void check() {
         kv_.check_invariants();
         for (const auto& [table, sequence] : sequences_) {
+            const std::vector<BlockId>& blocks = kv_.block_table(table);
+            REQUIRE(kv_.num_unshared(table) ==
+                    std::count_if(blocks.begin(), blocks.end(),
+                                  [&](BlockId block) { return kv_.references(block) == 1; }));
             for (std::size_t i = 0; i < sequence.computed + sequence.scheduled; ++i) {
                 if (at(table, i) != content(sequence, i))
                     FAIL("table " << table << " reads wrong KV at " << i);

@@ -11,6 +11,7 @@
 #include <optional>
 
 #include "apps/access_log.hpp"
+#include "apps/allocator.hpp"
 #include "apps/commands.hpp"
 #include "apps/console.hpp"
 #include "apps/local_troupe.hpp"
@@ -151,6 +152,7 @@ int serve(const ConfigFlags& config_flags) {
     if (!config) return report(config.error());
     set_up_logging(config->log);
     raise_open_file_limit();
+    return_large_buffers();
     std::signal(SIGPIPE, SIG_IGN);  // a client that goes away is no reason to end
     std::signal(SIGXFSZ, SIG_IGN);  // nor is a limit of file sizes: swapping goes on without the file
     const SignalGate gate;

@@ -506,7 +506,8 @@ void add_server_options(std::vector<Option>& all) {
                        1U << 10, std::uint64_t{1} << 40,
                        "What request bodies of more than 64 KiB that are arriving, and prompts that wait to "
                        "be tokenized, may hold "
-                       "together; more are refused with 503."));
+                       "together; more are refused with 503. Reading a body takes up to 20 times its size "
+                       "besides, for a moment, on each of --io-threads (docs/reliability.md)."));
     all.push_back(size(name("--max-tokenize-size", "max_tokenize_size"),
                        at(&Config::server, &S::max_tokenize_bytes), 1U << 10, 1U << 30,
                        "Longest text of /tokenize, and four times the most ids of /detokenize; longer ones "

@@ -3,8 +3,10 @@
 import json
 import pathlib
 import signal
+import socket
 import sys
 import tempfile
+import threading
 import time
 import unittest
 
@@ -123,6 +125,40 @@ class TestOperator(unittest.TestCase):
         self.assertIn(("/v1/models", 200, "alice"), [(e["path"], e["status"], e["key"]) for e in old])
         self.assertIn(("/v1/models", 401, None), [(e["path"], e["status"], e["key"]) for e in old])
         self.assertIn(("/v1/models", 200, "bob"), [(e["path"], e["status"], e["key"]) for e in new])
+
+    @unittest.skipUnless(pathlib.Path("/proc/self/status").exists(), "needs /proc to read a process's memory")
+    def test_large_bodies_hold_no_more_memory_than_is_allowed_and_give_it_back(self):
+        allowed, size, connections = 96, 4, 60  # MB each
+        body = json.dumps({"prompt": "word " * (size * 200_000), "max_tokens": 1}).encode()
+        head = ("POST /v1/completions HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Type: application/json\r\n"
+                f"Content-Length: {len(body)}\r\n\r\n").encode()
+        statuses = []
+
+        def send():
+            with socket.create_connection(("127.0.0.1", self.port)) as s:
+                try:
+                    s.sendall(head + body)
+                    statuses.append(s.recv(4096).split(b" ")[1])
+                except OSError:  # refused before it had sent everything
+                    pass
+
+        with self.serving("--max-body-memory", f"{allowed}MB", "--io-threads", "1", "--threads", "1") as server:
+            def memory(what):
+                status = pathlib.Path(f"/proc/{server.process.pid}/status").read_text()
+                return next(int(line.split()[1]) for line in status.splitlines() if line.startswith(what)) / 1000
+
+            idle = memory("VmRSS")
+            for _ in range(3):  # what the first round frees is what the others find
+                senders = [threading.Thread(target=send) for _ in range(connections)]
+                for sender in senders:
+                    sender.start()
+                for sender in senders:
+                    sender.join()
+            self.assertEqual(set(statuses), {b"400", b"503"})  # too long for the model, or no room
+            peak, after = memory("VmHWM"), memory("VmRSS")
+        # Besides, one body is read at a time, and each connection has a buffer.
+        self.assertLess(peak - idle, allowed + 6 * size + connections * 0.2 + 10)
+        self.assertLess(after - idle, 40)
 
     def test_draining_by_request(self):
         with self.serving("--admin-api-key", "root") as server:

@@ -1,19 +1,22 @@
 #include "apps/calibrated_server.hpp"
 
-#include <algorithm>
+#include <unistd.h>
 
+#include <algorithm>
+#include <filesystem>
+
+#include "actors/recording.hpp"
 #include "apps/bench_client.hpp"
-#include "apps/bench_workload.hpp"
+#include "apps/device_costs.hpp"
 #include "apps/local_troupe.hpp"
 #include "apps/open_files.hpp"
-#include "engine/simulator/simulator.hpp"
 #include "net/server.hpp"
-#include "policies/fcfs.hpp"
 
 namespace troupe {
 namespace {
 
 constexpr double us_per_second = 1e6;
+constexpr std::uint32_t short_prompt = 32, long_prompt = 384;
 
 double median(std::vector<double> values) {
     if (values.empty()) return 0;
@@ -21,115 +24,104 @@ double median(std::vector<double> values) {
     return values[values.size() / 2];
 }
 
-CalibratedCosts costs_of(const DeviceFile& device) {
-    return CalibratedCosts({{device.tokens, device.tokens_us},
-                            {device.logits, device.logits_us},
-                            device.decode_context_us,
-                            device.chunk_context_us,
-                            device.chunk_pair_us});
-}
-
-// What a load shows to its clients, in microseconds: medians.
-struct Seen {
-    double ttft = 0, tpot = 0;
-};
-
 class ServerProbe {
   public:
     ServerProbe(BenchTarget target, std::uint32_t vocab_size)
         : target_(std::move(target)), vocab_size_(vocab_size) {}
 
-    Result<Seen> ask(std::size_t concurrency, std::size_t requests, std::uint32_t input,
-                     std::uint32_t output) {
+    // The median time to the first token, in microseconds. `requests` get seeds of their own: nobody has seen
+    // these prompts.
+    Result<double> ask(std::size_t concurrency, std::vector<BenchRequest> requests) {
         BenchPlan plan;
-        plan.requests = uniform_workload(requests, input, output, seed_);
-        seed_ += requests;  // nobody has seen these prompts
+        for (BenchRequest& request : requests) request.seed = ++seed_;
+        plan.requests = std::move(requests);
         plan.concurrency = concurrency;
         plan.vocab_size = vocab_size_;
-        const BenchRun run = run_bench(target_, plan, [](const BenchOutcome&) {});
-        std::vector<double> ttft, tpot;
-        for (const BenchOutcome& outcome : run.outcomes) {
+        std::vector<double> ttft;
+        for (const BenchOutcome& outcome : run_bench(target_, plan, [](const BenchOutcome&) {}).outcomes) {
             if (!outcome.error.empty())
                 return internal_error("calibrating: a request failed: " + outcome.detail);
             ttft.push_back(outcome.ttft * us_per_second);
-            if (outcome.output_tokens < 2) continue;
-            tpot.push_back((outcome.latency - outcome.ttft) * us_per_second / (outcome.output_tokens - 1));
         }
-        return Seen{median(std::move(ttft)), median(std::move(tpot))};
+        return median(std::move(ttft));
     }
 
   private:
     BenchTarget target_;
     std::uint32_t vocab_size_;
-    std::uint64_t seed_ = 1;
+    std::uint64_t seed_ = 0;
 };
 
-constexpr std::uint32_t short_prompt = 32, long_prompt = 384, output = 32, long_output = 64;
+// What clients saw, in microseconds.
+struct Seen {
+    double short_ttft = 0, long_ttft = 0;  // one request at a time; long: 0 if the context has no room for it
+};
 
-StepFeatures prefill_of(std::uint32_t prompt) {
-    return {prompt, 1, 0, prompt, std::uint64_t{prompt} * (prompt + 1) / 2};
-}
-StepFeatures decode_of(std::uint32_t rows) {
-    return {rows, rows, std::uint64_t{rows} * (short_prompt + output / 2), 0, 0};
+Status ask_alone(ServerProbe& probe, std::uint32_t longest_prompt, Seen& seen) {
+    const auto requests = [](std::size_t count, std::uint32_t input, std::uint32_t output) {
+        return std::vector<BenchRequest>(count, {0, input, output, 0});
+    };
+    if (const auto warm = probe.ask(1, requests(3, short_prompt, 32)); !warm) return warm.error();
+    auto ttft = probe.ask(1, requests(16, short_prompt, 32));
+    if (!ttft) return ttft.error();
+    seen.short_ttft = *ttft;
+    if (longest_prompt < long_prompt) return {};
+    ttft = probe.ask(1, requests(16, long_prompt, 2));
+    if (!ttft) return ttft.error();
+    seen.long_ttft = *ttft;
+    return {};
 }
 
-// One request at a time: what is not in the steps is the server's.
-Status calibrate_alone(ServerProbe& probe, std::uint32_t longest_prompt, DeviceFile& device) {
-    const CalibratedCosts costs = costs_of(device);
-    if (const auto warm = probe.ask(1, 3, short_prompt, output); !warm) return warm.error();
-    const auto seen = probe.ask(1, 12, short_prompt, output);
-    if (!seen) return seen.error();
-    device.gap_us = std::max(0.0, seen->tpot - costs.step_us(decode_of(1)));
-    const double at_short = seen->ttft - costs.step_us(prefill_of(short_prompt));
-    const std::uint32_t prompt = std::min(long_prompt, longest_prompt);
-    if (prompt > 2 * short_prompt) {
-        const auto long_seen = probe.ask(1, 8, prompt, 2);
-        if (!long_seen) return long_seen.error();
-        const double at_long = long_seen->ttft - costs.step_us(prefill_of(prompt));
-        device.request_us_per_token = std::max(0.0, (at_long - at_short) / (prompt - short_prompt));
+// Several at a time, of all lengths: prompts are read while others draw, and tokens are sent while the next
+// step computes, on the same cores.
+Status ask_together(ServerProbe& probe, std::uint32_t longest_prompt, std::uint32_t max_num_seqs) {
+    for (const std::uint32_t together : {2U, 4U, 8U, 16U, 48U}) {
+        if (together > max_num_seqs) break;
+        std::vector<BenchRequest> requests;
+        for (std::uint32_t i = 0; i < std::max(16U, 2 * together); ++i)
+            requests.push_back({0, std::min(longest_prompt, 16 + i * 89 % 400), 16 + i * 37 % 64, 0});
+        if (const auto ttft = probe.ask(together, std::move(requests)); !ttft) return ttft.error();
     }
+    return {};
+}
+
+// The median time of the steps that read one whole prompt of this length, and nothing else.
+double prompt_step_us(const std::vector<RecordedStep>& steps, std::uint32_t prompt) {
+    std::vector<double> times;
+    for (const RecordedStep& step : steps)
+        if (step.features.tokens == prompt && step.features.logits_rows == 1 &&
+            step.features.chunk_context == prompt)
+            times.push_back(static_cast<double>(step.us));
+    return median(std::move(times));
+}
+
+void fill_in(const std::vector<RecordedStep>& steps, const Seen& seen, DeviceFile& device) {
+    correct_device(device, steps);
+    const double at_short = std::max(0.0, seen.short_ttft - prompt_step_us(steps, short_prompt));
+    const double at_long = seen.long_ttft - prompt_step_us(steps, long_prompt);
+    if (seen.long_ttft > 0)
+        device.request_us_per_token = std::max(0.0, (at_long - at_short) / (long_prompt - short_prompt));
     device.request_us = std::max(0.0, at_short - device.request_us_per_token * short_prompt);
-    return {};
 }
 
-// The same load in a simulation of what is known so far.
-double simulated_tpot(const Config& config, const DeviceFile& device, std::uint32_t requests) {
-    Workload workload =
-        synthetic_workload({.count = requests, .prompt_mean = short_prompt, .output_mean = long_output});
-    SimulationOptions options;
-    options.scheduler.max_num_batched_tokens = config.engine.max_num_batched_tokens;
-    options.scheduler.max_num_seqs = config.engine.max_num_seqs;
-    options.scheduler.max_model_len = device.max_model_len;
-    options.scheduler.block_size = device.block_size;
-    options.scheduler.num_blocks = device.kv_blocks;
-    options.scheduler.max_steps_in_flight = config.engine.max_steps_in_flight;
-    options.overheads.gap_us = device.gap_us;
-    const auto fcfs = [] { return std::make_unique<TablePolicyPort>(fcfs_policy()); };
-    std::vector<double> tpot;
-    for (const RequestOutcome& request : simulate(workload, options, costs_of(device), fcfs).requests)
-        tpot.push_back(static_cast<double>(request.last_token - request.first_token) / (long_output - 1));
-    return median(std::move(tpot));
-}
-
-// Several at a time: tokens are sent while the next step computes, on the same cores.
-Status calibrate_together(ServerProbe& probe, const Config& config, DeviceFile& device) {
-    MeasuredCurve extra{{1}, {0}};
-    for (const std::uint32_t rows : {4U, 16U, 48U}) {
-        if (rows > config.engine.max_num_seqs) break;
-        std::vector<double> seen;
-        for (int i = 0; i < 3; ++i) {
-            const auto once = probe.ask(rows, rows, short_prompt, long_output);
-            if (!once) return once.error();
-            seen.push_back(once->tpot);
-        }
-        extra.x.push_back(rows);
-        extra.us.push_back(std::max(0.0, median(seen) - simulated_tpot(config, device, rows)));
+// A name for a recording that is read once.
+class TemporaryFile {
+  public:
+    TemporaryFile()
+        : path_((std::filesystem::temp_directory_path() /
+                 ("troupe-calibrate-" + std::to_string(::getpid()) + ".recording"))
+                    .string()) {}
+    ~TemporaryFile() {
+        std::error_code ignored;
+        std::filesystem::remove(path_, ignored);
     }
-    if (extra.x.size() < 2) return {};
-    for (std::size_t i = 0; i < device.logits.size(); ++i)
-        device.logits_us[i] += device.logits[i] > 1 ? extra.at(device.logits[i]) : 0;
-    return {};
-}
+    TemporaryFile(const TemporaryFile&) = delete;
+    TemporaryFile& operator=(const TemporaryFile&) = delete;
+    const std::string& path() const { return path_; }
+
+  private:
+    std::string path_;
+};
 
 }  // namespace
 
@@ -137,6 +129,8 @@ Status calibrate_server(const Config& config, DeviceFile& device) {
     Config served = config;
     served.server.host = "127.0.0.1";
     served.server.port = 0;
+    const TemporaryFile file;
+    served.server.record = file.path();
     raise_open_file_limit();
     auto troupe = start_local_troupe(served, exit_on_give_up);
     if (!troupe) return troupe.error();
@@ -150,12 +144,18 @@ Status calibrate_server(const Config& config, DeviceFile& device) {
     auto target = parse_target("http://127.0.0.1:" + std::to_string(*port));
     if (!target) return target.error();
     target->model = model.name;
-    ServerProbe probe(*target, 250);
-    Status status = calibrate_alone(probe, model.max_model_len / 2, device);
-    if (status) status = calibrate_together(probe, config, device);
+    ServerProbe probe(*target, std::min(model.vocab_size, 10000U));  // ids that occur in texts
+    Seen seen;
+    Status status = ask_alone(probe, model.max_model_len / 2, seen);
+    if (status) status = ask_together(probe, model.max_model_len / 2, config.engine.max_num_seqs);
     server.stop();
-    troupe->system.reset();
-    return status;
+    troupe->system.reset();  // the recording is whole then
+    if (!status) return status;
+    const auto recording = read_recording(file.path());
+    if (!recording) return recording.error();
+    if (recording->schedulers.empty()) return internal_error("calibrating: the recording is empty");
+    fill_in(recorded_steps(recording->schedulers.front()), seen, device);
+    return {};
 }
 
 }  // namespace troupe

@@ -6,9 +6,10 @@
 
 namespace troupe {
 
-// Serves the model in this process on a port of the loopback and asks it over HTTP: alone (time before the
-// first step, gap between steps) and by several at a time (work for each token beside the computation). Fills
-// in [server] and [engine]. Precondition: [step] is there.
+// Serves the model in this process on a port of the loopback and asks it over HTTP, alone and by several at a
+// time; the steps that the schedulers recorded meanwhile correct [step] and give the gap between steps, what
+// clients saw before their first step gives the rest of [server]. Fills in [engine] too. Precondition: [step]
+// is there.
 Status calibrate_server(const Config& config, DeviceFile& device);
 
 }  // namespace troupe

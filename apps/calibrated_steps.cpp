@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "apps/console.hpp"
+#include "apps/device_costs.hpp"
 #include "apps/model_setup.hpp"
 #include "apps/step_timer.hpp"
 #include "cpu/backend.hpp"
@@ -104,21 +105,14 @@ Result<DeviceFile> calibrate_steps(const Config& config, std::uint32_t rounds) {
     StepTimer timer(make_cpu_backend_factory(model->cpu, pool, blocks, config.engine.block_size),
                     config.engine.block_size);
     timer.fill(blocks, std::min(config.engine.max_num_batched_tokens, longest - 1));
-    const CalibratedOptions fit = fit_costs(GridTimer(timer, rounds).time(grid));
     DeviceFile device;
+    set_costs(device, fit_costs(GridTimer(timer, rounds).time(grid)));
     device.name = "cpu, " + std::to_string(pool->num_threads()) + " threads";
     device.model = model->name;
     device.block_size = config.engine.block_size;
     device.max_num_seqs = config.engine.max_num_seqs;
     device.max_num_batched_tokens = config.engine.max_num_batched_tokens;
     device.max_steps_in_flight = config.engine.max_steps_in_flight;
-    device.tokens = fit.tokens.x;
-    device.tokens_us = fit.tokens.us;
-    device.logits = fit.logits.x;
-    device.logits_us = fit.logits.us;
-    device.decode_context_us = fit.decode_context_us;
-    device.chunk_context_us = fit.chunk_context_us;
-    device.chunk_pair_us = fit.chunk_pair_us;
     return device;
 }
 

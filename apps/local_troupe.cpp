@@ -80,8 +80,12 @@ Result<LocalTroupe> start_local_troupe(const Config& config,
         auto names = served_names(config, source, *model);
         const std::string name = names.front();
         names.erase(names.begin());
-        troupe.models.push_back(
-            {name, std::move(names), {}, length, model->loaded->chat_template.has_value()});
+        troupe.models.push_back({name,
+                                 std::move(names),
+                                 {},
+                                 length,
+                                 model->loaded->chat_template.has_value(),
+                                 model->loaded->spec.vocab_size});
         ready.push_back(*std::move(model));
     }
     const auto sizes = choose_kv_sizes(config.engine, needs, available_memory());

@@ -18,6 +18,7 @@ struct LocalModel {
     KvSize kv;
     std::uint32_t max_model_len = 0;
     bool has_template = false;  // for conversations
+    std::uint32_t vocab_size = 0;
 };
 
 struct LocalTroupe {

@@ -6,6 +6,7 @@
 #include <cstdio>
 #include <filesystem>
 
+#include "apps/device_costs.hpp"
 #include "apps/model_shape.hpp"
 #include "apps/policy_choice.hpp"
 #include "apps/quantity.hpp"
@@ -132,12 +133,7 @@ class SimulationReader {
         if (!status_) return;
         if (file_.is_calibrated()) {
             fact("model", file_.model);
-            CalibratedOptions options{{file_.tokens, file_.tokens_us},
-                                      {file_.logits, file_.logits_us},
-                                      file_.decode_context_us,
-                                      file_.chunk_context_us,
-                                      file_.chunk_pair_us};
-            setup_.costs = std::make_unique<CalibratedCosts>(std::move(options));
+            setup_.costs = std::make_unique<CalibratedCosts>(costs_of(file_));
             return;
         }
         const std::string model = flags_.model.empty() ? "llama-3-8b" : flags_.model;

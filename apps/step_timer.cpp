@@ -71,15 +71,7 @@ MeasuredStep StepTimer::time(const TimedRows& rows) {
         std::iota(added.block_table.begin(), added.block_table.end(), static_cast<BlockId>(r * blocks));
         plan.rows.push_back({added.id, rows.tokens, rows.draws ? RowKind::sample : RowKind::chunk});
         known_.push_back(added.id);
-        measured.features.tokens += rows.tokens;
-        measured.features.logits_rows += rows.draws ? 1 : 0;
-        if (rows.tokens == 1) {
-            measured.features.decode_context += end;
-        } else {
-            measured.features.chunk_context += end;
-            measured.features.chunk_pairs +=
-                (std::uint64_t{end} * (end + 1) - std::uint64_t{rows.start} * (rows.start + 1)) / 2;
-        }
+        measured.features.add(plan.rows.back(), rows.start);
     }
     const auto begin = std::chrono::steady_clock::now();
     const ForwardBatch batch = value_or_throw(mirror_.begin(plan));

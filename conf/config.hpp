@@ -95,7 +95,7 @@ struct ServerConfig {
     std::string record;                     // a file for the schedulers' events; empty: none
     std::vector<std::string> cors_origins;  // pages that may use the server; "*": all
     std::uint32_t max_waiting = 1024;       // admitted requests that have not begun to run
-    std::uint32_t max_connections = 4096;
+    std::uint32_t max_connections = 16384;
     std::uint32_t max_connections_per_address = 0;  // 0: as many as there are
     std::uint32_t max_header_bytes = 16U << 10;
     std::uint32_t max_body_bytes = 8U << 20;

@@ -1,6 +1,9 @@
 #include "engine/simulator/calibration.hpp"
 
 #include <algorithm>
+#include <bit>
+#include <map>
+#include <numeric>
 
 namespace troupe {
 namespace {
@@ -53,7 +56,69 @@ void fit_decodes(const Measurements& measured, CalibratedOptions& fit) {
     fit.decode_context_us = aa > 0 ? std::max(0.0, ay / aa) : 0;
 }
 
+constexpr std::size_t fewest_steps = 10;  // of a kind, to say something about it
+
+// Of the middle nine tenths: a step that the machine interrupted says nothing, the usual unrest does.
+double trimmed_mean(std::vector<double> values) {
+    std::sort(values.begin(), values.end());
+    const auto cut = static_cast<std::ptrdiff_t>(values.size() / 20);
+    return std::accumulate(values.begin() + cut, values.end() - cut, 0.0) /
+           static_cast<double>(values.size() - 2 * static_cast<std::size_t>(cut));
+}
+
+bool is_decode(const RecordedStep& step) {
+    return step.features.chunk_context == 0 && step.features.logits_rows == step.features.tokens;
+}
+
+void correct_decodes(CalibratedOptions& fit, const std::vector<RecordedStep>& steps) {
+    const CalibratedCosts costs(fit);
+    std::map<std::uint32_t, std::vector<double>> more;  // than calibrated; by the power of two of the rows
+    for (const RecordedStep& step : steps)
+        if (is_decode(step))
+            more[std::bit_floor(step.features.logits_rows)].push_back(static_cast<double>(step.us) -
+                                                                      costs.step_us(step.features));
+    MeasuredCurve extra;
+    for (auto& [rows, values] : more) {
+        if (values.size() < fewest_steps) continue;
+        extra.x.push_back(rows);
+        extra.us.push_back(trimmed_mean(std::move(values)));
+    }
+    for (std::size_t i = 0; i < fit.logits.x.size(); ++i)
+        fit.logits.us[i] = std::max(0.0, fit.logits.us[i] + extra.clamped(fit.logits.x[i]));
+}
+
+void correct_chunks(CalibratedOptions& fit, const std::vector<RecordedStep>& steps) {
+    const CalibratedCosts costs(fit);
+    std::vector<double> factors;
+    for (const RecordedStep& step : steps) {
+        const double drawing = fit.logits.at(step.features.logits_rows) +
+                               fit.decode_context_us * static_cast<double>(step.features.decode_context);
+        const double prompts = costs.step_us(step.features) - drawing;
+        if (step.features.tokens > fit.logits.x.back() && step.features.chunk_context > 0 && prompts > 0)
+            factors.push_back((static_cast<double>(step.us) - drawing) / prompts);
+    }
+    if (factors.size() < fewest_steps) return;
+    const double factor = std::max(0.1, trimmed_mean(std::move(factors)));
+    fit.chunk_context_us *= factor;
+    fit.chunk_pair_us *= factor;
+    for (std::size_t i = 0; i < fit.tokens.x.size(); ++i)
+        if (fit.tokens.x[i] > fit.logits.x.back()) fit.tokens.us[i] *= factor;
+}
+
 }  // namespace
+
+void correct_costs(CalibratedOptions& costs, const std::vector<RecordedStep>& steps) {
+    if (costs.logits.x.empty()) return;
+    correct_decodes(costs, steps);
+    correct_chunks(costs, steps);
+}
+
+double mean_gap_us(const std::vector<RecordedStep>& steps) {
+    std::vector<double> gaps;
+    for (const RecordedStep& step : steps)
+        if (step.planned_ahead) gaps.push_back(static_cast<double>(step.idle_us));
+    return gaps.empty() ? 0 : trimmed_mean(std::move(gaps));
+}
 
 CalibratedOptions fit_costs(const Measurements& measured) {
     CalibratedOptions fit;

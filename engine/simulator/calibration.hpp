@@ -2,6 +2,7 @@
 #pragma once
 #include <vector>
 
+#include "engine/simulator/recorded_steps.hpp"
 #include "engine/simulator/step_costs.hpp"
 
 namespace troupe {
@@ -22,5 +23,14 @@ struct Measurements {
 
 // Least squares for what context costs, and what remains as curves.
 CalibratedOptions fit_costs(const Measurements& measured);
+
+// Corrects costs that were measured alone by the steps of a server at work, whose other threads and clients
+// share its cores: what steps of decodes alone took more or less goes to the drawing of so many tokens, what
+// steps with parts of prompts took to the tokens beyond the most of decodes, as a factor. Kinds of steps that
+// hardly occur are left as they are.
+void correct_costs(CalibratedOptions& costs, const std::vector<RecordedStep>& steps);
+
+// Between the end of a step and the start of one that was planned before: the mean. 0: there is none.
+double mean_gap_us(const std::vector<RecordedStep>& steps);
 
 }  // namespace troupe

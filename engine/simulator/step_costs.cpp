@@ -1,10 +1,23 @@
 #include "engine/simulator/step_costs.hpp"
 
 #include <algorithm>
+#include <cmath>
 #include <cstddef>
 #include <utility>
 
 namespace troupe {
+
+void StepFeatures::add(const PlanRow& row, std::uint64_t begin) {
+    const std::uint64_t end = begin + row.num_new_tokens;
+    tokens += row.num_new_tokens;
+    if (row.num_new_tokens == 1) {
+        decode_context += end;
+    } else {
+        chunk_context += end;
+        chunk_pairs += (end * (end + 1) - begin * (begin + 1)) / 2;
+    }
+    if (row.kind == RowKind::sample) ++logits_rows;
+}
 
 RooflineCosts::RooflineCosts(RooflineOptions options) : options_(std::move(options)) {
     options_.device.bandwidth *= options_.reached_bandwidth;
@@ -32,6 +45,13 @@ double MeasuredCurve::at(double value) const {
     const std::size_t left = right - 1;
     const double share = (value - x[left]) / (x[right] - x[left]);
     return std::max(0.0, us[left] + share * (us[right] - us[left]));
+}
+
+double MeasuredCurve::clamped(double value) const {
+    if (x.empty()) return 0;
+    const auto above = static_cast<std::size_t>(std::upper_bound(x.begin(), x.end(), value) - x.begin());
+    if (above == 0 || above == x.size()) return above == 0 ? us.front() : us.back();
+    return std::lerp(us[above - 1], us[above], (value - x[above - 1]) / (x[above] - x[above - 1]));
 }
 
 double CalibratedCosts::step_us(const StepFeatures& step) const {

@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "core/step_plan.hpp"
 #include "engine/roofline.hpp"
 
 namespace troupe {
@@ -14,6 +15,9 @@ struct StepFeatures {
     std::uint64_t decode_context = 0;  // sum over rows of one token: their context, it included
     std::uint64_t chunk_context = 0;   // the same over rows of several
     std::uint64_t chunk_pairs = 0;     // over those rows' tokens: the tokens that each attends to
+
+    // A row of a sequence that has KV of `begin` tokens.
+    void add(const PlanRow& row, std::uint64_t begin);
 };
 
 class StepCosts {
@@ -45,6 +49,7 @@ class RooflineCosts final : public StepCosts {
 struct MeasuredCurve {
     std::vector<double> x, us;
     double at(double value) const;
+    double clamped(double value) const;  // the first and the last `us` beyond the ends instead, below 0 too
 };
 
 // What `troupe calibrate` measured:

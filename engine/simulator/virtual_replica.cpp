@@ -81,15 +81,8 @@ StepFeatures VirtualReplica::apply(const StepPlan& plan, TimeUs now) {
         VirtualSequence& sequence = sequences_[row.id - 1];
         const std::uint64_t begin = sequence.computed_tokens, end = begin + row.num_new_tokens;
         sequence.computed_tokens = static_cast<std::uint32_t>(end);
-        step.tokens += row.num_new_tokens;
-        if (row.num_new_tokens == 1) {
-            step.decode_context += end;
-        } else {
-            step.chunk_context += end;
-            step.chunk_pairs += (end * (end + 1) - begin * (begin + 1)) / 2;
-        }
+        step.add(row, begin);
         if (row.kind != RowKind::sample) continue;
-        ++step.logits_rows;
         const std::uint64_t generated = end + 1 - sequence.prompt_tokens;
         running_.sampled.push_back(
             {row.id, {generated >= sequence.output_tokens ? end_token : other_token}, {}});

@@ -56,25 +56,32 @@ async def timed_tokenize(options, tokenize, refused):
 
 async def well_behaved(options, until, ttft, itl, tokenize, refused):
     while time.monotonic() < until:
-        await timed_tokenize(options, tokenize, refused)
-        reader, writer = await asyncio.open_connection("127.0.0.1", options.port)
-        began = last = time.monotonic()
-        writer.write(request("/v1/completions", completion(options.tokens, random.random()), options.key))
-        first = True
-        status = await reader.readline()
-        if b" 200 " not in status:
-            refused.append(status.decode().strip())
-            await asyncio.sleep(0.05)
-        while b" 200 " in status:
-            line = await reader.readline()
-            if not line or line.startswith(b"data: [DONE]"):
-                break
-            if not line.startswith(b"data: "):
-                continue
-            now = time.monotonic()
-            (ttft if first else itl).append(now - (began if first else last))
-            first, last = False, now
-        writer.close()
+        try:
+            await well_behaved_turn(options, ttft, itl, tokenize, refused)
+        except OSError as error:
+            refused.append(str(error))
+
+
+async def well_behaved_turn(options, ttft, itl, tokenize, refused):
+    await timed_tokenize(options, tokenize, refused)
+    reader, writer = await asyncio.open_connection("127.0.0.1", options.port)
+    began = last = time.monotonic()
+    writer.write(request("/v1/completions", completion(options.tokens, random.random()), options.key))
+    first = True
+    status = await reader.readline()
+    if b" 200 " not in status:
+        refused.append(status.decode().strip())
+        await asyncio.sleep(0.05)
+    while b" 200 " in status:
+        line = await reader.readline()
+        if not line or line.startswith(b"data: [DONE]"):
+            break
+        if not line.startswith(b"data: "):
+            continue
+        now = time.monotonic()
+        (ttft if first else itl).append(now - (began if first else last))
+        first, last = False, now
+    writer.close()
 
 
 def measure(options, seconds):

@@ -255,6 +255,9 @@ def test_calibrate_writes_a_device_that_simulate_reads(tmp_path):
     report = json.loads(output("simulate", "--device", device, "--num-requests", 50, "--request-rate", 50, "--input-len", 40,
                                "--output-len", 10, "--json", "-"))
     assert report["policies"][0]["completed"] == 50
+    for flags, part in (([], "go together"), (["--device", device], "no recording")):
+        result = run("calibrate", "--recording", device, *flags)
+        assert result.returncode != 0 and part in result.stderr
 
 
 def test_simulate_is_the_same_each_time(tmp_path):

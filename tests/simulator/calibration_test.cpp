@@ -65,3 +65,40 @@ TEST_CASE("no cost is negative, whatever noise says") {
     for (const double us : fit.logits.us) CHECK(us >= 0);
     CHECK(fit_costs({}).tokens.x.empty());
 }
+
+TEST_CASE("the steps of a server at work correct costs that were measured alone") {
+    CalibratedOptions costs = fit_costs(measure());
+    std::vector<RecordedStep> steps;
+    const auto add = [&](const StepFeatures& f, double us) {
+        for (int i = 0; i < 20; ++i) {
+            RecordedStep& step = steps.emplace_back();
+            step.features = f;
+            step.us = std::llround(us);
+        }
+        steps.back().us *= 50;  // somebody else had the cores for a while
+    };
+    // Beside others decodes take 100 us more for each row, prompts a quarter more.
+    for (const std::uint32_t rows : {1U, 2U, 4U, 16U})
+        add(decode(rows, 100), truth(decode(rows, 100)) + 100.0 * rows);
+    for (const StepFeatures& f : {chunk(0, 200), chunk(512, 384)}) add(f, 1.25 * truth(f));
+    correct_costs(costs, steps);
+    const CalibratedCosts corrected(costs);
+    for (const std::uint32_t rows : {1U, 2U, 4U, 16U}) {
+        const StepFeatures f = decode(rows, 300);
+        CHECK(std::fabs(corrected.step_us(f) - truth(f) - 100.0 * rows) < 1);
+    }
+    const StepFeatures whole = chunk(0, 300);
+    CHECK(std::fabs(corrected.step_us(whole) / (1.25 * truth(whole)) - 1) < 0.001);
+    // Steps of a few rows are not those of prompts.
+    CHECK(corrected.step_us(decode(64, 10)) < truth(decode(64, 10)) + 1601);
+}
+
+TEST_CASE("the gap between steps is that of steps planned ahead") {
+    std::vector<RecordedStep> steps(40);
+    for (std::size_t i = 0; i < steps.size(); ++i) {
+        steps[i].planned_ahead = i % 2 == 0;
+        steps[i].idle_us = i % 2 == 0 ? 70 : 500'000;  // nobody asked for anything
+    }
+    CHECK(mean_gap_us(steps) == 70);
+    CHECK(mean_gap_us({}) == 0);
+}

@@ -1,7 +1,6 @@
 #include "engine/simulator/recorded_steps.hpp"
 
 #include <map>
-#include <unordered_map>
 #include <utility>
 #include <variant>
 
@@ -9,7 +8,7 @@ namespace troupe {
 
 std::vector<RecordedStep> recorded_steps(const RecordedScheduler& recorded) {
     std::vector<RecordedStep> steps;
-    std::unordered_map<SequenceId, std::uint64_t> computed;    // tokens, by steps planned
+    std::map<SequenceId, std::uint64_t> computed;              // tokens, by steps planned
     std::map<std::pair<Epoch, StepId>, RecordedStep> planned;  // and not completed
     for (const RecordedEvent& one : recorded.events) {
         if (const auto* completed = std::get_if<StepCompleted>(&one.event)) {

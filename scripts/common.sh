@@ -42,7 +42,7 @@ install_packages() {
     local line name chosen=()
     for line in $missing; do
         for name in ${line//|/ }; do
-            if apt-cache show "$name" >/dev/null 2>&1; then
+            if LC_ALL=C apt-cache policy "$name" | grep "Candidate: [^(]" >/dev/null; then
                 chosen+=("$name")
                 break
             fi

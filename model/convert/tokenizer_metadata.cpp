@@ -56,7 +56,9 @@ bool collect_patterns(const Json& json, std::vector<std::string>& patterns) {
         return true;
     }
     const auto pattern = member(json, "pattern");
-    const bool isolates = text_of(json, "behavior") == "Isolated" && !is_true(json, "invert");
+    // Where a pattern leaves nothing out, removing what lies between its matches is the same.
+    const std::string_view behavior = text_of(json, "behavior");
+    const bool isolates = is_true(json, "invert") ? behavior == "Removed" : behavior == "Isolated";
     if (type != "Split" || !pattern || !isolates || text_of(*pattern, "Regex").empty()) return false;
     patterns.emplace_back(text_of(*pattern, "Regex"));
     return true;

@@ -18,19 +18,18 @@ struct Sums {
 };
 
 void sum_codes(const float* x, const float* w, float inverse, float origin, Sums& sums) {
-    float wq = 0, wqq = 0, wqx = 0;
-    float q[fit_group];
-    for (std::size_t i = 0; i < fit_group; ++i)
-        q[i] = nearest(clamped(inverse * (x[i] - origin), 0.0F, top_code));
-    for (std::size_t i = 0; i < fit_group; ++i) {
-        const float weighted = w[i] * q[i];
+    Lanes wq{}, wqq{}, wqx{};
+    for (std::size_t i = 0; i < fit_group; i += 4) {
+        const Lanes value = load_lanes(x + i);
+        const Lanes q = nearest(clamped((value - origin) * inverse, 0.0F, top_code));
+        const Lanes weighted = load_lanes(w + i) * q;
         wq += weighted;
-        wqq += weighted * q[i];
-        wqx += weighted * x[i];
+        wqq += weighted * q;
+        wqx += weighted * value;
     }
-    sums.wq = wq;
-    sums.wqq = wqq;
-    sums.wqx = wqx;
+    sums.wq = sum_of(wq);
+    sums.wqq = sum_of(wqq);
+    sums.wqx = sum_of(wqx);
 }
 
 // The scale and minimum that fit the codes best, and their squared error. False: the codes are all alike.
@@ -102,13 +101,15 @@ float fit_signed(const float* x, const float* weights) {
     float best = extreme / -8.0F;
     float most = 0.0F;  // of the error that the codes take away
     const auto consider = [&](float inverse) {
-        float wqq = 0, wqx = 0;
-        float q[fit_group];
-        for (std::size_t i = 0; i < fit_group; ++i) q[i] = nearest(clamped(inverse * x[i], -8.0F, 7.0F));
-        for (std::size_t i = 0; i < fit_group; ++i) {
-            wqq += weights[i] * q[i] * q[i];
-            wqx += weights[i] * q[i] * x[i];
+        Lanes squares{}, products{};
+        for (std::size_t i = 0; i < fit_group; i += 4) {
+            const Lanes value = load_lanes(x + i);
+            const Lanes q = nearest(clamped(value * inverse, -8.0F, 7.0F));
+            const Lanes weighted = load_lanes(weights + i) * q;
+            squares += weighted * q;
+            products += weighted * value;
         }
+        const float wqq = sum_of(squares), wqx = sum_of(products);
         if (!(wqq > 0.0F) || !(wqx * wqx > most * wqq)) return false;
         most = wqx * wqx / wqq;
         best = wqx / wqq;

@@ -37,14 +37,15 @@ void round_codes(const float* x, float scale, float minimum, float* codes) {
 }
 
 float error_of(const Group& group, float scale, float minimum) {
-    float codes[fit_group];
-    round_codes(group.x, scale, minimum, codes);
-    float error = 0;
-    for (std::size_t i = 0; i < fit_group; ++i) {
-        const float difference = group.x[i] - (scale * codes[i] - minimum);
-        error += group.weights[i] * difference * difference;
+    const float inverse = inverse_of(scale);
+    Lanes error{};
+    for (std::size_t i = 0; i < fit_group; i += 4) {
+        const Lanes x = load_lanes(group.x + i);
+        const Lanes code = nearest(clamped((x + minimum) * inverse, 0.0F, top_code));
+        const Lanes difference = x - (code * scale - minimum);
+        error += load_lanes(group.weights + i) * difference * difference;
     }
-    return error;
+    return sum_of(error);
 }
 
 // The group's factors, under the block's scales: the best of the nearest and its neighbours. Gives the error.

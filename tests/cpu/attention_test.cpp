@@ -98,7 +98,8 @@ struct Runner {
     const Reference& reference;
     const Variant& variant;
 
-    Runner(const Reference& from, const Variant& chosen) : reference(from), variant(chosen) {
+    Runner(const Reference& from, const Variant& chosen, KvType type = KvType::f32)
+        : reference(from), variant(chosen) {
         spec.num_layers = 1;
         spec.layers.resize(1);
         spec.num_heads = heads;
@@ -107,7 +108,7 @@ struct Runner {
         spec.layers[0].sliding_window = variant.window;
         spec.attention_softcap = variant.softcap;
         spec.attention_scale = variant.scale;
-        cache = std::make_unique<CpuKvPool>(KvLayout(spec, KvType::f32, 16), tokens / 16 + 1);
+        cache = std::make_unique<CpuKvPool>(KvLayout(spec, type, 16), tokens / 16 + 1);
         for (std::size_t t = 0; t < tokens; ++t) {
             const std::size_t at = t * kv_heads * head_dim;
             for (std::size_t head = 0; head < kv_heads; ++head)
@@ -118,9 +119,14 @@ struct Runner {
     void store(std::size_t token, std::size_t head, const float* k, const float* v) {
         const KvLayout& layout = cache->layout();
         const auto block = static_cast<BlockId>(token / 16);
-        auto* k_to = reinterpret_cast<float*>(cache->k(block, 0, head)) + token % 16;
-        for (std::size_t d = 0; d < head_dim; ++d) k_to[d * 16] = k[d];
-        std::memcpy(cache->v(block, 0, head) + token % 16 * layout.v_stride * 4, v, head_dim * 4);
+        const std::size_t at = token % 16;
+        std::byte* k_to = cache->k(block, 0, head);
+        std::byte* v_to = cache->v(block, 0, head);
+        const FloatKernels& kernels = portable_float_kernels();
+        kernels.store_kv(layout.type, k, head_dim, 16, k_to + at * layout.element_bytes,
+                         reinterpret_cast<float*>(k_to + layout.k_scales) + at);
+        kernels.store_kv(layout.type, v, head_dim, 1, v_to + at * layout.v_stride * layout.element_bytes,
+                         reinterpret_cast<float*>(v_to + layout.v_scales) + at);
     }
 
     // Of tokens [first, end), as [end - first][heads * head_dim].
@@ -172,6 +178,64 @@ TEST_CASE("Attention over several pieces agrees with a reference in double") {
     }
 }
 
+// Of the outputs, by what rounding keys and values takes from them; these have outliers of 20 times the rest.
+TEST_CASE("The types of the KV cache err as much as they should") {
+    const Reference reference;
+    struct Expected {
+        KvType type;
+        double least, most;  // relative error, root of the mean squares
+    };
+    for (const Expected& expected : {Expected{KvType::f32, 0, 1e-6},
+                                     {KvType::f16, 1e-4, 1e-3},
+                                     {KvType::bf16, 1e-3, 8e-3},
+                                     {KvType::int8, 8e-3, 4e-2}}) {
+        Runner runner(reference, variants[0], expected.type);
+        const std::vector<float> out = runner.attend(best_kernel_path(), 0, tokens);
+        double error = 0, size = 0;
+        for (std::size_t t = 0; t < tokens; t += 13) {
+            for (std::size_t head = 0; head < heads; ++head) {
+                const auto exact = reference.attend(variants[0], t, head);
+                for (std::size_t d = 0; d < head_dim; ++d) {
+                    const double difference = out[(t * heads + head) * head_dim + d] - exact.values[d];
+                    error += difference * difference;
+                    size += exact.values[d] * exact.values[d];
+                }
+            }
+        }
+        INFO(kv_type_name(expected.type));
+        CHECK(std::sqrt(error / size) >= expected.least);
+        CHECK(std::sqrt(error / size) <= expected.most);
+    }
+}
+
+TEST_CASE("Keys and values are stored alike on every path, and what is not finite stays so") {
+    const FloatKernels& portable = portable_float_kernels();
+    for (const KernelPath path : all_kernel_paths) {
+        if (!kernel_path_supported(path)) continue;
+        for (const KvType type : {KvType::f32, KvType::f16, KvType::bf16, KvType::int8}) {
+            INFO(kernel_path_name(path) << " " << kv_type_name(type));
+            for (const std::size_t n : {1, 16, 40, 64, 80, 127}) {
+                for (const float by : {1.0F, 1e-35F, 1e10F, 0.0F}) {
+                    std::vector<float> x = random_rows(n, static_cast<unsigned>(n));
+                    for (float& value : x) value *= by;
+                    std::vector<std::byte> a(n * 3 * 4), b(n * 3 * 4);
+                    float scale = 0, other = 0;
+                    float_kernels(path).store_kv(type, x.data(), n, 3, a.data(), &scale);
+                    portable.store_kv(type, x.data(), n, 3, b.data(), &other);
+                    CHECK(a == b);
+                    CHECK(scale == other);
+                }
+            }
+            std::vector<float> bad(40, 1.0F);
+            bad[17] = std::numeric_limits<float>::infinity();
+            std::vector<std::byte> bytes(40 * 4);
+            float scale = 1.0F;
+            float_kernels(path).store_kv(type, bad.data(), bad.size(), 1, bytes.data(), &scale);
+            CHECK(std::isnan(scale) == (type == KvType::int8));
+        }
+    }
+}
+
 TEST_CASE("Attention alone, in chunks and as a whole has the same bits, on every path") {
     const Reference reference;
     constexpr std::size_t row = heads * head_dim;
@@ -195,15 +259,17 @@ TEST_CASE("What has left the window does not matter, be it NaN") {
     const Reference reference;
     const std::vector<float> poison(head_dim, std::numeric_limits<float>::quiet_NaN());
     for (const std::uint32_t window : {1U, 37U, 300U}) {
-        const Variant variant{window, 20.0F, 0.0F, true};
-        Runner runner(reference, variant);
-        const auto before = runner.attend(best_kernel_path(), 598, 600);
-        for (std::size_t t = 0; t + window < 599; ++t) {
-            for (std::size_t head = 0; head < kv_heads; ++head)
-                runner.store(t, head, poison.data(), poison.data());
+        for (const KvType type : {KvType::f32, KvType::f16, KvType::int8}) {
+            const Variant variant{window, 20.0F, 0.0F, true};
+            Runner runner(reference, variant, type);
+            const auto before = runner.attend(best_kernel_path(), 598, 600);
+            for (std::size_t t = 0; t + window < 599; ++t) {
+                for (std::size_t head = 0; head < kv_heads; ++head)
+                    runner.store(t, head, poison.data(), poison.data());
+            }
+            CHECK(runner.attend(best_kernel_path(), 598, 600) == before);
+            CHECK(runner.attend(KernelPath::portable, 598, 600) == before);
         }
-        CHECK(runner.attend(best_kernel_path(), 598, 600) == before);
-        CHECK(runner.attend(KernelPath::portable, 598, 600) == before);
     }
 }
 

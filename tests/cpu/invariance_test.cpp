@@ -41,8 +41,14 @@ void for_all_models(F check) {
                          .routing = MoeSpec::Routing::top_k_then_softmax,
                          .activation = MoeSpec::Activation::clamped_swiglu},
                         DType::mxfp4, true);
-    for (const auto& [name, model] :
-         {std::pair("attention options", &options), {"experts", &qwen}, {"gpt-oss", &gpt_oss}}) {
+    RandomModel q4_k_m(DType::q4_k, 8, 2, 32), q5_k_m(DType::q5_k, 8, 2, 32);
+    q4_k_m.use_mixture(DType::q6_k);
+    q5_k_m.use_mixture(DType::q6_k);
+    for (const auto& [name, model] : {std::pair("attention options", &options),
+                                      {"experts", &qwen},
+                                      {"gpt-oss", &gpt_oss},
+                                      {"Q4_K_M", &q4_k_m},
+                                      {"Q5_K_M", &q5_k_m}}) {
         INFO(name);
         check(*model, Compute::automatic);
     }

@@ -56,6 +56,14 @@ struct RandomModel {
         for (LayerWeights& layer : weights->layers) layer.sinks = matrix(DType::f32, 1, spec.num_heads);
     }
 
+    // As llama.cpp's mixtures (Q4_K_M): some matrices, and the output, in a type of more bits.
+    void use_mixture(DType larger) {
+        LayerWeights& layer = weights->layers[1];
+        layer.v = matrix(larger, layer.v.rows, layer.v.columns);
+        layer.down = matrix(larger, layer.down.rows, layer.down.columns);
+        weights->lm_head = matrix(larger, spec.vocab_size, spec.hidden_size);
+    }
+
     // Experts in the last layer, the first keeps its feed-forward network.
     void use_experts(const MoeSpec& moe, DType dtype, bool biases) {
         spec.moe = moe;

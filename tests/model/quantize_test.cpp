@@ -8,10 +8,12 @@
 #include <cstring>
 #include <fstream>
 #include <limits>
+#include <map>
 #include <random>
 
 #include "model/block_format.hpp"
 #include "model/convert/plan_from_gguf.hpp"
+#include "model/convert/tokenizer_metadata.hpp"
 #include "model/float16.hpp"
 #include "model/loader.hpp"
 #include "test_paths.hpp"
@@ -231,6 +233,43 @@ TEST_CASE("A failure leaves what was there", "[quantize]") {
     CHECK_FALSE(fs::exists(folder.path / "out.gguf.partial"));
     std::ifstream stream(out);
     CHECK(std::string(std::istreambuf_iterator<char>(stream), {}) == "before");
+}
+
+// The converted tokenizer against the original on the texts of tests/data/tokenizers, and what is refused.
+TEST_CASE("A tokenizer.json becomes GGUF metadata that cuts texts alike, or is refused", "[quantize]") {
+    const Folder folder;
+    const std::map<std::string, std::string> expected = {
+        {"byte-level", "gpt2"},     {"nfc", "gpt2"},
+        {"o200k", "gpt2"},          {"split", "gpt2"},
+        {"sentencepiece", "llama"}, {"falcon", "no name for"},
+        {"affixes", "no name for"}, {"unigram", "no BPE"}};
+    for (const auto& [name, outcome] : expected) {
+        INFO(name);
+        const fs::path directory = fs::path(TROUPE_TEST_DATA) / "tokenizers" / name;
+        LoadedModel model;
+        model.tokenizer = *load_tokenizer(directory);
+        model.spec.vocab_size = static_cast<std::uint32_t>(model.tokenizer->vocab_size()) + 3;  // padding
+        GgufHead head;
+        const Status set = set_tokenizer(head, model, directory);
+        if (outcome != "gpt2" && outcome != "llama") {
+            REQUIRE_FALSE(set);
+            CHECK(set.error().message.find(outcome) != std::string::npos);
+            continue;
+        }
+        if (!set) FAIL(set.error().message);
+        head.set("general.architecture", "llama");
+        const fs::path path = folder.path / "vocabulary.gguf";
+        std::ofstream(path, std::ios::binary) << head.bytes(32);
+        const auto file = GgufFile::open(path);
+        REQUIRE(file);
+        CHECK(*file->get_string("tokenizer.ggml.model") == outcome);
+        CHECK(file->get_strings("tokenizer.ggml.tokens")->size() == model.spec.vocab_size);
+        const Status alike = check_tokenizer(*file, *model.tokenizer);
+        if (!alike) FAIL(alike.error().message);
+        // And the check does find what differs.
+        const auto other = fs::path(TROUPE_TEST_DATA) / "tokenizers" / (name == "split" ? "o200k" : "split");
+        CHECK_FALSE(check_tokenizer(*file, **load_tokenizer(other)));
+    }
 }
 
 TEST_CASE("Types that are not written are refused by name", "[quantize]") {

@@ -24,6 +24,9 @@ struct ActorConfig : caf::actor_system_config {
     }
 };
 
+// For a policy to start; then the request for it is answered with an error.
+constexpr std::chrono::seconds policy_patience{10};
+
 class Port final : public ClientPort {
   public:
     // What is known of a model besides its card's state.
@@ -115,7 +118,7 @@ class Port final : public ClientPort {
             [choice, supervisors = supervisors_, reply = StatusReply{std::move(done)}] {
                 std::vector<std::shared_ptr<PolicyPort>> policies;  // one for each model, or none is replaced
                 while (policies.size() < supervisors.size()) {
-                    auto policy = make_policy(choice);
+                    auto policy = make_policy_within(choice, policy_patience);
                     if (!policy) return reply.done(policy.error());
                     policies.push_back(*std::move(policy));
                 }

@@ -11,6 +11,7 @@
 #include "apps/bench_workload.hpp"
 #include "apps/commands.hpp"
 #include "apps/console.hpp"
+#include "apps/flag_group.hpp"
 #include "apps/open_files.hpp"
 
 namespace troupe {
@@ -39,78 +40,39 @@ such chunks, TPOT (latency - TTFT) / (output tokens - 1), goodput the requests p
 
 void add_flags(CLI::App& parser, BenchFlags& flags) {
     parser.footer(examples);
-    parser.add_option("--url", flags.url, "The server [" + flags.url + "]")
-        ->option_text("URL")
-        ->group("Server");
-    parser.add_option("--model", flags.model, "Model to ask for [the first that the server lists]")
-        ->option_text("NAME")
-        ->group("Server");
-    parser.add_option("--api-key", flags.api_key, "Sent as a bearer token")
-        ->option_text("KEY")
-        ->envname("TROUPE_API_KEY")
-        ->group("Server");
-    parser.add_option("--timeout", flags.timeout_s, "Seconds for one request [600]")
-        ->option_text("S")
-        ->check(CLI::Range(1U, 86400U))
-        ->group("Server");
+    FlagGroup server(parser, "Server");
+    server.add("--url", flags.url, "URL", "The server [" + flags.url + "]");
+    server.add("--model", flags.model, "NAME", "Model to ask for [the first that the server lists]");
+    server.add("--api-key", flags.api_key, "KEY", "Sent as a bearer token")->envname("TROUPE_API_KEY");
+    server.add("--timeout", flags.timeout_s, "S", "Seconds for one request [600]", CLI::Range(1U, 86400U));
 
     const auto count = CLI::Range(std::size_t{1}, std::size_t{1000000});
     const auto length = CLI::Range(1U, 10000000U);
-    parser
-        .add_option("--concurrency", flags.concurrency,
-                    "Requests open at the same time [8; with a rate or trace: no limit]")
-        ->option_text("N")
-        ->check(count)
-        ->group("Load");
-    parser.add_option("--request-rate", flags.request_rate, "Requests per second, with Poisson arrivals")
-        ->option_text("R")
-        ->check(CLI::Range(1e-6, 1e6))
-        ->group("Load");
-    parser.add_option("--num-requests", flags.num_requests, "Requests in all [64; of a trace: all]")
-        ->option_text("N")
-        ->check(count)
-        ->group("Load");
-    parser.add_option("--warmup", flags.warmup, "Requests before these, not counted [0]")
-        ->option_text("N")
-        ->group("Load");
-    parser.add_option("--seed", flags.seed, "Of prompts and arrivals [0]")->option_text("N")->group("Load");
-
-    parser.add_option("--input-len", flags.input_len, "Tokens in a prompt [128]")
-        ->option_text("N")
-        ->check(length)
-        ->group("Requests");
-    parser.add_option("--output-len", flags.output_len, "Tokens to generate, end tokens ignored [64]")
-        ->option_text("N")
-        ->check(length)
-        ->group("Requests");
-    parser
-        .add_option("--prompt", flags.prompt,
-                    "Random prompts: token ids, or words for servers without ids [ids]")
-        ->option_text("ids|words")
-        ->check(CLI::IsMember({"ids", "words"}))
-        ->group("Requests");
-    parser.add_option("--vocab-size", flags.vocab_size, "Token ids are drawn below this [10000]")
-        ->option_text("N")
-        ->check(length)
-        ->group("Requests");
-    parser
-        .add_option("--trace", flags.trace,
-                    "Lengths and arrivals from a CSV: TIMESTAMP,ContextTokens,GeneratedTokens")
-        ->option_text("FILE")
-        ->group("Requests");
-    parser.add_option("--trace-speed", flags.trace_speed, "Plays the trace that many times faster [1]")
-        ->option_text("X")
-        ->check(CLI::Range(1e-3, 1e6))
-        ->group("Requests");
-
-    parser.add_option("--goodput", flags.goodput, "Objectives in milliseconds: ttft:MS tpot:MS e2el:MS")
-        ->option_text("WHAT:MS ...")
-        ->group("Report");
-    parser
-        .add_option("--json", flags.json,
-                    "Write the report as JSON, '-' to the standard output instead of the table")
-        ->option_text("FILE")
-        ->group("Report");
+    FlagGroup load(parser, "Load");
+    load.add("--concurrency", flags.concurrency, "N",
+             "Requests open at the same time [8; with a rate or trace: no limit]", count);
+    load.add("--request-rate", flags.request_rate, "R", "Requests per second, with Poisson arrivals",
+             CLI::Range(1e-6, 1e6));
+    load.add("--num-requests", flags.num_requests, "N", "Requests in all [64; of a trace: all]", count);
+    load.add("--warmup", flags.warmup, "N", "Requests before these, not counted [0]");
+    load.add("--seed", flags.seed, "N", "Of prompts and arrivals [0]");
+    FlagGroup requests(parser, "Requests");
+    requests.add("--input-len", flags.input_len, "N", "Tokens in a prompt [128]", length);
+    requests.add("--output-len", flags.output_len, "N", "Tokens to generate, end tokens ignored [64]",
+                 length);
+    requests.add("--prompt", flags.prompt, "ids|words",
+                 "Random prompts: token ids, or words for servers without ids [ids]",
+                 CLI::IsMember({"ids", "words"}));
+    requests.add("--vocab-size", flags.vocab_size, "N", "Token ids are drawn below this [10000]", length);
+    requests.add("--trace", flags.trace, "FILE",
+                 "Lengths and arrivals from a CSV: TIMESTAMP,ContextTokens,GeneratedTokens");
+    requests.add("--trace-speed", flags.trace_speed, "X", "Plays the trace that many times faster [1]",
+                 CLI::Range(1e-3, 1e6));
+    FlagGroup report(parser, "Report");
+    report.add("--goodput", flags.goodput, "WHAT:MS ...",
+               "Objectives in milliseconds: ttft:MS tpot:MS e2el:MS");
+    report.add("--json", flags.json, "FILE",
+               "Write the report as JSON, '-' to the standard output instead of the table");
 }
 
 // Lengths and arrivals, the warm-up's first.

@@ -4,6 +4,7 @@
 
 #include "apps/commands.hpp"
 #include "apps/console.hpp"
+#include "apps/flag_group.hpp"
 #include "apps/plan_input.hpp"
 #include "apps/plan_report.hpp"
 #include "engine/device_numbers.hpp"
@@ -23,58 +24,49 @@ Nothing is measured and nothing is lost to launches, so these are limits, not pr
 formulas.
 )";
 
-void add(CLI::App& parser, const char* group, const char* flag, std::string& place, const char* value,
-         const std::string& text) {
-    parser.add_option(flag, place, text)->option_text(value)->group(group);
-}
-
 void add_flags(CLI::App& parser, PlanFlags& flags) {
     parser.footer(examples);
-    add(parser, "Model", "--model", flags.model, "MODEL",
-        "A GGUF file, a Hugging Face directory, or a name such as llama-3-8b");
-    add(parser, "Model", "--params", flags.params, "N", "Parameters: 7e9, 7B");
-    add(parser, "Model", "--active-params", flags.active_params, "N",
-        "Of a mixture of experts: those of one token [all]");
-    add(parser, "Model", "--weight-dtype", flags.weight_dtype, "TYPE",
-        "f16, f8, int8, int4, q4_k, ... [a file's own; f16 of a name]");
-    add(parser, "Model", "--weights-per-gpu", flags.weights_per_gpu, "SIZE",
-        "Weights on each device, if not parameters times type");
-    add(parser, "Model", "--layers", flags.layers, "N", "Layers");
-    add(parser, "Model", "--heads", flags.heads, "N", "Attention heads");
-    add(parser, "Model", "--kv-heads", flags.kv_heads, "N", "KV heads");
-    add(parser, "Model", "--head-dim", flags.head_dim, "N", "Elements of a head");
-    add(parser, "Model", "--hidden-size", flags.hidden, "N", "Elements of a token's hidden state");
-    add(parser, "Model", "--kv-dtype", flags.kv_dtype, "TYPE", "Of keys and values [f16 with --model]");
-
-    add(parser, "Devices", "--device", flags.device, "NAME",
-        device_names() + ": gives memory, bandwidth, operations and links");
-    add(parser, "Devices", "--gpus", flags.gpus, "N", "Devices that share the model [1]");
-    add(parser, "Devices", "--tp", flags.tensor, "N", "Of them divide each matrix [all]");
-    add(parser, "Devices", "--pp", flags.pipeline, "N", "Stages of layers [1]");
-    add(parser, "Devices", "--gpu-memory", flags.gpu_memory, "SIZE", "Of one device: 80GB");
-    add(parser, "Devices", "--bandwidth", flags.bandwidth, "RATE", "Of one device's memory: 2TB/s");
-    add(parser, "Devices", "--flops", flags.flops, "RATE", "Operations per second of one device: 989TFLOPS");
-
-    add(parser, "Request", "--tpot", flags.tpot, "TIME", "Time per output token at most: 50ms");
-    add(parser, "Request", "--context", flags.context, "N", "Tokens of each sequence [a table]");
-    parser
-        .add_option("--link", flags.links,
-                    "Between prefill and decode devices, of one device: 50GB/s, 400Gbit/s [several]")
-        ->option_text("RATE ...")
-        ->group("Disaggregation");
-    parser.add_option("--prompt-len", flags.prompts, "Tokens of prompts [several]")
-        ->option_text("N ...")
-        ->group("Disaggregation");
-    parser.add_option("--output-len", flags.outputs, "Tokens generated [several]")
-        ->option_text("N ...")
-        ->group("Disaggregation");
-    add(parser, "Disaggregation", "--batch", flags.batch, "N",
-        "Sequences that decode together [what fits, at most 32]");
-    add(parser, "Disaggregation", "--chunk", flags.chunk, "N", "Tokens of a prompt in a mixed step [512]");
-    add(parser, "Disaggregation", "--handshake", flags.handshake, "TIME", "Of a transfer [1ms]");
-    add(parser, "Disaggregation", "--queueing-saved", flags.queueing_saved, "TIME",
-        "By prefill devices of their own, for each request [none]");
-    parser.add_flag("--json", flags.json, "Print JSON instead of tables")->group("Report");
+    FlagGroup model(parser, "Model");
+    model.add("--model", flags.model, "MODEL",
+              "A GGUF file, a Hugging Face directory, or a name such as llama-3-8b");
+    model.add("--params", flags.params, "N", "Parameters: 7e9, 7B");
+    model.add("--active-params", flags.active_params, "N",
+              "Of a mixture of experts: those of one token [all]");
+    model.add("--weight-dtype", flags.weight_dtype, "TYPE",
+              "f16, f8, int8, int4, q4_k, ... [a file's own; f16 of a name]");
+    model.add("--weights-per-gpu", flags.weights_per_gpu, "SIZE",
+              "Weights on each device, if not parameters times type");
+    model.add("--layers", flags.layers, "N", "Layers");
+    model.add("--heads", flags.heads, "N", "Attention heads");
+    model.add("--kv-heads", flags.kv_heads, "N", "KV heads");
+    model.add("--head-dim", flags.head_dim, "N", "Elements of a head");
+    model.add("--hidden-size", flags.hidden, "N", "Elements of a token's hidden state");
+    model.add("--kv-dtype", flags.kv_dtype, "TYPE", "Of keys and values [f16 with --model]");
+    FlagGroup devices(parser, "Devices");
+    devices.add("--device", flags.device, "NAME",
+                device_names() + ": gives memory, bandwidth, operations and links");
+    devices.add("--gpus", flags.gpus, "N", "Devices that share the model [1]");
+    devices.add("--tp", flags.tensor, "N", "Of them divide each matrix [all]");
+    devices.add("--pp", flags.pipeline, "N", "Stages of layers [1]");
+    devices.add("--gpu-memory", flags.gpu_memory, "SIZE", "Of one device: 80GB");
+    devices.add("--bandwidth", flags.bandwidth, "RATE", "Of one device's memory: 2TB/s");
+    devices.add("--flops", flags.flops, "RATE", "Operations per second of one device: 989TFLOPS");
+    FlagGroup request(parser, "Request");
+    request.add("--tpot", flags.tpot, "TIME", "Time per output token at most: 50ms");
+    request.add("--context", flags.context, "N", "Tokens of each sequence [a table]");
+    FlagGroup disaggregation(parser, "Disaggregation");
+    disaggregation.add("--link", flags.links, "RATE ...",
+                       "Between prefill and decode devices, of one device: 50GB/s, 400Gbit/s [several]");
+    disaggregation.add("--prompt-len", flags.prompts, "N ...", "Tokens of prompts [several]");
+    disaggregation.add("--output-len", flags.outputs, "N ...", "Tokens generated [several]");
+    disaggregation.add("--batch", flags.batch, "N",
+                       "Sequences that decode together [those that bring one chunk for every step]");
+    disaggregation.add("--chunk", flags.chunk, "N", "Tokens of a prompt in a mixed step [512]");
+    disaggregation.add("--handshake", flags.handshake, "TIME", "Of a transfer [1ms]");
+    disaggregation.add("--queueing-saved", flags.queueing_saved, "TIME",
+                       "By prefill devices of their own, for each request [none]");
+    FlagGroup report(parser, "Report");
+    report.add_switch("--json", flags.json, "Print JSON instead of tables");
 }
 
 int plan(const PlanFlags& flags) {

@@ -68,19 +68,20 @@ double throughput(const BatchRow& row) {
     return row.step_seconds > 0 ? static_cast<double>(row.most.batch) / row.step_seconds : 0;
 }
 
+// Without --batch the batch that has a chunk of some prompt in every step: in steady state output / batch
+// steps pass for each request, and it takes prompt / chunk of them. As far as memory and --tpot allow.
 DisaggregationCase disaggregation_case(const PlanInput& plan, double prompt, double output, double link) {
     DisaggregationCase c = plan.disaggregation;
     c.prompt = prompt;
     c.output = output;
     c.link_bandwidth = link;
     if (c.batch > 0) return c;
-    constexpr double usual_batch = 32;
-    c.batch = usual_batch;
+    double most = 32;  // when memory is not known
     if (plan.knows_batches) {
-        const auto most =
-            max_batch(plan.shape, plan.device, plan.parallel, prompt + output, plan.tpot_seconds);
-        c.batch = std::clamp(static_cast<double>(most.batch), 1.0, usual_batch);
+        most = static_cast<double>(
+            max_batch(plan.shape, plan.device, plan.parallel, prompt + output, plan.tpot_seconds).batch);
     }
+    c.batch = std::clamp(std::floor(output * std::min(c.chunk, prompt) / prompt), 1.0, std::max(most, 1.0));
     return c;
 }
 

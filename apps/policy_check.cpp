@@ -24,8 +24,10 @@ std::string text_of(int file) {
     return text.str();
 }
 
-// What the child wrote: a line with its numbers, then a fault a line.
+// What the child wrote; if it did not come to its end, what it had found until then.
 void read_report(int file, PolicyCheckReport& report) {
+    std::vector<std::string> found;
+    bool ended = false;
     std::istringstream lines(text_of(file));
     std::string line;
     while (std::getline(lines, line)) {
@@ -34,10 +36,14 @@ void read_report(int file, PolicyCheckReport& report) {
         words >> kind;
         if (kind == "numbers") {
             words >> report.decisions >> report.median_us >> report.slowest_us;
+            ended = true;
         } else if (kind == "fault") {
             report.faults.push_back(line.substr(6));
+        } else if (kind == "found") {
+            found.push_back(line.substr(6));
         }
     }
+    if (!ended) report.faults.insert(report.faults.end(), found.begin(), found.end());
 }
 
 std::string during(const TrialProgress& progress) { return std::string(" in ") + progress.doing; }

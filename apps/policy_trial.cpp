@@ -26,16 +26,21 @@ using Clock = std::chrono::steady_clock;
 
 constexpr std::uint32_t states_per_instance = 100;
 
-// Faults of one kind are told once, with their number and the first of them.
+// Faults of one kind are told once, with their number and the first of them; and at once, in case that a
+// later call ends the process.
 class Faults {
   public:
+    explicit Faults(int report) : report_(report) {}
     void add(const std::string& what, const std::string& where) {
         std::string kind;  // numbers differ from state to state
         for (const char c : what) {
             if (std::isdigit(static_cast<unsigned char>(c)) == 0) kind += c;
         }
         Kind& entry = kinds_[kind];
-        if (entry.count++ == 0) entry.first = what + ", first in " + where;
+        if (entry.count++ > 0) return;
+        entry.first = what + ", first in " + where;
+        std::replace(entry.first.begin(), entry.first.end(), '\n', ' ');
+        dprintf(report_, "found %s\n", entry.first.c_str());
     }
     std::vector<std::string> lines() const {
         std::vector<std::string> lines;
@@ -50,6 +55,7 @@ class Faults {
         std::string first;
         std::uint64_t count = 0;
     };
+    int report_;
     std::map<std::string, Kind> kinds_;
 };
 
@@ -81,8 +87,9 @@ class GuardedArray {
 // The policy, with an eye on each of its calls.
 class WatchedPolicy final : public PolicyPort {
   public:
-    WatchedPolicy(const PolicyTable& table, const PolicyCheckOptions& options, TrialProgress& progress)
-        : table_(table), options_(options), progress_(progress) {}
+    WatchedPolicy(const PolicyTable& table, const PolicyCheckOptions& options, TrialProgress& progress,
+                  int report)
+        : table_(table), options_(options), progress_(progress), faults_(report) {}
     ~WatchedPolicy() override { destroy(); }
 
     bool create() {
@@ -331,10 +338,7 @@ void write_report(WatchedPolicy& policy, int report) {
     std::sort(times.begin(), times.end());
     dprintf(report, "numbers %zu %.2f %.2f\n", times.size(), times.empty() ? 0 : times[times.size() / 2],
             times.empty() ? 0 : times.back());
-    for (std::string line : policy.faults().lines()) {
-        std::replace(line.begin(), line.end(), '\n', ' ');
-        dprintf(report, "fault %s\n", line.c_str());
-    }
+    for (const std::string& line : policy.faults().lines()) dprintf(report, "fault %s\n", line.c_str());
 }
 
 }  // namespace
@@ -351,7 +355,7 @@ void run_policy_trial(const PolicyCheckOptions& options, TrialProgress& progress
         library = *std::move(opened);
         table = &library->table();
     }
-    WatchedPolicy policy(*table, options, progress);
+    WatchedPolicy policy(*table, options, progress, report);
     if (try_states(policy, options) && !options.calls_only) {
         try_worlds(policy, options);
         try_memory(policy, options);

@@ -14,7 +14,8 @@ struct TrialProgress {
     char doing[120] = "loading";          // for messages: which call, in which state
 };
 
-// Tries the policy and writes lines to `report`: "numbers DECISIONS MEDIAN_US SLOWEST_US", "fault TEXT".
+// Tries the policy and writes lines to `report`: "found TEXT" for each kind of fault when it is found; at the
+// end "numbers DECISIONS MEDIAN_US SLOWEST_US" and "fault TEXT" for each.
 void run_policy_trial(const PolicyCheckOptions& options, TrialProgress& progress, int report);
 
 }  // namespace troupe

@@ -6,6 +6,7 @@
 #include "apps/bench_objectives.hpp"
 #include "apps/commands.hpp"
 #include "apps/console.hpp"
+#include "apps/flag_group.hpp"
 #include "apps/replay.hpp"
 #include "apps/simulate_input.hpp"
 #include "apps/simulation_page.hpp"
@@ -29,210 +30,92 @@ seed give the same bytes. Traces: Azure LLM 2023 CSV, Mooncake JSON lines. docs/
 )";
 
 void add_workload(CLI::App& parser, SimulateFlags& flags) {
-    const char* group = "Workload";
+    FlagGroup group(parser, "Workload");
     const auto count = CLI::Range(std::size_t{1}, std::size_t{100000000});
     const auto length = CLI::Range(1U, 10000000U);
-    parser.add_option("--trace", flags.trace, "Arrivals and lengths from a trace [synthetic]")
-        ->option_text("FILE")
-        ->group(group);
-    parser
-        .add_option("--num-requests", flags.num_requests,
-                    "Requests; a trace is repeated or cut [all of a trace, else 1000]")
-        ->option_text("N")
-        ->check(count)
-        ->group(group);
-    parser.add_option("--rate-scale", flags.rate_scale, "Arrivals that many times as fast [1]")
-        ->option_text("X")
-        ->check(CLI::Range(1e-6, 1e6))
-        ->group(group);
-    parser
-        .add_option("--request-rate", flags.request_rate,
-                    "Requests per second on average [a trace's own, else 1]")
-        ->option_text("R")
-        ->check(CLI::Range(1e-6, 1e7))
-        ->group(group);
-    parser
-        .add_option("--load", flags.load,
-                    "The rate as a share of what the first policy could complete at most")
-        ->option_text("X")
-        ->check(CLI::Range(1e-3, 100.0))
-        ->group(group);
-    parser.add_option("--arrivals", flags.arrivals, "poisson, gamma or bursts [a trace's own, else poisson]")
-        ->option_text("KIND")
-        ->check(CLI::IsMember({"poisson", "gamma", "bursts"}))
-        ->group(group);
-    parser.add_option("--burstiness", flags.burstiness, "Coefficient of variation of gamma's gaps [2]")
-        ->option_text("X")
-        ->check(CLI::Range(0.05, 100.0))
-        ->group(group);
-    parser.add_option("--burst", flags.burst, "Requests of a burst [8]")
-        ->option_text("N")
-        ->check(length)
-        ->group(group);
-    parser.add_option("--input-len", flags.input_len, "Mean tokens of synthetic prompts [512]")
-        ->option_text("N")
-        ->check(length)
-        ->group(group);
-    parser.add_option("--output-len", flags.output_len, "Mean tokens of synthetic outputs [128]")
-        ->option_text("N")
-        ->check(length)
-        ->group(group);
-    parser
-        .add_option("--length-spread", flags.length_spread,
-                    "They are drawn evenly from mean * (1 - X) to mean * (1 + X) [0]")
-        ->option_text("X")
-        ->check(CLI::Range(0.0, 1.0))
-        ->group(group);
-    parser
-        .add_option("--shared-prefix", flags.shared_prefix,
-                    "Tokens that all synthetic prompts begin with [0]")
-        ->option_text("N")
-        ->check(CLI::Range(0U, 10000000U))
-        ->group(group);
-    parser
-        .add_option("--priorities", flags.priorities,
-                    "Priorities 0 to N - 1, drawn evenly [a trace's, else one]")
-        ->option_text("N")
-        ->check(CLI::Range(1U, 1000U))
-        ->group(group);
-    parser
-        .add_option("--tenants", flags.tenants,
-                    "Tenants, whose shares of requests are as 1, 1/2, 1/3, ... [one]")
-        ->option_text("N")
-        ->check(CLI::Range(1U, 10000U))
-        ->group(group);
-    parser.add_option("--seed", flags.seed, "Of everything random [0]")->option_text("N")->group(group);
+    group.add("--trace", flags.trace, "FILE", "Arrivals and lengths from a trace [synthetic]");
+    group.add("--num-requests", flags.num_requests, "N",
+              "Requests; a trace is repeated or cut [all of a trace, else 1000]", count);
+    group.add("--rate-scale", flags.rate_scale, "X", "Arrivals that many times as fast [1]",
+              CLI::Range(1e-6, 1e6));
+    group.add("--request-rate", flags.request_rate, "R",
+              "Requests per second on average [a trace's own, else 1]", CLI::Range(1e-6, 1e7));
+    group.add("--load", flags.load, "X",
+              "The rate as a share of what the first policy could complete at most", CLI::Range(1e-3, 100.0));
+    group.add("--arrivals", flags.arrivals, "KIND", "poisson, gamma or bursts [a trace's own, else poisson]",
+              CLI::IsMember({"poisson", "gamma", "bursts"}));
+    group.add("--burstiness", flags.burstiness, "X", "Coefficient of variation of gamma's gaps [2]",
+              CLI::Range(0.05, 100.0));
+    group.add("--burst", flags.burst, "N", "Requests of a burst [8]", length);
+    group.add("--input-len", flags.input_len, "N", "Mean tokens of synthetic prompts [512]", length);
+    group.add("--output-len", flags.output_len, "N", "Mean tokens of synthetic outputs [128]", length);
+    group.add("--length-spread", flags.length_spread, "X",
+              "They are drawn evenly from mean * (1 - X) to mean * (1 + X) [0]", CLI::Range(0.0, 1.0));
+    group.add("--shared-prefix", flags.shared_prefix, "N", "Tokens that all synthetic prompts begin with [0]",
+              CLI::Range(0U, 10000000U));
+    group.add("--priorities", flags.priorities, "N",
+              "Priorities 0 to N - 1, drawn evenly [a trace's, else one]", CLI::Range(1U, 1000U));
+    group.add("--tenants", flags.tenants, "N",
+              "Tenants, whose shares of requests are as 1, 1/2, 1/3, ... [one]", CLI::Range(1U, 10000U));
+    group.add("--seed", flags.seed, "N", "Of everything random [0]");
 }
 
 void add_system(CLI::App& parser, SimulateFlags& flags) {
-    const char* group = "System";
+    FlagGroup group(parser, "System");
     const auto count = CLI::Range(1U, 1000000U);
-    parser.add_option("--policy", flags.policies, "Scheduling policies, one simulation each [fcfs]")
-        ->option_text("P[,P...]")
-        ->group(group);
-    parser
-        .add_option("--policy-option", flags.policy_options,
-                    "An option of the policies, or of one (NAME:K=V)")
-        ->option_text("K=V")
-        ->group(group);
-    parser
-        .add_option("--model", flags.model, "A GGUF file, a Hugging Face directory, or a name [llama-3-8b]")
-        ->option_text("MODEL")
-        ->group(group);
-    parser
-        .add_option("--weight-dtype", flags.weight_dtype, "f16, f8, int4, ... [a file's own; f16 of a name]")
-        ->option_text("TYPE")
-        ->group(group);
-    parser.add_option("--kv-dtype", flags.kv_dtype, "Of keys and values [f16]")
-        ->option_text("TYPE")
-        ->group(group);
-    parser
-        .add_option("--device", flags.device,
-                    "A name of `troupe plan`, or a file of `troupe calibrate` [h100]")
-        ->option_text("NAME|FILE")
-        ->group(group);
-    parser.add_option("--gpus", flags.gpus, "Devices of one replica [1]")
-        ->option_text("N")
-        ->check(count)
-        ->group(group);
-    parser.add_option("--tp", flags.tensor, "Of them divide each matrix [all]")
-        ->option_text("N")
-        ->check(count)
-        ->group(group);
-    parser.add_option("--pp", flags.pipeline, "Stages of layers [1]")
-        ->option_text("N")
-        ->check(count)
-        ->group(group);
-    parser.add_option("--replicas", flags.replicas, "Replicas [1]")
-        ->option_text("N")
-        ->check(CLI::Range(1U, 10000U))
-        ->group(group);
-    parser.add_option("--routing", flags.routing, "least-loaded, round-robin or prefix [least-loaded]")
-        ->option_text("HOW")
-        ->group(group);
-    parser
-        .add_option("--max-num-seqs", flags.max_num_seqs,
-                    "Sequences running at once [the device file's, else 256]")
-        ->option_text("N")
-        ->check(count)
-        ->group(group);
-    parser
-        .add_option("--max-num-batched-tokens", flags.max_num_batched_tokens,
-                    "Tokens of a step [the device file's, else 2048]")
-        ->option_text("N")
-        ->check(CLI::Range(1U, 1U << 20))
-        ->group(group);
-    parser
-        .add_option("--max-model-len", flags.max_model_len,
-                    "Tokens of a sequence [the model's, at least 32768]")
-        ->option_text("N")
-        ->check(CLI::Range(2U, 100000000U))
-        ->group(group);
-    parser.add_option("--block-size", flags.block_size, "Tokens of a KV block [16]")
-        ->option_text("N")
-        ->check(CLI::Range(1U, 256U))
-        ->group(group);
-    parser
-        .add_option("--kv-blocks", flags.kv_blocks,
-                    "KV blocks of a replica [what weights leave of 90 % of memory]")
-        ->option_text("N")
-        ->check(CLI::Range(1U, 1000000000U))
-        ->group(group);
-    parser
-        .add_option("--max-steps-in-flight", flags.steps_in_flight,
-                    "1: no planning ahead [the device file's, else 2]")
-        ->option_text("N")
-        ->check(CLI::Range(1U, 8U))
-        ->group(group);
-    parser
-        .add_option("--max-waiting", flags.max_waiting,
-                    "Requests of a replica beyond --max-num-seqs; more are refused [no limit]")
-        ->option_text("N")
-        ->check(CLI::Range(1U, 100000000U))
-        ->group(group);
-    parser
-        .add_option("--max-tokens", flags.max_tokens,
-                    "What requests allow; they end before [the output's length]")
-        ->option_text("N")
-        ->check(CLI::Range(1U, 100000000U))
-        ->group(group);
-    parser.add_flag("--oracle", flags.oracle, "Tell policies how long each output will be")->group(group);
-    parser.add_option("--ttft-target", flags.ttft_target, "Every request's, for policies that keep targets")
-        ->option_text("TIME")
-        ->group(group);
-    parser.add_option("--tpot-target", flags.tpot_target, "The same for the time per output token")
-        ->option_text("TIME")
-        ->group(group);
+    group.add("--policy", flags.policies, "P[,P...]", "Scheduling policies, one simulation each [fcfs]");
+    group.add("--policy-option", flags.policy_options, "K=V",
+              "An option of the policies, or of one (NAME:K=V)");
+    group.add("--model", flags.model, "MODEL",
+              "A GGUF file, a Hugging Face directory, or a name [llama-3-8b]");
+    group.add("--weight-dtype", flags.weight_dtype, "TYPE",
+              "f16, f8, int4, ... [a file's own; f16 of a name]");
+    group.add("--kv-dtype", flags.kv_dtype, "TYPE", "Of keys and values [f16]");
+    group.add("--device", flags.device, "NAME|FILE",
+              "A name of `troupe plan`, or a file of `troupe calibrate` [h100]");
+    group.add("--gpus", flags.gpus, "N", "Devices of one replica [1]", count);
+    group.add("--tp", flags.tensor, "N", "Of them divide each matrix [all]", count);
+    group.add("--pp", flags.pipeline, "N", "Stages of layers [1]", count);
+    group.add("--replicas", flags.replicas, "N", "Replicas [1]", CLI::Range(1U, 10000U));
+    group.add("--routing", flags.routing, "HOW", "least-loaded, round-robin or prefix [least-loaded]");
+    group.add("--max-num-seqs", flags.max_num_seqs, "N",
+              "Sequences running at once [the device file's, else 256]", count);
+    group.add("--max-num-batched-tokens", flags.max_num_batched_tokens, "N",
+              "Tokens of a step [the device file's, else 2048]", CLI::Range(1U, 1U << 20));
+    group.add("--max-model-len", flags.max_model_len, "N",
+              "Tokens of a sequence [the model's, at least 32768]", CLI::Range(2U, 100000000U));
+    group.add("--block-size", flags.block_size, "N", "Tokens of a KV block [16]", CLI::Range(1U, 256U));
+    group.add("--kv-blocks", flags.kv_blocks, "N",
+              "KV blocks of a replica [what weights leave of 90 % of memory]", CLI::Range(1U, 1000000000U));
+    group.add("--max-steps-in-flight", flags.steps_in_flight, "N",
+              "1: no planning ahead [the device file's, else 2]", CLI::Range(1U, 8U));
+    group.add("--max-waiting", flags.max_waiting, "N",
+              "Requests of a replica beyond --max-num-seqs; more are refused [no limit]",
+              CLI::Range(1U, 100000000U));
+    group.add("--max-tokens", flags.max_tokens, "N",
+              "What requests allow; they end before [the output's length]", CLI::Range(1U, 100000000U));
+    group.add("--swap-space", flags.swap_space, "SIZE",
+              "Host memory of a replica for KV that its pool has no room for, such as 64GiB [none]");
+    group.add("--swap-disk-space", flags.swap_disk_space, "SIZE", "The same on disk, below that [none]");
+    group.add_switch("--no-prefix-caching", flags.no_prefix_caching, "Requests share no prefixes");
+    group.add_switch("--oracle", flags.oracle, "Tell policies how long each output will be");
+    group.add("--ttft-target", flags.ttft_target, "TIME", "Every request's, for policies that keep targets");
+    group.add("--tpot-target", flags.tpot_target, "TIME", "The same for the time per output token");
 }
 
 void add_report(CLI::App& parser, SimulateFlags& flags, SimulateOutput& output) {
-    const char* group = "Report";
-    parser.add_option("--goodput", flags.goodput, "Objectives in milliseconds: ttft:MS tpot:MS e2el:MS")
-        ->option_text("WHAT:MS ...")
-        ->group(group);
-    parser.add_option("--price", flags.price, "Of one device for an hour")
-        ->option_text("X")
-        ->check(CLI::Range(0.0, 1e6))
-        ->group(group);
-    parser.add_option("--energy-price", flags.energy_price, "Of a kWh")
-        ->option_text("X")
-        ->check(CLI::Range(0.0, 1e6))
-        ->group(group);
-    parser.add_option("--watts", flags.watts, "Of one busy device [the device's]; idle it takes 30 %")
-        ->option_text("W")
-        ->check(CLI::Range(0.0, 1e6))
-        ->group(group);
-    parser
-        .add_option("--json", output.json,
-                    "Write the report as JSON, '-' to the standard output instead of the table")
-        ->option_text("FILE")
-        ->group(group);
-    parser
-        .add_option("--replay", output.replay,
-                    "Replay a recording of `troupe serve --record`: are all step plans the same?")
-        ->option_text("FILE")
-        ->group(group);
-    parser.add_option("--html", output.html, "Write a page with plots")->option_text("FILE")->group(group);
+    FlagGroup group(parser, "Report");
+    group.add("--goodput", flags.goodput, "WHAT:MS ...",
+              "Objectives in milliseconds: ttft:MS tpot:MS e2el:MS");
+    group.add("--price", flags.price, "X", "Of one device for an hour", CLI::Range(0.0, 1e6));
+    group.add("--energy-price", flags.energy_price, "X", "Of a kWh", CLI::Range(0.0, 1e6));
+    group.add("--watts", flags.watts, "W", "Of one busy device [the device's]; idle it takes 30 %",
+              CLI::Range(0.0, 1e6));
+    group.add("--json", output.json, "FILE",
+              "Write the report as JSON, '-' to the standard output instead of the table");
+    group.add("--replay", output.replay, "FILE",
+              "Replay a recording of `troupe serve --record`: are all step plans the same?");
+    group.add("--html", output.html, "FILE", "Write a page with plots");
 }
 
 Status write_file(const std::string& path, const std::string& text, const char* flag) {

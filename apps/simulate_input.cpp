@@ -69,7 +69,9 @@ class SimulationReader {
                         file_.bandwidth,
                         file_.flops,
                         file_.link_bandwidth,
-                        file_.watts};
+                        file_.watts,
+                        file_.host_bandwidth,
+                        file_.disk_bandwidth};
             ServerOverheads& overheads = setup_.options.overheads;
             overheads = {file_.request_us, file_.request_us_per_token, file_.emit_us, file_.gap_us};
         } else {
@@ -176,12 +178,14 @@ class SimulationReader {
         scheduler.end_token_ids = {0};
         scheduler.num_blocks = given(flags_.kv_blocks, file_.kv_blocks, 0);
         if (scheduler.num_blocks == 0) read_pool(scheduler);
+        read_tiers(scheduler);
         if (!status_) return;
         if (const Status valid = validate(scheduler); !valid) return fail(valid.error());
         SimulationOptions& options = setup_.options;
         options.num_replicas = flags_.replicas;
         options.max_tokens = flags_.max_tokens;
         options.oracle = flags_.oracle;
+        options.prefix_caching = !flags_.no_prefix_caching;
         if (flags_.max_waiting > 0) options.max_open = flags_.max_waiting + scheduler.max_num_seqs;
         double seconds = 0;
         if (!flags_.ttft_target.empty() && take(parse_seconds(flags_.ttft_target, "--ttft-target"), seconds))
@@ -203,6 +207,41 @@ class SimulationReader {
         fact("max_num_batched_tokens", std::to_string(scheduler.max_num_batched_tokens));
         fact("kv_blocks", std::to_string(scheduler.num_blocks));
         fact("block_size", std::to_string(scheduler.block_size));
+        if (scheduler.host_pages > 0) fact("host_blocks", std::to_string(scheduler.host_pages));
+        if (scheduler.disk_pages > 0) fact("disk_blocks", std::to_string(scheduler.disk_pages));
+        if (flags_.max_waiting > 0) fact("max_waiting", std::to_string(flags_.max_waiting));
+        if (flags_.no_prefix_caching) fact("prefix_caching", "off");
+    }
+
+    // Every device of a replica copies its own part of a block to host memory; the disk is one machine's.
+    void read_tiers(SchedulerOptions& scheduler) {
+        const double tokens = scheduler.block_size;
+        const bool shape = shape_.knows_kv();
+        const double whole = tokens * (shape ? shape_.kv_bytes_per_token() : file_.kv_bytes_per_token);
+        const double part = shape ? tokens * kv_bytes_per_token_per_device(shape_, parallel_) : whole;
+        read_tier(flags_.swap_space, "--swap-space", "host_bandwidth", whole, part, numbers_.host_bandwidth,
+                  scheduler.host_pages, scheduler.host_us_per_block);
+        read_tier(flags_.swap_disk_space, "--swap-disk-space", "disk_bandwidth", whole, whole,
+                  numbers_.disk_bandwidth, scheduler.disk_pages, scheduler.disk_us_per_block);
+    }
+
+    void read_tier(const std::string& text, const std::string& flag, const std::string& key,
+                   double block_bytes, double moved_bytes, double bandwidth, std::uint32_t& pages,
+                   double& us_per_block) {
+        double bytes = 0;
+        if (!status_ || text.empty() || !take(parse_bytes(text, flag), bytes)) return;
+        if (block_bytes <= 0)
+            return fail(
+                invalid_argument(flag + " needs kv_bytes_per_token in [engine] of " + flags_.device, flag));
+        if (bandwidth <= 0)
+            return fail(invalid_argument(flag + " needs " + key + " in [device] of " + flags_.device, flag));
+        if (bytes < block_bytes)
+            return fail(invalid_argument(
+                flag + ": " + text + " is less than one block, which takes " + number(block_bytes) + " bytes",
+                flag));
+        constexpr double most_pages = 1U << 30;
+        pages = static_cast<std::uint32_t>(std::min(bytes / block_bytes, most_pages));
+        us_per_block = moved_bytes / bandwidth * 1e6;
     }
 
     // What the weights leave.
@@ -253,6 +292,8 @@ class SimulationReader {
             fact("capacity_requests_per_second", number(capacity));
         }
         set_rate(synthetic, rate);
+        if (flags_.tenants > 0) fact("tenants", std::to_string(flags_.tenants));
+        if (flags_.priorities > 0) fact("priorities", std::to_string(flags_.priorities));
         fact("workload", synthetic ? "synthetic" : std::filesystem::path(flags_.trace).filename().string());
         fact("seed", std::to_string(flags_.seed));
     }

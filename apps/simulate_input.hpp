@@ -27,7 +27,8 @@ struct SimulateFlags {
     std::uint32_t max_num_seqs = 0, max_num_batched_tokens = 0, max_model_len = 0, block_size = 0,
                   kv_blocks = 0;
     std::uint32_t steps_in_flight = 0, max_waiting = 0, max_tokens = 0;
-    bool oracle = false;
+    bool oracle = false, no_prefix_caching = false;
+    std::string swap_space, swap_disk_space;
     std::string ttft_target, tpot_target;
     // report
     std::vector<std::string> goodput;

@@ -61,6 +61,18 @@ std::string html_table(const std::string& table) {
     return text + "</table>\n";
 }
 
+// What the latencies leave out.
+std::string note(const std::vector<SimulationReport>& reports) {
+    std::string text = "<p>Latencies are of the requests that were served, those cut short included.";
+    for (const SimulationReport& r : reports) {
+        if (r.refused + r.truncated == 0) continue;
+        text += " " + escape_html(r.policy) + ": " + std::to_string(r.refused) + " refused, " +
+                std::to_string(r.shed) + " of them shed by the policy, and " + std::to_string(r.truncated) +
+                " cut short of " + std::to_string(r.completed + r.refused + r.truncated) + " requests.";
+    }
+    return text + "</p>\n";
+}
+
 std::string plot_of(const std::vector<PolicyCurves>& curves, PlotLine PolicyCurves::*line, Plot plot) {
     for (const PolicyCurves& one : curves) plot.lines.push_back(one.*line);
     return svg_of(plot);
@@ -92,8 +104,9 @@ std::string simulation_page(const SimulationFacts& facts, const std::vector<Simu
         "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><title>Troupe "
         "simulation</title><style>";
     text += std::string(style) + "</style></head><body>\n<h1>Troupe simulation</h1>\n<p>";
-    for (const auto& [name, value] : facts) text += escape_html(name) + " " + escape_html(value) + "; ";
-    text += "</p>\n" + html_table(simulation_table(reports)) + "<p>";
+    for (const auto& [name, value] : facts)
+        text += (&name == &facts.front().first ? "" : "; ") + escape_html(name) + " " + escape_html(value);
+    text += "</p>\n" + html_table(simulation_table(reports)) + note(reports) + "<p>";
     for (std::size_t i = 0; i < curves.size(); ++i)
         text += "<span class=\"k\" style=\"background:" + plot_color(i) + "\"></span>" +
                 escape_html(curves[i].policy);

@@ -83,6 +83,8 @@ std::vector<Line> lines_of_table() {
     std::vector<Line> lines = {
         {"Completed requests", [](const R& r) { return format("%zu", r.completed); }},
         {"Refused requests", [](const R& r) { return format("%zu", r.refused); }},
+        {"  of them shed by the policy",
+         [](const R& r) { return format("%llu", static_cast<unsigned long long>(r.shed)); }},
         {"Cut at max_model_len", [](const R& r) { return format("%zu", r.truncated); }},
         {"Duration (s)", [](const R& r) { return format("%.2f", r.duration); }},
         {"Requests/s",
@@ -97,7 +99,6 @@ std::vector<Line> lines_of_table() {
     const auto add = [&](const char* name, Distribution R::*d, double Distribution::*value) {
         lines.push_back({name, [d, value](const R& r) { return format("%.2f", r.*d.*value); }});
     };
-    lines.push_back({"Refused, in no latency below", [](const R& r) { return format("%zu", r.refused); }});
     add("TTFT p50 (ms)", &R::ttft, &Distribution::p50);
     add("TTFT p90", &R::ttft, &Distribution::p90);
     add("TTFT p99", &R::ttft, &Distribution::p99);
@@ -112,6 +113,14 @@ std::vector<Line> lines_of_table() {
     lines.push_back({"Tokens per step", [](const R& r) { return format("%.1f", r.tokens_per_step); }});
     lines.push_back({"KV in use", [](const R& r) { return percent(r.kv_usage); }});
     lines.push_back({"Preemptions", [](const R& r) { return std::to_string(r.preemptions); }});
+    const auto swapped = [&](const char* name, std::uint64_t R::*blocks) {
+        lines.push_back({name, [blocks](const R& r) {
+                             return r.blocks_out > 0 ? std::to_string(r.*blocks) : std::string();
+                         }});
+    };
+    swapped("KV blocks swapped out", &R::blocks_out);
+    swapped("KV blocks swapped in", &R::blocks_in);
+    swapped("KV blocks moved to disk", &R::blocks_spilled);
     lines.push_back({"Prefix hit rate", [](const R& r) { return percent(r.hit_rate); }});
     lines.push_back({"Rejected decisions", [](const R& r) { return std::to_string(r.rejected_decisions); }});
     lines.push_back({"Fairness (Jain)", [](const R& r) { return optional(r.fairness, "%.4f"); }});
@@ -134,7 +143,7 @@ void write(net::JsonWriter& json, const char* name, const Distribution& d) {
 
 void write(net::JsonWriter& json, const SimulationReport& r) {
     json.begin_object().field("policy", r.policy).field("completed", r.completed).field("refused", r.refused);
-    json.field("truncated", r.truncated);
+    json.field("shed", r.shed).field("truncated", r.truncated);
     json.field("duration", r.duration)
         .field("total_input_tokens", r.input_tokens)
         .field("total_output_tokens", r.output_tokens);
@@ -150,6 +159,9 @@ void write(net::JsonWriter& json, const SimulationReport& r) {
         .field("tokens_per_step", r.tokens_per_step);
     json.field("kv_usage", r.kv_usage)
         .field("preemptions", r.preemptions)
+        .field("blocks_swapped_out", r.blocks_out)
+        .field("blocks_swapped_in", r.blocks_in)
+        .field("blocks_spilled", r.blocks_spilled)
         .field("prefix_hit_rate", r.hit_rate);
     json.field("rejected_decisions", r.rejected_decisions);
     if (r.fairness) json.field("fairness", *r.fairness);
@@ -209,6 +221,10 @@ SimulationReport make_simulation_report(const std::string& policy, const Workloa
     report.kv_usage = mean_kv_usage(result.timeline, replica_us);
     report.preemptions = result.preemptions;
     report.rejected_decisions = result.rejected_decisions;
+    report.shed = result.shed;
+    report.blocks_out = result.blocks_out;
+    report.blocks_in = result.blocks_in;
+    report.blocks_spilled = result.blocks_spilled;
     if (report.input_tokens > 0)
         report.hit_rate = static_cast<double>(cached) / static_cast<double>(report.input_tokens);
     report.fairness = service_fairness(workload, result);

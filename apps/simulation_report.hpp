@@ -30,6 +30,8 @@ struct SimulationReport {
     double utilization = 0;            // share of the replicas' time in steps
     double tokens_per_step = 0, kv_usage = 0;
     std::uint64_t preemptions = 0, rejected_decisions = 0, steps = 0;
+    std::uint64_t shed = 0;                                           // of the refused, by the policy
+    std::uint64_t blocks_out = 0, blocks_in = 0, blocks_spilled = 0;  // swapped
     double hit_rate = 0;                     // share of the prompts' tokens that were cached
     std::optional<double> fairness;          // see apps/fairness.hpp
     std::optional<double> joules_per_token;  // generated

@@ -65,7 +65,7 @@ class Painter {
 
     void x_tick(double x) {
         text_ += format("<path class=\"g\" d=\"M%.1f %.1fV%.1f\"/>", place_x(x), top, height - bottom);
-        text_ += format("<text class=\"x\" x=\"%.1f\" y=\"%.1f\">%.4g</text>", place_x(x),
+        text_ += format("<text class=\"x\" x=\"%.1f\" y=\"%.1f\">%.7g</text>", place_x(x),
                         height - bottom + 14, x);
     }
     void x_axis() {
@@ -87,7 +87,7 @@ class Painter {
         for (double y = 0; y <= most_ * 1.0001; y += step) {
             text_ += format("<path class=\"g\" d=\"M%.1f %.1fH%.1f\"/>", left, place_y(y), width - right);
             text_ +=
-                format("<text class=\"y\" x=\"%.1f\" y=\"%.1f\">%.4g</text>", left - 6, place_y(y) + 4, y);
+                format("<text class=\"y\" x=\"%.1f\" y=\"%.1f\">%.7g</text>", left - 6, place_y(y) + 4, y);
         }
         text_ += format("<text class=\"x\" transform=\"translate(12 %.1f) rotate(-90)\">",
                         (top + height - bottom) / 2) +

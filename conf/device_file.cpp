@@ -24,6 +24,8 @@ constexpr Number numbers[] = {
     {"device", "flops", &DeviceFile::flops},
     {"device", "link_bandwidth", &DeviceFile::link_bandwidth},
     {"device", "watts", &DeviceFile::watts},
+    {"device", "host_bandwidth", &DeviceFile::host_bandwidth},
+    {"device", "disk_bandwidth", &DeviceFile::disk_bandwidth},
     {"device", "reached_bandwidth", &DeviceFile::reached_bandwidth},
     {"device", "reached_flops", &DeviceFile::reached_flops},
     {"device", "launch_us", &DeviceFile::launch_us},
@@ -41,6 +43,7 @@ struct Count {
 };
 constexpr Count counts[] = {{"kv_blocks", &DeviceFile::kv_blocks},
                             {"block_size", &DeviceFile::block_size},
+                            {"kv_bytes_per_token", &DeviceFile::kv_bytes_per_token},
                             {"max_model_len", &DeviceFile::max_model_len},
                             {"max_num_seqs", &DeviceFile::max_num_seqs},
                             {"max_num_batched_tokens", &DeviceFile::max_num_batched_tokens},

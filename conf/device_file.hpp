@@ -14,10 +14,12 @@ struct DeviceFile {
     std::string model;  // that was measured
     // [device]: for roofline arithmetic and for prices
     double memory_bytes = 0, bandwidth = 0, flops = 0, link_bandwidth = 0, watts = 0;
+    double host_bandwidth = 0, disk_bandwidth = 0;  // bytes per second, of swapping
     double reached_bandwidth = 0.9, reached_flops = 0.8, launch_us = 0;
     // [engine]: of the server that was measured
     std::uint32_t kv_blocks = 0, block_size = 0, max_model_len = 0;
     std::uint32_t max_num_seqs = 0, max_num_batched_tokens = 0, max_steps_in_flight = 0;
+    std::uint32_t kv_bytes_per_token = 0;
     // [step]: measured costs; see CalibratedOptions in engine/simulator/step_costs.hpp
     std::vector<double> tokens, tokens_us, logits, logits_us;
     double decode_context_us = 0, chunk_context_us = 0, chunk_pair_us = 0;

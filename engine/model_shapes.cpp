@@ -6,38 +6,38 @@ namespace troupe {
 namespace {
 
 // From the models' config.json on the Hugging Face hub.
-//   layers, hidden, heads, KV heads, head, feed-forward, vocabulary, context, tied, experts, of them per
-//   token
+//   {layers, hidden, heads, KV heads, head, context, experts, of them per token}, name, feed-forward,
+//   vocabulary, tied
 constexpr DecoderSizes decoders[] = {
-    {"smollm2-135m", 30, 576, 9, 3, 64, 1536, 49152, 8192, true},
-    {"smollm2-360m", 32, 960, 15, 5, 64, 2560, 49152, 8192, true},
-    {"smollm2-1.7b", 24, 2048, 32, 32, 64, 8192, 49152, 8192, true},
-    {"llama-2-7b", 32, 4096, 32, 32, 128, 11008, 32000, 4096, false},
-    {"llama-2-13b", 40, 5120, 40, 40, 128, 13824, 32000, 4096, false},
-    {"llama-2-70b", 80, 8192, 64, 8, 128, 28672, 32000, 4096, false},
-    {"llama-3-8b", 32, 4096, 32, 8, 128, 14336, 128256, 8192, false},
-    {"llama-3-70b", 80, 8192, 64, 8, 128, 28672, 128256, 8192, false},
-    {"llama-3.1-8b", 32, 4096, 32, 8, 128, 14336, 128256, 131072, false},
-    {"llama-3.1-70b", 80, 8192, 64, 8, 128, 28672, 128256, 131072, false},
-    {"llama-3.1-405b", 126, 16384, 128, 8, 128, 53248, 128256, 131072, false},
-    {"llama-3.2-1b", 16, 2048, 32, 8, 64, 8192, 128256, 131072, true},
-    {"llama-3.2-3b", 28, 3072, 24, 8, 128, 8192, 128256, 131072, true},
-    {"llama-3.3-70b", 80, 8192, 64, 8, 128, 28672, 128256, 131072, false},
-    {"mistral-7b", 32, 4096, 32, 8, 128, 14336, 32768, 32768, false},
-    {"mixtral-8x7b", 32, 4096, 32, 8, 128, 14336, 32000, 32768, false, 8, 2},
-    {"qwen2.5-0.5b", 24, 896, 14, 2, 64, 4864, 151936, 32768, true},
-    {"qwen2.5-7b", 28, 3584, 28, 4, 128, 18944, 152064, 131072, false},
-    {"qwen2.5-32b", 64, 5120, 40, 8, 128, 27648, 152064, 131072, false},
-    {"qwen2.5-72b", 80, 8192, 64, 8, 128, 29568, 152064, 131072, false},
-    {"qwen3-0.6b", 28, 1024, 16, 8, 128, 3072, 151936, 40960, true},
-    {"qwen3-4b", 36, 2560, 32, 8, 128, 9728, 151936, 40960, true},
-    {"qwen3-8b", 36, 4096, 32, 8, 128, 12288, 151936, 40960, false},
-    {"qwen3-32b", 64, 5120, 64, 8, 128, 25600, 151936, 40960, false},
-    {"qwen3-30b-a3b", 48, 2048, 32, 4, 128, 768, 151936, 40960, false, 128, 8},
-    {"gemma-2-9b", 42, 3584, 16, 8, 256, 14336, 256000, 8192, true},
-    {"phi-3-mini", 32, 3072, 32, 32, 96, 8192, 32064, 4096, false},
-    {"gpt-oss-20b", 24, 2880, 64, 8, 64, 2880, 201088, 131072, false, 32, 4},
-    {"gpt-oss-120b", 36, 2880, 64, 8, 64, 2880, 201088, 131072, false, 128, 4},
+    {{30, 576, 9, 3, 64, 8192}, "smollm2-135m", 1536, 49152, true},
+    {{32, 960, 15, 5, 64, 8192}, "smollm2-360m", 2560, 49152, true},
+    {{24, 2048, 32, 32, 64, 8192}, "smollm2-1.7b", 8192, 49152, true},
+    {{32, 4096, 32, 32, 128, 4096}, "llama-2-7b", 11008, 32000, false},
+    {{40, 5120, 40, 40, 128, 4096}, "llama-2-13b", 13824, 32000, false},
+    {{80, 8192, 64, 8, 128, 4096}, "llama-2-70b", 28672, 32000, false},
+    {{32, 4096, 32, 8, 128, 8192}, "llama-3-8b", 14336, 128256, false},
+    {{80, 8192, 64, 8, 128, 8192}, "llama-3-70b", 28672, 128256, false},
+    {{32, 4096, 32, 8, 128, 131072}, "llama-3.1-8b", 14336, 128256, false},
+    {{80, 8192, 64, 8, 128, 131072}, "llama-3.1-70b", 28672, 128256, false},
+    {{126, 16384, 128, 8, 128, 131072}, "llama-3.1-405b", 53248, 128256, false},
+    {{16, 2048, 32, 8, 64, 131072}, "llama-3.2-1b", 8192, 128256, true},
+    {{28, 3072, 24, 8, 128, 131072}, "llama-3.2-3b", 8192, 128256, true},
+    {{80, 8192, 64, 8, 128, 131072}, "llama-3.3-70b", 28672, 128256, false},
+    {{32, 4096, 32, 8, 128, 32768}, "mistral-7b", 14336, 32768, false},
+    {{32, 4096, 32, 8, 128, 32768, 8, 2}, "mixtral-8x7b", 14336, 32000, false},
+    {{24, 896, 14, 2, 64, 32768}, "qwen2.5-0.5b", 4864, 151936, true},
+    {{28, 3584, 28, 4, 128, 131072}, "qwen2.5-7b", 18944, 152064, false},
+    {{64, 5120, 40, 8, 128, 131072}, "qwen2.5-32b", 27648, 152064, false},
+    {{80, 8192, 64, 8, 128, 131072}, "qwen2.5-72b", 29568, 152064, false},
+    {{28, 1024, 16, 8, 128, 40960}, "qwen3-0.6b", 3072, 151936, true},
+    {{36, 2560, 32, 8, 128, 40960}, "qwen3-4b", 9728, 151936, true},
+    {{36, 4096, 32, 8, 128, 40960}, "qwen3-8b", 12288, 151936, false},
+    {{64, 5120, 64, 8, 128, 40960}, "qwen3-32b", 25600, 151936, false},
+    {{48, 2048, 32, 4, 128, 40960, 128, 8}, "qwen3-30b-a3b", 768, 151936, false},
+    {{42, 3584, 16, 8, 256, 8192}, "gemma-2-9b", 14336, 256000, true},
+    {{32, 3072, 32, 32, 96, 4096}, "phi-3-mini", 8192, 32064, false},
+    {{24, 2880, 64, 8, 64, 131072, 32, 4}, "gpt-oss-20b", 2880, 201088, false},
+    {{36, 2880, 64, 8, 64, 131072, 128, 4}, "gpt-oss-120b", 2880, 201088, false},
 };
 
 char lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; }
@@ -101,20 +101,13 @@ double count_active_parameters(const DecoderSizes& sizes) {
 ModelShape shape_of(const DecoderSizes& sizes, double weight_bytes, double kv_bytes) {
     const Parameters count = parameters_of(sizes);
     ModelShape shape;
+    static_cast<DecoderDimensions&>(shape) = sizes;
     shape.name = sizes.name;
     shape.weight_bytes = count_parameters(sizes) * weight_bytes;
     shape.streamed_bytes = (count.embedding + count.every_step) * weight_bytes;  // the head's, if not tied
     shape.expert_bytes = count.experts * weight_bytes;
-    shape.num_experts = sizes.num_experts;
-    shape.experts_per_token = sizes.experts_per_token;
     shape.flops_per_token = 2 * (count.every_step + active_experts(sizes, count));
     shape.flops_per_logits_row = 2 * count.embedding;
-    shape.num_layers = sizes.num_layers;
-    shape.num_heads = sizes.num_heads;
-    shape.num_kv_heads = sizes.num_kv_heads;
-    shape.head_dim = sizes.head_dim;
-    shape.hidden_size = sizes.hidden_size;
-    shape.max_context = sizes.max_context;
     shape.kv_element_bytes = kv_bytes;
     return shape;
 }

@@ -9,14 +9,11 @@
 namespace troupe {
 
 // What a decoder's configuration says of its sizes. Gated feed-forward, RMS norms (too small to count).
-struct DecoderSizes {
+struct DecoderSizes : DecoderDimensions {
     const char* name = "";
-    std::uint32_t num_layers = 0, hidden_size = 0, num_heads = 0, num_kv_heads = 0, head_dim = 0;
     std::uint32_t intermediate_size = 0;  // of one expert, in a mixture
     std::uint32_t vocab_size = 0;
-    std::uint32_t max_context = 0;
     bool tied_embeddings = false;
-    std::uint32_t num_experts = 0, experts_per_token = 0;
     std::uint32_t shared_intermediate_size = 0;  // of the part that every token goes through
     std::uint32_t num_dense_layers = 0;          // of a mixture: layers without experts
     std::uint32_t dense_intermediate_size = 0;   // of those

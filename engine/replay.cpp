@@ -117,7 +117,8 @@ const char* event_name(const Event& event) {
             if constexpr (std::is_same_v<E, WorkerLost>) return "WorkerLost";
             if constexpr (std::is_same_v<E, WorkerReady>) return "WorkerReady";
             if constexpr (std::is_same_v<E, DeadlineReached>) return "DeadlineReached";
-            return "event";
+            if constexpr (std::is_same_v<E, PolicyReplaced>) return "PolicyReplaced";
+            if constexpr (std::is_same_v<E, MoveCompleted>) return "MoveCompleted";
         },
         event);
 }

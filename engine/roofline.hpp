@@ -15,22 +15,26 @@
 
 namespace troupe {
 
-// A model as arithmetic sees it, whole: before it is divided among devices.
-struct ModelShape {
-    std::string name;
-    double weight_bytes = 0;        // stored
-    double streamed_bytes = 0;      // read by every step: without the embedding's rows and without experts
-    double expert_bytes = 0;        // of all experts of all layers; 0: no mixture of experts
-    std::uint32_t num_experts = 0;  // of a layer
+// What a decoder's configuration says; 0: not known.
+struct DecoderDimensions {
+    std::uint32_t num_layers = 0;
+    std::uint32_t hidden_size = 0;
+    std::uint32_t num_heads = 0;     // 0: attention's own operations are not counted
+    std::uint32_t num_kv_heads = 0;  // 0: nothing about KV is known
+    std::uint32_t head_dim = 0;
+    std::uint32_t max_context = 0;
+    std::uint32_t num_experts = 0;  // of a layer; 0: no mixture of experts
     std::uint32_t experts_per_token = 0;
+};
+
+// A model as arithmetic sees it, whole: before it is divided among devices.
+struct ModelShape : DecoderDimensions {
+    std::string name;
+    double weight_bytes = 0;          // stored
+    double streamed_bytes = 0;        // read by every step: without the embedding's rows and without experts
+    double expert_bytes = 0;          // of all experts of all layers; 0: no mixture of experts
     double flops_per_token = 0;       // 2 * parameters that a token is multiplied with, but for the head's
     double flops_per_logits_row = 0;  // the head's
-    std::uint32_t num_layers = 0;
-    std::uint32_t num_heads = 0;     // 0: not known, then attention's own operations are not counted
-    std::uint32_t num_kv_heads = 0;  // 0: not known, then nothing about KV is
-    std::uint32_t head_dim = 0;
-    std::uint32_t hidden_size = 0;  // 0: not known
-    std::uint32_t max_context = 0;  // 0: not known
     double kv_element_bytes = 2;
 
     bool knows_kv() const { return num_layers > 0 && num_kv_heads > 0 && head_dim > 0; }
@@ -47,6 +51,8 @@ struct DeviceNumbers {
     double flops = 0;           // operations per second, of the type that the weights compute in
     double link_bandwidth = 0;  // bytes per second and direction, to its neighbours
     double watts = 0;           // busy
+    double host_bandwidth = 0;  // bytes per second and direction, to the host's memory
+    double disk_bandwidth = 0;  // bytes per second, of its machine's disk
 };
 
 // How a model lies on devices: every matrix divided `tensor` ways, the layers divided into `pipeline` stages.

@@ -47,6 +47,8 @@ struct SchedulerOptions {
     // Blocks of waiting prompts that a plan looks up in the cache, for each of max_num_seqs; tests take less.
     std::uint32_t lookups_per_place = 64;
     StepId first_step = 1;  // number of the first step; a scheduler that replaces another goes on counting
+
+    bool operator==(const SchedulerOptions&) const = default;
 };
 
 // Checks what the constructor takes for granted; the message names the flag at fault.

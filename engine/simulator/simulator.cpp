@@ -21,7 +21,8 @@ class Simulator final : public ReplicaListener {
         : workload_(workload),
           options_(options),
           progress_(progress),
-          choice_(options.routing, options.num_replicas),
+          choice_(options.routing, options.num_replicas,
+                  std::uint64_t{options.scheduler.num_blocks} * options.scheduler.block_size),
           sequences_(workload.requests.size()) {
         result_.requests.resize(workload.requests.size());
         for (std::uint32_t i = 0; i < options.num_replicas; ++i) {
@@ -36,13 +37,14 @@ class Simulator final : public ReplicaListener {
         const std::vector<Submission> submissions = submissions_in_order();
         std::size_t next = 0;
         for (;;) {
-            const TimeUs step_end = ends_.empty() ? VirtualReplica::never : ends_.top().first;
+            while (!events_.empty() && is_stale(events_.top())) events_.pop();
+            const TimeUs event = events_.empty() ? VirtualReplica::never : events_.top().first;
             const TimeUs arrival = next < submissions.size() ? submissions[next].when : VirtualReplica::never;
-            if (step_end == VirtualReplica::never && arrival == VirtualReplica::never) break;
-            if (step_end <= arrival) {
-                const std::size_t replica = ends_.top().second;
-                ends_.pop();
-                advance(replica, step_end, [&] { replicas_[replica]->end_step(); });
+            if (event == VirtualReplica::never && arrival == VirtualReplica::never) break;
+            if (event <= arrival) {
+                const std::size_t replica = events_.top().second;
+                events_.pop();
+                advance(replica, event, VirtualReplica::never, [&] { replicas_[replica]->advance(); });
             } else {
                 submit(submissions[next++]);
             }
@@ -52,6 +54,11 @@ class Simulator final : public ReplicaListener {
         for (const auto& replica : replicas_) {
             result_.preemptions += replica->stats().num_preemptions;
             result_.rejected_decisions += replica->stats().num_rejected_decisions;
+            result_.shed += replica->stats().num_shed_sequences;
+            const SwapStats& swap = replica->stats().swap;
+            result_.blocks_out += swap.blocks_out;
+            result_.blocks_in += swap.blocks_in;
+            result_.blocks_spilled += swap.blocks_spilled;
         }
         if (!workload_.requests.empty()) result_.duration = last_ - workload_.requests.front().arrival;
         return std::move(result_);
@@ -81,14 +88,13 @@ class Simulator final : public ReplicaListener {
         return submissions;
     }
 
-    // Lets a replica handle one event, and notes when it will have the next.
+    // Lets a replica handle one event, and notes when it will have the next, unless that is noted.
     template <class Handle>
-    void advance(std::size_t replica, TimeUs now, Handle handle) {
-        const TimeUs before = replicas_[replica]->next_end();
+    void advance(std::size_t replica, TimeUs now, TimeUs noted, Handle handle) {
         handle();
         note_state(replica, now);
-        const TimeUs after = replicas_[replica]->next_end();
-        if (after != VirtualReplica::never && after != before) ends_.emplace(after, replica);
+        const TimeUs next = replicas_[replica]->next_event();
+        if (next != VirtualReplica::never && next != noted) events_.emplace(next, replica);
     }
 
     void note_state(std::size_t replica, TimeUs now) {
@@ -103,19 +109,19 @@ class Simulator final : public ReplicaListener {
     void submit(const Submission& submission) {
         const WorkloadRequest& request = workload_.requests[submission.request];
         const SequenceId id = submission.request + 1;
-        const std::size_t replica = choice_.choose(chain_of(request));
+        const std::vector<std::uint64_t> chain = chain_of(request);
+        const std::size_t replica = choice_.choose(id, {request.prompt_tokens, chain, workload_.hash_tokens});
         sequences_[submission.request] = {request.prompt_tokens, request.output_tokens, 0};
         RequestOutcome& outcome = result_.requests[submission.request];
         outcome.arrival = request.arrival;
         outcome.replica = static_cast<std::uint32_t>(replica);
-        if (options_.max_open > 0 && choice_.open(replica) > options_.max_open)
+        if (options_.max_open > 0 && choice_.num_open(replica) > options_.max_open)
             return ended(id, submission.when, false);
         SequenceSpec spec;
         spec.id = id;
         spec.tenant = request.tenant;
         spec.arrival = submission.when;
-        spec.cache_salt = std::to_string(request.tenant) + ";" +
-                          std::to_string(request.cache_salt);  // as the server's requests have it
+        spec.cache_salt = salt_of(submission.request);
         spec.priority = request.priority;
         spec.tokens = prompt_of(workload_, submission.request);
         spec.num_prompt_tokens = request.prompt_tokens;
@@ -125,13 +131,21 @@ class Simulator final : public ReplicaListener {
         spec.ttft_target = request.ttft_target > 0 ? request.ttft_target : options_.ttft_target;
         spec.tpot_target = request.tpot_target > 0 ? request.tpot_target : options_.tpot_target;
         if (options_.oracle) spec.oracle_tokens = request.output_tokens;
-        advance(replica, submission.when,
+        advance(replica, submission.when, replicas_[replica]->next_event(),
                 [&] { replicas_[replica]->submit(submission.when, std::move(spec)); });
+    }
+
+    // As the server's requests have it.
+    std::string salt_of(std::size_t index) const {
+        const WorkloadRequest& request = workload_.requests[index];
+        std::string salt = std::to_string(request.tenant);
+        if (!options_.prefix_caching) salt += ";only " + std::to_string(index);
+        return salt + ";" + std::to_string(request.cache_salt);
     }
 
     std::vector<std::uint64_t> chain_of(const WorkloadRequest& request) const {
         std::vector<std::uint64_t> chain;
-        if (options_.routing != Routing::prefix) return chain;
+        if (options_.routing != Routing::prefix || !options_.prefix_caching) return chain;
         std::uint64_t hash =
             std::uint64_t{request.tenant} << 32 | request.cache_salt;  // tenants share no prefixes
         for (std::uint32_t i = 0; i < request.num_hashes; ++i) {
@@ -156,6 +170,7 @@ class Simulator final : public ReplicaListener {
         const TimeUs seen = now + std::llround(options_.overheads.emit_us);
         if (outcome.output_tokens++ == 0) {
             outcome.first_token = seen;
+            choice_.started(id);
         } else {
             result_.itl.add(static_cast<double>(seen - outcome.last_token));
         }
@@ -167,7 +182,7 @@ class Simulator final : public ReplicaListener {
     void ended(SequenceId id, TimeUs now, bool served) override {
         RequestOutcome& outcome = result_.requests[id - 1];
         outcome.served = served && outcome.output_tokens > 0;
-        choice_.ended(outcome.replica);
+        choice_.ended(id);
         last_ = std::max(last_, outcome.served ? outcome.last_token : now);
         if (++ended_ % progress_interval == 0 && progress_) progress_(ended_, workload_.requests.size());
     }
@@ -180,7 +195,10 @@ class Simulator final : public ReplicaListener {
         result_.timeline.add_amount(end, Timeline::tokens, step.logits_rows);
     }
 
-    using End = std::pair<TimeUs, std::size_t>;  // of a step of a replica
+    using Next = std::pair<TimeUs, std::size_t>;  // when something happens at a replica
+
+    // Something that came in between happens earlier.
+    bool is_stale(const Next& next) const { return replicas_[next.second]->next_event() != next.first; }
 
     const Workload& workload_;
     const SimulationOptions& options_;
@@ -190,7 +208,7 @@ class Simulator final : public ReplicaListener {
     std::vector<std::unique_ptr<PolicyPort>> policies_;
     std::vector<std::unique_ptr<VirtualReplica>> replicas_;
     std::vector<ReplicaState> states_;
-    std::priority_queue<End, std::vector<End>, std::greater<>> ends_;
+    std::priority_queue<Next, std::vector<Next>, std::greater<>> events_;
     SimulationResult result_;
     std::size_t ended_ = 0;
     TimeUs last_ = 0;

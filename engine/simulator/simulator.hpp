@@ -27,6 +27,7 @@ struct SimulationOptions {
     SchedulerOptions scheduler;
     std::uint32_t num_replicas = 1;
     Routing routing = Routing::least_loaded;
+    bool prefix_caching = true;    // requests share prefixes
     std::uint32_t max_open = 0;    // requests of one replica; beyond, they are refused. 0: no limit
     std::uint32_t max_tokens = 0;  // that every request allows; 0: what it will generate, as a benchmark does
     bool oracle = false;           // policies are told how long each output will be
@@ -49,7 +50,9 @@ struct SimulationResult {
     Timeline timeline;
     TimeUs duration = 0;  // from the first arrival to the last end
     std::uint64_t steps = 0, step_tokens = 0, preemptions = 0, rejected_decisions = 0;
-    double busy_us = 0;  // sum over replicas
+    std::uint64_t shed = 0;                                           // refused by the policy
+    std::uint64_t blocks_out = 0, blocks_in = 0, blocks_spilled = 0;  // see SwapStats
+    double busy_us = 0;                                               // sum over replicas
 };
 
 // One for each replica, made in order; each lives as long as the simulation.

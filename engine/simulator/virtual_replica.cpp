@@ -15,11 +15,18 @@ VirtualReplica::VirtualReplica(const SchedulerOptions& options, PolicyPort& poli
       costs_(costs),
       gap_us_(gap_us),
       sequences_(sequences),
-      listener_(listener) {
+      listener_(listener),
+      mover_(options.host_us_per_block, options.disk_us_per_block) {
     handle(WorkerReady{0, 1});
 }
 
 void VirtualReplica::submit(TimeUs now, SequenceSpec spec) { handle(RequestArrived{now, std::move(spec)}); }
+
+void VirtualReplica::advance() {
+    if (ends_ <= mover_.next_end()) return end_step();
+    const TimeUs now = mover_.next_end();
+    handle(MoveCompleted{now, mover_.take()});
+}
 
 void VirtualReplica::end_step() {
     const TimeUs now = ends_;
@@ -47,6 +54,8 @@ void VirtualReplica::handle(const Event& event) {
             listener_.ended(reject->sequence, now, false);
         } else if (const auto* preempted = std::get_if<Preempted>(&action)) {
             listener_.preempted(preempted->sequence);
+        } else if (const auto* move = std::get_if<Move>(&action)) {
+            mover_.begin(now, move->moves);
         }
     }
 }

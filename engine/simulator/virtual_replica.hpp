@@ -1,12 +1,15 @@
-// One replica under virtual time: the production Scheduler, and a worker that computes nothing but how long
-// each step takes. The worker runs plans one after another, as the real one does.
+// One replica under virtual time: the production Scheduler, a worker that computes nothing but how long each
+// step takes, and a memory manager that moves nothing but takes its time. The worker runs plans one after
+// another, as the real one does; moves run beside it (engine/simulator/virtual_mover.hpp).
 #pragma once
+#include <algorithm>
 #include <deque>
 #include <limits>
 #include <vector>
 
 #include "engine/scheduler.hpp"
 #include "engine/simulator/step_costs.hpp"
+#include "engine/simulator/virtual_mover.hpp"
 
 namespace troupe {
 
@@ -38,15 +41,16 @@ class VirtualReplica {
                    std::vector<VirtualSequence>& sequences, ReplicaListener& listener);
 
     void submit(TimeUs now, SequenceSpec spec);
-    // When the step that runs ends; never: none runs.
-    TimeUs next_end() const { return ends_; }
-    // Completes it. Precondition: next_end() is not never.
-    void end_step();
+    // When something happens next: a step ends, or a move; never: nothing is under way.
+    TimeUs next_event() const { return std::min(ends_, mover_.next_end()); }
+    // Lets it happen. Precondition: next_event() is not never.
+    void advance();
 
     SchedulerStats stats() const { return scheduler_.stats(); }
 
   private:
     void handle(const Event& event);
+    void end_step();
     void begin_next(TimeUs now);
     StepFeatures apply(const StepPlan& plan, TimeUs now);
 
@@ -58,6 +62,7 @@ class VirtualReplica {
     std::deque<StepPlan> plans_;  // not begun
     StepResult running_;          // of the step that runs, ready to be delivered
     StepFeatures features_;       // of that step
+    VirtualMover mover_;
     TimeUs begun_ = 0, ends_ = never, idle_since_ = 0;
 };
 

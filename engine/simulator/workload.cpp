@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <cmath>
+#include <map>
+#include <utility>
 
 #include "engine/simulator/random.hpp"
 
@@ -109,10 +111,14 @@ void set_tenants(Workload& workload, std::uint32_t count, std::uint64_t seed) {
     Random random(seed ^ 0x74656E616E7473ULL);
     double all = 0;
     for (std::uint32_t tenant = 1; tenant <= count; ++tenant) all += 1.0 / tenant;
+    std::map<std::pair<std::uint32_t, std::uint32_t>, std::uint32_t> by_beginning;
     for (WorkloadRequest& request : workload.requests) {
         double left = random.uniform() * all;
         request.tenant = 1;
         while (request.tenant < count && (left -= 1.0 / request.tenant) > 0) ++request.tenant;
+        if (request.num_hashes < 2) continue;
+        const std::uint32_t* hashes = workload.hashes.data() + request.first_hash;
+        request.tenant = by_beginning.try_emplace({hashes[0], hashes[1]}, request.tenant).first->second;
     }
 }
 

@@ -66,7 +66,8 @@ struct LengthOptions {
 };
 Workload synthetic_workload(const LengthOptions& options);
 
-// Tenants 1 to `count`, drawn with shares as 1, 1/2, 1/3, ...
+// Tenants 1 to `count`, drawn with shares as 1, 1/2, 1/3, ... Prompts whose first two hash ids are the same
+// are of one tenant: a conversation is.
 void set_tenants(Workload& workload, std::uint32_t count, std::uint64_t seed);
 
 // Priorities 0 to `count` - 1, each as often as the others.

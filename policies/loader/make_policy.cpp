@@ -1,6 +1,9 @@
 #include "policies/loader/make_policy.hpp"
 
+#include <future>
 #include <stdexcept>
+#include <thread>
+#include <utility>
 
 #include "policies/builtin.hpp"
 #include "policies/loader/isolated_port.hpp"
@@ -33,6 +36,21 @@ Result<std::unique_ptr<PolicyPort>> make_policy(const PolicyChoice& choice) {
     auto library = PolicyLibrary::open(choice.name);
     if (!library) return library.error();
     return PluginPort::make(*library, choice.options, choice.budget);
+}
+
+Result<std::unique_ptr<PolicyPort>> make_policy_within(const PolicyChoice& choice,
+                                                       std::chrono::milliseconds patience) {
+    std::promise<Result<std::unique_ptr<PolicyPort>>> made;
+    auto answer = made.get_future();
+    std::thread([choice, promise = std::move(made)]() mutable {
+        promise.set_value(make_policy(choice));
+    }).detach();
+    if (answer.wait_for(patience) == std::future_status::ready) return answer.get();
+    return invalid_argument(
+        "The policy has not started within " + std::to_string(patience.count()) +
+            " ms: its create() does not return. A thread is left behind with it; in a process "
+            "of its own (isolate) such a policy is ended.",
+        "policy", "policy_start_timeout");
 }
 
 Result<std::string> policy_option_lines(const std::vector<std::string>& options) {

@@ -25,6 +25,11 @@ struct PolicyChoice {
 // policy has started: seconds in a process of its own that does not answer.
 Result<std::unique_ptr<PolicyPort>> make_policy(const PolicyChoice& choice);
 
+// The same in a thread of its own. If the policy has not started by then, which is an error as well, the
+// thread is left behind with it: nothing can end a call into a library.
+Result<std::unique_ptr<PolicyPort>> make_policy_within(const PolicyChoice& choice,
+                                                       std::chrono::milliseconds patience);
+
 // Lines of "key=value", or what is wrong with one.
 Result<std::string> policy_option_lines(const std::vector<std::string>& options);
 

@@ -139,6 +139,33 @@ TEST_CASE("a model is divided only among as many devices as divide it") {
     CHECK(has(answer(flags), "--prompt-len"));
 }
 
+TEST_CASE("what disaggregation gains depends on the output's length, unless the batch is given") {
+    PlanFlags flags;
+    flags.device = "h100";
+    flags.model = "llama-3-8b";
+    flags.links = {"50GB/s"};
+    flags.prompts = {"2048"};
+    flags.outputs = {"32", "256", "1024"};
+    const auto gains = [&] {
+        std::vector<double> values;
+        const std::string text = answer(flags), key = "\"gain_ms\":";
+        for (std::size_t at = text.find(key); at != std::string::npos; at = text.find(key, at + 1))
+            values.push_back(std::stod(text.substr(at + key.size())));
+        return values;
+    };
+    const auto free = gains();
+    REQUIRE(free.size() == 3);
+    CHECK(free[1] > 6 * free[0]);
+    CHECK(free[2] > 2 * free[1]);
+    // A chunk of 512 tokens in each step, of requests that stay for 256 steps and bring 4 chunks.
+    CHECK(has(answer(flags), "\"output\":256,\"batch\":64,"));
+    // In the life of a request as many prompts are read as there are others, however long it is.
+    flags.batch = "8";
+    const auto given = gains();
+    CHECK(given[2] < 1.3 * given[1]);
+    CHECK(given[2] > given[1] / 1.3);
+}
+
 TEST_CASE("a plan of a model's files and of its name") {
     PlanFlags flags;
     flags.device = "h100";

@@ -56,6 +56,9 @@ TEST_CASE("policy check: each kind of trouble is found and named") {
     CHECK(finds("lie", "changes the view"));
     CHECK(finds("outside", "writes outside the arrays"));
     CHECK(finds("crash", "crashed"));
+    CHECK(finds("error-then-crash", "crashed"));
+    CHECK(finds("error-then-crash", "returns an error from decide(), first in state "));
+    CHECK(finds("hang-create", "did not return within 1500 ms in create()"));
     CHECK(finds("crash-late", "crashed"));
     CHECK(finds("hang", "did not return within 1500 ms in decide()"));
     CHECK(finds("exit", "ended the process"));

@@ -1,9 +1,11 @@
 #include "actors/recording.hpp"
 
+#include <algorithm>
 #include <filesystem>
 #include <fstream>
 #include <iterator>
 
+#include "policies/builtin.hpp"
 #include "policies/fcfs.hpp"
 #include "tests/catch.hpp"
 
@@ -26,13 +28,26 @@ SchedulerOptions small_options() {
     return options;
 }
 
-// A scheduler that is recorded while it serves: arrivals, steps, preemptions, a cancel, a lost worker.
+// Preempted sequences go to host memory, and soon to disk.
+SchedulerOptions swapping_options() {
+    SchedulerOptions options = small_options();
+    options.num_blocks = 14;
+    options.host_pages = 6;
+    options.disk_pages = 60;
+    options.host_us_per_block = options.disk_us_per_block = 1;
+    return options;
+}
+
+// A scheduler that is recorded while it serves: arrivals, steps, preemptions, a cancel, a lost worker, moves,
+// a policy that another one replaces.
 class RecordedRun {
   public:
-    RecordedRun() : recorder_(Recorder::create(file_name()).value()), inner_(fcfs_policy()) {
-        number_ = recorder_->begin("m", small_options());
+    explicit RecordedRun(const SchedulerOptions& options = small_options())
+        : recorder_(Recorder::create(file_name()).value()),
+          inner_(std::make_shared<TablePolicyPort>(fcfs_policy())) {
+        number_ = recorder_->begin("m", options);
         port_ = std::make_unique<RecordedPort>(inner_, *recorder_, number_);
-        scheduler_ = std::make_unique<Scheduler>(small_options(), *port_);
+        scheduler_ = std::make_unique<Scheduler>(options, *port_);
         handle(WorkerReady{now_, 1});
         for (SequenceId id = 1; id <= 6; ++id) {
             SequenceSpec spec;
@@ -47,12 +62,17 @@ class RecordedRun {
         }
         handle(RequestCancelled{now_, 5});
         for (int i = 0; i < 8; ++i) step();
+        inner_.replace(std::make_shared<TablePolicyPort>(*find_builtin_policy("sjf")));
+        handle(PolicyReplaced{now_});
+        for (int i = 0; i < 8; ++i) step();
         plans_.clear();
+        moves_.clear();
         handle(WorkerLost{now_, 1});
-        handle(WorkerReady{now_, 2});
+        handle(WorkerReady{now_, 2, true});
         for (int i = 0; i < 200; ++i) step();
     }
     std::uint64_t num_plans() const { return num_plans_; }
+    SwapStats swapped() const { return scheduler_->stats().swap; }
 
   private:
     void handle(Event event) {
@@ -63,14 +83,24 @@ class RecordedRun {
                 recorder_->plan(number_, execute->plan);
                 plans_.push_back(execute->plan);
                 ++num_plans_;
+            } else if (const auto* move = std::get_if<Move>(&action)) {
+                moves_.push_back(move->moves);
             }
         }
     }
+    // Every third step a move is done.
     void step() {
+        if (++num_steps_ % 3 == 0 && !moves_.empty()) {
+            const MoveBlocks moves = moves_.front();
+            moves_.erase(moves_.begin());
+            handle(MoveCompleted{
+                now_, {moves.epoch, moves.job, static_cast<std::uint32_t>(moves.moves.size()), 3}});
+        }
         if (plans_.empty()) return;
         const StepPlan plan = plans_.front();
         plans_.erase(plans_.begin());
         StepResult result{plan.epoch, plan.step, {}, {}, 50, 0};
+        for (const PlanRow& row : plan.rows) result.compute_us += 20 * row.num_new_tokens;
         for (const PlanRow& row : plan.rows)
             if (row.kind == RowKind::sample)
                 result.sampled.push_back({row.id, {static_cast<TokenId>(plan.step % 7)}, {}});
@@ -78,12 +108,13 @@ class RecordedRun {
     }
 
     std::shared_ptr<Recorder> recorder_;
-    TablePolicyPort inner_;
+    PolicySlot inner_;
     std::uint32_t number_ = 0;
     std::unique_ptr<RecordedPort> port_;
     std::unique_ptr<Scheduler> scheduler_;
     std::vector<StepPlan> plans_;
-    std::uint64_t num_plans_ = 0;
+    std::vector<MoveBlocks> moves_;
+    std::uint64_t num_plans_ = 0, num_steps_ = 0;
     TimeUs now_ = 1000;
 };
 
@@ -132,6 +163,65 @@ TEST_CASE("a replay that differs says where first") {
     other = recorded;
     for (RecordedEvent& one : other.events) one.outcomes.clear();
     CHECK(replay(other).difference.has_value());
+}
+
+TEST_CASE("a recording with swapping and another policy replays, and shows the first difference") {
+    std::uint64_t plans = 0;
+    {
+        RecordedRun run(swapping_options());
+        plans = run.num_plans();
+        CHECK(run.swapped().blocks_out > 0);
+        CHECK(run.swapped().blocks_in > 0);
+        CHECK(run.swapped().blocks_spilled > 0);
+    }
+    const RecordedScheduler recorded = read_recording(file_name()).value().schedulers[0];
+    CHECK(recorded.options == swapping_options());
+    const ReplayResult result = replay(recorded);
+    CHECK(result.difference.value_or("none") == "none");
+    CHECK(result.plans == plans);
+    const auto first = [](const auto& events, auto is_it) {
+        return static_cast<std::size_t>(std::find_if(events.begin(), events.end(), is_it) - events.begin());
+    };
+    // What was loaded did not arrive: what is found in the cache is not the same any more.
+    RecordedScheduler other = recorded;
+    for (RecordedEvent& one : other.events)
+        if (auto* moved = std::get_if<MoveCompleted>(&one.event)) moved->done.num_moved = 0;
+    const std::size_t first_move = first(recorded.events, [](const RecordedEvent& one) {
+        return std::holds_alternative<MoveCompleted>(one.event);
+    });
+    REQUIRE(first_move < recorded.events.size());
+    const ReplayResult lost = replay(other);
+    REQUIRE(lost.difference.has_value());
+    CHECK(lost.events > first_move);
+    CHECK(lost.difference->find("recorded ") != std::string::npos);
+    // Without tiers nothing comes back.
+    other = recorded;
+    other.options.host_pages = other.options.disk_pages = 0;
+    CHECK(replay(other).difference.has_value());
+    // Another answer of the second policy: the difference is there, and not before.
+    other = recorded;
+    const std::size_t replaced = first(recorded.events, [](const RecordedEvent& one) {
+        return std::holds_alternative<PolicyReplaced>(one.event);
+    });
+    REQUIRE(replaced < recorded.events.size());
+    std::size_t at = replaced;
+    for (; at < other.events.size(); ++at) {
+        auto& outcomes = other.events[at].outcomes;
+        auto* decision = outcomes.empty() ? nullptr : std::get_if<Decision>(&outcomes[0]);
+        if (decision == nullptr || decision->rows.empty()) continue;
+        decision->rows.pop_back();
+        break;
+    }
+    const ReplayResult changed = replay(other);
+    REQUIRE(changed.difference.has_value());
+    CHECK(changed.events == at + 1);
+    CHECK(changed.difference->find("event " + std::to_string(at + 1) + " (") == 0);
+}
+
+TEST_CASE("events have names for messages") {
+    CHECK(std::string(event_name(PolicyReplaced{})) == "PolicyReplaced");
+    CHECK(std::string(event_name(MoveCompleted{})) == "MoveCompleted");
+    CHECK(std::string(event_name(StepCompleted{})) == "StepCompleted");
 }
 
 TEST_CASE("a truncated recording is read as far as it goes, and says so") {

@@ -193,7 +193,7 @@ TEST_CASE("a request that ends at max_model_len is counted apart") {
     flags.output_len = 50;
     flags.max_model_len = 120;
     const std::string json = json_of(flags);
-    CHECK(has(json, "\"completed\":0,\"refused\":0,\"truncated\":10"));
+    CHECK(has(json, "\"completed\":0,\"refused\":0,\"shed\":0,\"truncated\":10"));
 }
 
 TEST_CASE("a trace says who asks and what for") {
@@ -267,6 +267,70 @@ TEST_CASE("flags of a simulation that make no sense are named") {
     CHECK(has(error([](auto& f) { f.gpus = 3, f.tensor = 2; }), "--gpus"));
     CHECK(has(error([](auto& f) { f.gpus = f.tensor = 3; }), "--tp 3"));
     CHECK(has(error([](auto& f) { f.gpus = 3; }), "\"devices_per_replica\":\"3\""));
+}
+
+TEST_CASE("tiers take the device's bandwidths and a block's bytes") {
+    SimulateFlags flags;
+    flags.num_requests = 10;
+    flags.swap_space = "4GiB";
+    flags.swap_disk_space = "8GiB";
+    const SchedulerOptions one = set_up_simulation(flags).value().options.scheduler;
+    CHECK(one.host_pages == 2048);  // a block of 16 tokens of Llama 3 8B has 2 MiB
+    CHECK(one.disk_pages == 4096);
+    CHECK(std::fabs(one.host_us_per_block - 2097152 / 54e3) < 1e-3);
+    CHECK(std::fabs(one.disk_us_per_block - 2097152 / 5e3) < 1e-3);
+    flags.gpus = 2;  // each copies its half
+    const SchedulerOptions two = set_up_simulation(flags).value().options.scheduler;
+    CHECK(two.host_pages == 2048);
+    CHECK(std::fabs(two.host_us_per_block - 1048576 / 54e3) < 1e-3);
+    CHECK(std::fabs(two.disk_us_per_block - 2097152 / 5e3) < 1e-3);
+    flags.swap_space = "1MiB";
+    CHECK(has(json_of(flags), "--swap-space: 1MiB is less than one block"));
+    flags.swap_space = "much";
+    CHECK(has(json_of(flags), "--swap-space"));
+}
+
+TEST_CASE("a calibrated device swaps if its file says how") {
+    const std::string steps = "[step]\ntokens = [1]\ntokens_us = [50]\n";
+    const auto answer = [&](const std::string& device, const std::string& engine) {
+        const TextFile file("[device]\nmodel = \"m\"\n" + device + "[engine]\nkv_blocks = 4096\n" + engine +
+                            steps);
+        SimulateFlags flags;
+        flags.device = file.path();
+        flags.num_requests = 10;
+        flags.swap_space = "1GiB";
+        return json_of(flags);
+    };
+    CHECK(has(answer("", ""), "--swap-space needs kv_bytes_per_token in [engine]"));
+    CHECK(has(answer("", "kv_bytes_per_token = 65536\n"), "--swap-space needs host_bandwidth in [device]"));
+    CHECK(has(answer("host_bandwidth = 4e9\n", "kv_bytes_per_token = 65536\n"), "\"host_blocks\":\"1024\""));
+}
+
+TEST_CASE("swapping and shedding are in the report, on the page as well") {
+    SimulateFlags flags;
+    flags.trace = azure;
+    flags.rate_scale = 40;
+    flags.kv_blocks = 600;
+    flags.swap_space = "4GiB";
+    flags.policies = "slo";
+    flags.policy_options = {"shed=1"};
+    flags.ttft_target = "300ms";
+    const auto setup = set_up_simulation(flags);
+    REQUIRE(setup.ok());
+    const auto result = simulate(setup->workload, setup->options, *setup->costs, setup->policies[0].make);
+    const auto report = make_simulation_report("slo", setup->workload, result, 1, {}, {});
+    CHECK(report.shed > 0);
+    CHECK(report.refused >= report.shed);
+    CHECK(report.blocks_out > 0);
+    const std::string page = simulation_page(setup->facts, {report}, {curves_of("slo", result, 1)});
+    CHECK(has(page, "slo: " + std::to_string(report.refused) + " refused, " + std::to_string(report.shed) +
+                        " of them shed by the policy, and 0 cut short of 200 requests."));
+    CHECK(has(simulation_table({report}), "KV blocks swapped out"));
+    CHECK(has(json_of(flags), "\"blocks_swapped_out\":" + std::to_string(report.blocks_out)));
+    flags.swap_space.clear();
+    flags.no_prefix_caching = true;
+    CHECK(has(json_of(flags), "\"prefix_caching\":\"off\""));
+    CHECK(has(json_of(flags), "\"blocks_swapped_out\":0"));
 }
 
 TEST_CASE("energy and cost count devices, time and prices") {

@@ -2,6 +2,7 @@
 
 #include <stdexcept>
 
+#include "engine/simulator/virtual_replica.hpp"
 #include "policies/fcfs.hpp"
 #include "tests/catch.hpp"
 
@@ -13,6 +14,12 @@ namespace {
 class PlainCosts final : public StepCosts {
   public:
     double step_us(const StepFeatures& step) const override { return 1000 + 10.0 * step.tokens; }
+};
+
+// Computing is dear: a fifth of a millisecond a token.
+class DearCosts final : public StepCosts {
+  public:
+    double step_us(const StepFeatures& step) const override { return 1000 + 200.0 * step.tokens; }
 };
 
 SimulationOptions small_server() {
@@ -172,4 +179,58 @@ TEST_CASE("a step on a known device takes what the roofline allows at least") {
     const RooflineCosts costs(options);
     CHECK(costs.step_us({1, 1, 0, 0, 0}) == 2000 + 100);
     CHECK(costs.step_us({1000, 1, 0, 0, 0}) == 20000 + 100);
+}
+
+TEST_CASE("preempted sequences come back from host memory or disk, in the time that moving takes") {
+    SimulationOptions options = small_server();
+    options.scheduler.num_blocks = 24;
+    const Workload workload = steady(40, 20, 200, 1000);
+    const auto recomputed = simulate(workload, options, DearCosts(), fcfs);
+    CHECK(recomputed.preemptions > 20);
+    CHECK(recomputed.blocks_out == 0);
+    options.scheduler.host_pages = 200;
+    options.scheduler.host_us_per_block = 5;
+    const auto swapped = simulate(workload, options, DearCosts(), fcfs);
+    CHECK(swapped.preemptions > 0);
+    CHECK(swapped.blocks_out > 0);
+    CHECK(swapped.blocks_in > 0);
+    CHECK(swapped.blocks_spilled == 0);
+    CHECK(swapped.step_tokens < recomputed.step_tokens);  // what came back was not computed again
+    CHECK(swapped.busy_us < recomputed.busy_us);
+    for (const RequestOutcome& request : swapped.requests) CHECK(request.output_tokens == 200);
+    CHECK(simulate(workload, options, DearCosts(), fcfs).duration == swapped.duration);
+    // A block of 16 tokens is computed in 3,200 us: what takes longer is not moved.
+    options.scheduler.host_us_per_block = 5000;
+    CHECK(simulate(workload, options, DearCosts(), fcfs).blocks_in == 0);
+    options.scheduler.host_pages = 8;
+    options.scheduler.disk_pages = 200;
+    options.scheduler.host_us_per_block = 5;
+    options.scheduler.disk_us_per_block = 20;
+    const auto spilled = simulate(workload, options, DearCosts(), fcfs);
+    CHECK(spilled.blocks_spilled > 0);
+    for (const RequestOutcome& request : spilled.requests) CHECK(request.output_tokens == 200);
+}
+
+TEST_CASE("moves of one kind are done one after another, those of the other kind beside them") {
+    VirtualMover mover(10, 100);
+    CHECK(mover.next_end() == VirtualReplica::never);
+    const BlockMove down{{Tier::device, 1}, {Tier::host, 2}}, further{{Tier::host, 2}, {Tier::disk, 3}};
+    mover.begin(1000, {1, 7, {down, down}});
+    mover.begin(1000, {1, 8, {further}});
+    mover.begin(1005, {1, 9, {down}});
+    CHECK(mover.next_end() == 1020);
+    CHECK(mover.take() == MoveDone{1, 7, 2, 20});
+    CHECK(mover.next_end() == 1030);
+    CHECK(mover.take() == MoveDone{1, 9, 1, 10});
+    CHECK(mover.next_end() == 1100);
+    CHECK(mover.take() == MoveDone{1, 8, 1, 100});
+}
+
+TEST_CASE("without prefix caching nobody shares anything") {
+    Workload workload =
+        synthetic_workload({.count = 2, .prompt_mean = 16, .output_mean = 2, .shared_prefix = 64});
+    workload.requests[1].arrival = 1'000'000;
+    SimulationOptions options = small_server();
+    options.prefix_caching = false;
+    CHECK(simulate(workload, options, PlainCosts(), fcfs).requests[1].cached_tokens == 0);
 }

@@ -1,6 +1,7 @@
 #include "engine/simulator/workload.hpp"
 
 #include <cmath>
+#include <set>
 
 #include "engine/replica_choice.hpp"
 #include "engine/simulator/measures.hpp"
@@ -109,20 +110,74 @@ TEST_CASE("synthetic lengths, prefixes and tenants are as asked for") {
         first += request.tenant == 1 ? 1 : 0;
     }
     CHECK(std::fabs(static_cast<double>(first) / 2000 - 2.0 / 3) < 0.05);
+    // Who goes on with a conversation is the same tenant; the first block alone says nothing.
+    for (WorkloadRequest& request : workload.requests) request.num_hashes = 2;
+    for (std::uint32_t i = 0; i < 2000; ++i) {
+        workload.requests[i].first_hash = 2 * i;
+        workload.hashes.resize(4000);
+        workload.hashes[2 * i] = 0;
+        workload.hashes[2 * i + 1] = 1 + i % 500;
+    }
+    set_tenants(workload, 2, 1);
+    first = 0;
+    for (std::uint32_t i = 0; i < 2000; ++i) {
+        CHECK(workload.requests[i].tenant == workload.requests[i % 500].tenant);
+        first += workload.requests[i].tenant == 1 ? 1 : 0;
+    }
+    CHECK(std::fabs(static_cast<double>(first) / 2000 - 2.0 / 3) < 0.07);
 }
 
-TEST_CASE("the least loaded replica is chosen, in turn among equals; a known prefix comes first") {
-    ReplicaChoice least(Routing::least_loaded, 3);
-    const auto a = least.choose({}), b = least.choose({}), c = least.choose({});
+TEST_CASE("the replica with the least to do is chosen, in turn among equals") {
+    ReplicaChoice least(Routing::least_loaded, 3, 1000);
+    const auto a = least.choose(1, {100}), b = least.choose(2, {100}), c = least.choose(3, {100});
     CHECK((a != b && b != c && a != c));
-    least.ended(b);
-    CHECK(least.choose({}) == b);
-    ReplicaChoice affine(Routing::prefix, 3);
-    const std::uint64_t chain[] = {11, 12, 13}, longer[] = {11, 12, 14};
-    const auto home = affine.choose(chain);
-    CHECK(affine.choose(longer) == home);
-    for (int i = 0; i < 20; ++i) affine.choose(longer);
-    CHECK(affine.open(home) < 22);  // not all: it has far more to do than the others
+    least.ended(2);
+    CHECK(least.choose(4, {5000}) == b);
+    // Two with short prompts are less to do than one with a long one that nobody has read yet.
+    CHECK(least.choose(5, {100}) != b);
+    CHECK(least.choose(6, {100}) != b);
+    CHECK(least.choose(7, {100}) != b);
+    least.started(4);
+    CHECK(least.choose(8, {100}) == b);
+    least.ended(4);
+    least.ended(4);  // an unknown one is nobody's
+    least.started(99);
+    CHECK(least.num_open(b) == 1);
+}
+
+TEST_CASE("a cached beginning is worth the tokens that need not be read, and no more") {
+    ReplicaChoice affine(Routing::prefix, 3, 100'000);
+    const std::uint64_t chain[] = {11, 12, 13}, longer[] = {11, 12, 14}, other[] = {11, 22, 23};
+    const auto send = [&](std::uint64_t id, std::span<const std::uint64_t> links) {
+        const auto replica = affine.choose(id, {1600, links, 500});
+        affine.started(id);
+        return replica;
+    };
+    const auto home = send(1, chain);
+    CHECK(send(2, longer) == home);
+    // It has far more to do than the others: another one reads the beginning too, and has it from then on.
+    std::set<std::size_t> replicas;
+    for (std::uint64_t id = 3; id < 23; ++id) replicas.insert(send(id, longer));
+    CHECK(replicas.size() == 3);
+    for (std::size_t replica = 0; replica < 3; ++replica) CHECK(affine.num_open(replica) < 10);
+    // A beginning that all prompts have draws nobody to the one who saw it last.
+    ReplicaChoice shared(Routing::prefix, 3, 100'000);
+    std::vector<std::uint64_t> each(3, 0);
+    for (std::uint64_t id = 0; id < 60; ++id) {
+        const std::uint64_t links[] = {11, 100 + 2 * id, 101 + 2 * id};
+        ++each[shared.choose(id, {1600, links, 500})];
+    }
+    for (const std::uint64_t count : each) CHECK((count > 15 && count < 25));
+    // What no longer fits into the cache is forgotten, the ends of chains before their beginnings.
+    ReplicaChoice small(Routing::prefix, 2, 1500);
+    const auto first = small.choose(1, {1500, chain, 500});
+    small.ended(1);
+    CHECK(small.choose(2, {1500, other, 500}) == first);  // it has 11, though not for this
+    small.ended(2);
+    CHECK(small.choose(3, {1500, longer, 500}) == first);
+    small.ended(3);
+    const std::uint64_t strange[] = {31, 32, 33};
+    CHECK(small.choose(4, {1500, strange, 500}) != first);
 }
 
 TEST_CASE("histograms and timelines keep sums and percentiles in bounded memory") {

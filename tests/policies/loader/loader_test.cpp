@@ -237,5 +237,18 @@ TEST_CASE("a scheduler under a policy that answers garbage serves on by FCFS") {
     }
 }
 
+TEST_CASE("one who waits for a policy that does not start is told so; a slow one starts") {
+    const auto begin = std::chrono::steady_clock::now();
+    const auto policy = make_policy_within(trouble("hang-create"), 100ms);
+    CHECK(std::chrono::steady_clock::now() - begin < 5s);
+    REQUIRE_FALSE(policy.ok());
+    CHECK(policy.error().message.find("has not started within 100 ms") != std::string::npos);
+    CHECK(make_policy_within(trouble("slow-create"), 30s).ok());
+    CHECK(make_policy_within(trouble("refuse"), 30s).error().message.find("not today") != std::string::npos);
+    // What starts too late is ended where it was started.
+    CHECK_FALSE(make_policy_within(trouble("slow-create"), 10ms).ok());
+    std::this_thread::sleep_for(400ms);
+}
+
 }  // namespace
 }  // namespace troupe

@@ -28,6 +28,10 @@ void* create(const char* options, char* error, std::uint32_t) {
     if (what == "refuse") return nullptr;
     if (what == "throw-create") throw std::runtime_error("no way");
     if (what == "leak-create") lost = new char[4000];
+    if (what == "hang-create") {
+        for (;;) std::this_thread::sleep_for(std::chrono::seconds(1));
+    }
+    if (what == "slow-create") std::this_thread::sleep_for(std::chrono::milliseconds(300));
     return new Trouble{what};
 }
 void destroy(void* self) { delete static_cast<Trouble*>(self); }
@@ -41,6 +45,8 @@ std::int32_t decide(void* self, const PolicyView* view, PolicyDecision* decision
     if (what == "error") return 7;
     if (what == "leak") lost = new char[100];
     if (what == "slow") std::this_thread::sleep_for(std::chrono::milliseconds(30));
+    if (what == "error-then-crash" && trouble.calls > 20) std::abort();
+    if (what == "error-then-crash" && trouble.calls % 2 == 0) return 7;
     if (what == "crash" || (what == "crash-late" && trouble.calls > 3)) std::abort();
     if (what == "hang" || (what == "hang-late" && trouble.calls > 3)) {
         for (;;) lost = nullptr;

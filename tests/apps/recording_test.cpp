@@ -42,20 +42,20 @@ SchedulerOptions swapping_options() {
 // a policy that another one replaces.
 class RecordedRun {
   public:
-    explicit RecordedRun(const SchedulerOptions& options = small_options())
+    explicit RecordedRun(const SchedulerOptions& options = small_options(), SequenceId num_sequences = 6)
         : recorder_(Recorder::create(file_name()).value()),
           inner_(std::make_shared<TablePolicyPort>(fcfs_policy())) {
         number_ = recorder_->begin("m", options);
         port_ = std::make_unique<RecordedPort>(inner_, *recorder_, number_);
         scheduler_ = std::make_unique<Scheduler>(options, *port_);
         handle(WorkerReady{now_, 1});
-        for (SequenceId id = 1; id <= 6; ++id) {
+        for (SequenceId id = 1; id <= num_sequences; ++id) {
             SequenceSpec spec;
             spec.id = id;
             spec.arrival = now_;
-            spec.tokens.assign(5 + 3 * id, static_cast<TokenId>(id));
+            spec.tokens.assign(5 + 3 * (id % 7), static_cast<TokenId>(id));
             spec.num_prompt_tokens = static_cast<std::uint32_t>(spec.tokens.size());
-            spec.stop.max_tokens = 12;
+            spec.stop.max_tokens = 24;
             spec.sampling.seed = 77;
             handle(RequestArrived{now_, spec});
             step();
@@ -69,7 +69,7 @@ class RecordedRun {
         moves_.clear();
         handle(WorkerLost{now_, 1});
         handle(WorkerReady{now_, 2, true});
-        for (int i = 0; i < 200; ++i) step();
+        for (int i = 0; i < 1000; ++i) step();
     }
     std::uint64_t num_plans() const { return num_plans_; }
     SwapStats swapped() const { return scheduler_->stats().swap; }
@@ -168,7 +168,7 @@ TEST_CASE("a replay that differs says where first") {
 TEST_CASE("a recording with swapping and another policy replays, and shows the first difference") {
     std::uint64_t plans = 0;
     {
-        RecordedRun run(swapping_options());
+        RecordedRun run(swapping_options(), 40);
         plans = run.num_plans();
         CHECK(run.swapped().blocks_out > 0);
         CHECK(run.swapped().blocks_in > 0);

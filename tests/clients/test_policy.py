@@ -70,6 +70,7 @@ class TestPolicy(unittest.TestCase):
             return sum(float(line.rsplit(" ", 1)[1]) for line in metrics.splitlines() if line.startswith("troupe:" + name))
 
         self.assertGreater(total("num_preemptions_total"), 0)
+        self.assertGreater(total('swapped_blocks_total{direction="out"'), 0)
         self.assertEqual(total("policy_decisions_rejected_total"), 0)
         replay = subprocess.run([program(), "simulate", "--replay", str(recording)], capture_output=True, text=True)
         self.assertEqual(replay.returncode, 0, replay.stdout + replay.stderr)

@@ -146,7 +146,7 @@ PrefixTree::Node PrefixTree::find_or_insert(Node parent, std::string_view salt,
     by_block_[static_cast<std::size_t>(block)] = node;
     ++nodes_[parent].num_children;
     ++versions_[entry.key % versions_.size()];
-    if (++num_nodes_ > buckets_.size()) grow_buckets();
+    if (2 * ++num_nodes_ > buckets_.size()) grow_buckets();  // at least half are empty
     return node;
 }
 

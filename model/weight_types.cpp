@@ -27,8 +27,9 @@ DType TypeChooser::fitting(DType best, DType stored, std::uint64_t columns) {
     const std::uint32_t block = block_columns(best);
     if (columns % block == 0) return best;
     const DType other = columns % 32 == 0 ? DType::q4_1 : stored;
+    const std::uint32_t needed = columns % 32 == 0 ? block : 32;
     ++notes_[std::string(dtype_name(other)) + ": rows of " + std::to_string(columns) + " do not divide by " +
-             std::to_string(block) + ", which " + dtype_name(best) + " needs"];
+             std::to_string(needed) + ", which " + dtype_name(best) + " needs"];
     return other;
 }
 

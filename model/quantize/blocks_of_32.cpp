@@ -33,12 +33,13 @@ bool quantize_q8_0(const float* x, std::size_t columns, std::byte* out) {
             most = std::fabs(values[i]) > most ? std::fabs(values[i]) : most;
         }
         const Half scale = to_half(most / 127.0F);
+        if (!is_finite(scale)) return false;
         store_half(to, scale);
         const float inverse = inverse_of(to_float(scale));
         for (std::size_t i = 0; i < block; ++i)
             to[2 + i] = static_cast<std::byte>(
                 static_cast<std::int8_t>(nearest(clamped(values[i] * inverse, -127.0F, 127.0F))));
-        return is_finite(scale);
+        return true;
     });
 }
 
@@ -47,13 +48,14 @@ bool quantize_q4_0(const float* x, std::size_t columns, std::byte* out) {
         float weights[block];
         if (!fit_weights(values, weights)) return false;
         const Half scale = to_half(fit_signed(values, weights));
+        if (!is_finite(scale)) return false;
         store_half(to, scale);
         const float inverse = inverse_of(to_float(scale));
         float codes[block];
         for (std::size_t i = 0; i < block; ++i)
             codes[i] = nearest(clamped(values[i] * inverse + 8.0F, 0.0F, 15.0F));
         store_nibbles(codes, to + 2);
-        return is_finite(scale);
+        return true;
     });
 }
 
@@ -64,6 +66,7 @@ bool quantize_q4_1(const float* x, std::size_t columns, std::byte* out) {
         const Fit fit = fit_with_minimum(values, weights, false);
         const Half scale = to_half(fit.scale);
         const Half minimum = to_half(fit.minimum);
+        if (!is_finite(scale) || !is_finite(minimum)) return false;
         store_half(to, scale);
         store_half(to + 2, minimum);
         const float inverse = inverse_of(to_float(scale));
@@ -71,7 +74,7 @@ bool quantize_q4_1(const float* x, std::size_t columns, std::byte* out) {
         for (std::size_t i = 0; i < block; ++i)
             codes[i] = nearest(clamped((values[i] - to_float(minimum)) * inverse, 0.0F, 15.0F));
         store_nibbles(codes, to + 4);
-        return is_finite(scale) && is_finite(minimum);
+        return true;
     });
 }
 

@@ -13,8 +13,8 @@ namespace troupe {
 namespace {
 
 constexpr std::size_t num_groups = 8;
-constexpr std::size_t block_columns_ = num_groups * fit_group;
-constexpr std::size_t block_bytes_ = 144;
+constexpr std::size_t q4_k_columns = num_groups * fit_group;
+constexpr std::size_t q4_k_bytes = 144;
 constexpr float top_factor = 63.0F;
 constexpr float top_code = 15.0F;
 
@@ -153,13 +153,13 @@ void store_block(const Block& block, std::byte* out) {
 
 bool quantize_q4_k(const float* x, std::size_t columns, std::byte* out) {
     bool good = true;
-    for (std::size_t b = 0; b < columns / block_columns_; ++b, x += block_columns_, out += block_bytes_) {
+    for (std::size_t b = 0; b < columns / q4_k_columns; ++b, x += q4_k_columns, out += q4_k_bytes) {
         Block block;
         if (fit_block(x, block)) {
             store_block(block, out);
         } else {
             good = false;
-            std::memset(out, 0, block_bytes_);
+            std::memset(out, 0, q4_k_bytes);
             store_half(out, not_a_number);
         }
     }

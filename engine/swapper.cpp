@@ -207,8 +207,9 @@ void Swapper::end_save(Job& job, std::uint32_t num_moved) {
     totals_.blocks_out += num_moved;
     const std::span<const TokenId> tokens(job.tokens);
     const std::size_t first = tokens.size() / block_size_ - job.num_blocks();
+    PrefixMatch before;
     for (std::size_t i = 0; i < num_moved; ++i)
-        tiers_.remember(job.salt, tokens.first((first + i + 1) * block_size_), job.pages[i]);
+        tiers_.remember(job.salt, tokens.first((first + i + 1) * block_size_), job.pages[i], before);
     drop(job.pages);
     drop(job.before);
     for (const BlockId block : kv_.block_table(job.table)) {

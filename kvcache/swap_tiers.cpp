@@ -45,12 +45,13 @@ std::optional<SwapTiers::Page> SwapTiers::hold_oldest(Tier tier) {
     return oldest;
 }
 
-void SwapTiers::remember(std::string_view salt, std::span<const TokenId> tokens, Page page) {
-    const auto before = tokens.first(tokens.size() - block_size_), own = tokens.last(block_size_);
-    PrefixMatch match;
-    tree_.match(match, salt, before);
-    if (match.num_blocks * block_size_ != before.size()) return;
-    const Node parent = match.num_blocks == 0 ? PrefixTree::none : match.node;
+void SwapTiers::remember(std::string_view salt, std::span<const TokenId> tokens, Page page,
+                         PrefixMatch& before) {
+    const auto wanted = tokens.first(tokens.size() - block_size_), own = tokens.last(block_size_);
+    before.version = 0;  // there are more tokens to look for than last time
+    tree_.match(before, salt, wanted);
+    if (before.num_blocks * block_size_ != wanted.size()) return;
+    const Node parent = before.num_blocks == 0 ? PrefixTree::none : before.node;
     const Node node = tree_.find_or_insert(parent, salt, own, page);
     if (tree_.block(node) == page) pool(tier(page)).keep(index(page));
 }

@@ -56,8 +56,9 @@ class SwapTiers {
     void drop(Page page) { pool(tier(page)).drop(index(page), 0); }
 
     // The held page has the KV of the last block of `tokens`, which are whole blocks: it is found from now
-    // on, unless another page has that too, or those before it have gone.
-    void remember(std::string_view salt, std::span<const TokenId> tokens, Page page);
+    // on, unless another page has that too, or those before it have gone. `before`: fresh, or that of an
+    // earlier call with a beginning of these tokens and this salt, so that they are not looked up anew.
+    void remember(std::string_view salt, std::span<const TokenId> tokens, Page page, PrefixMatch& before);
     // What is in it is not to be found any more, nor what comes after it.
     void forget(Page page);
     void forget_all();

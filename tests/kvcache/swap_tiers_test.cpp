@@ -23,10 +23,11 @@ void put(SwapTiers& tiers, Tier tier, const Tokens& tokens, std::uint32_t block_
          std::string_view salt = "") {
     PrefixMatch match;
     tiers.match(match, salt, tokens);
+    PrefixMatch before;
     for (std::size_t end = (match.num_blocks + 1) * block_size; end <= tokens.size(); end += block_size) {
         const auto page = tiers.take(tier);
         REQUIRE(page);
-        tiers.remember(salt, std::span(tokens).first(end), *page);
+        tiers.remember(salt, std::span(tokens).first(end), *page, before);
         tiers.drop(*page);
     }
 }
@@ -123,7 +124,8 @@ TEST_CASE("random operations on the tiers") {
                         REQUIRE(std::find(held.begin(), held.end(), *page) == held.end());
                         contents[*page] = tokens;
                         contents[*page].insert(contents[*page].begin(), salt.empty() ? 0 : 1);
-                        tiers.remember(salt, tokens, *page);
+                        PrefixMatch before;
+                        tiers.remember(salt, tokens, *page, before);
                         if (random() % 4 == 0) {
                             held.push_back(*page);
                         } else {

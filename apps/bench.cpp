@@ -11,28 +11,35 @@
 #include "apps/bench_workload.hpp"
 #include "apps/commands.hpp"
 #include "apps/console.hpp"
+#include "apps/engine_bench.hpp"
 #include "apps/flag_group.hpp"
 #include "apps/open_files.hpp"
+#include "conf/flags.hpp"
+#include "conf/values.hpp"
 
 namespace troupe {
 namespace {
 
 struct BenchFlags {
-    std::string url = "http://127.0.0.1:8000", model, api_key, trace, json, prompt = "ids";
+    ConfigFlags config;  // of a model without a server
+    std::string url, model, api_key, trace, json, prompt = "ids";
     std::size_t concurrency = 0;  // 0: not given
     double request_rate = 0;      // 0: not given
     double trace_speed = 1;
     std::size_t num_requests = 0;  // 0: not given
-    std::uint32_t input_len = 128, output_len = 64, vocab_size = 10000, timeout_s = 600;
+    std::uint32_t input_len = 128, output_len = 64, vocab_size = 10000, timeout_s = 600, rounds = 5;
     std::size_t warmup = 0;
     std::uint64_t seed = 0;
     std::vector<std::string> goodput;
 };
 
+constexpr const char* default_url = "http://127.0.0.1:8000";
+
 constexpr const char* examples = R"(Examples:
   troupe bench --concurrency 8 --num-requests 64 --input-len 128 --output-len 64
   troupe bench --request-rate 4 --num-requests 100 --goodput ttft:500 tpot:50
   troupe bench --trace azure_llm_2023_conv.csv --num-requests 200 --trace-speed 2 --json report.json
+  troupe bench --model llama.gguf --rounds 9         no server: steps of this model, and their share of the roofline
 
 Latencies are defined as in `vllm bench serve`: TTFT is the first chunk with content minus send, ITL the gaps between
 such chunks, TPOT (latency - TTFT) / (output tokens - 1), goodput the requests per second that met every objective.
@@ -41,8 +48,11 @@ such chunks, TPOT (latency - TTFT) / (output tokens - 1), goodput the requests p
 void add_flags(CLI::App& parser, BenchFlags& flags) {
     parser.footer(examples);
     FlagGroup server(parser, "Server");
-    server.add("--url", flags.url, "URL", "The server [" + flags.url + "]");
-    server.add("--model", flags.model, "NAME", "Model to ask for [the first that the server lists]");
+    server.add("--url", flags.url, "URL", std::string("The server [") + default_url + "]");
+    server.add(
+        "--model", flags.model, "NAME|MODEL",
+        "With --url: the model to ask for [the first that the server lists]. Without: a model to time on "
+        "this machine, without a server, beside what the machine can do");
     server.add("--api-key", flags.api_key, "KEY", "Sent as a bearer token")->envname("TROUPE_API_KEY");
     server.add("--timeout", flags.timeout_s, "S", "Seconds for one request [600]", CLI::Range(1U, 86400U));
 
@@ -68,6 +78,11 @@ void add_flags(CLI::App& parser, BenchFlags& flags) {
                  "Lengths and arrivals from a CSV: TIMESTAMP,ContextTokens,GeneratedTokens");
     requests.add("--trace-speed", flags.trace_speed, "X", "Plays the trace that many times faster [1]",
                  CLI::Range(1e-3, 1e6));
+    FlagGroup engine(parser, "A model without a server");
+    engine.add("--rounds", flags.rounds, "N", "Each step is timed that often, and the median counts [5]",
+               CLI::Range(1U, 1000U));
+    flags.config.add_to(parser, {"--compute", "--kv-dtype", "--quantize", "--threads", "--block-size",
+                                 "--max-num-seqs", "--max-num-batched-tokens"});
     FlagGroup report(parser, "Report");
     report.add("--goodput", flags.goodput, "WHAT:MS ...",
                "Objectives in milliseconds: ttft:MS tpot:MS e2el:MS");
@@ -123,10 +138,21 @@ int write_report(const BenchReport& report, const std::string& json) {
     return report.failed == 0 ? 0 : exit_failure;
 }
 
+int bench_model(const BenchFlags& flags) {
+    auto config = flags.config.load();
+    if (!config) return report(config.error());
+    auto models = parse_models(flags.model);
+    if (!models) return report(models.error());
+    config->model.models = *std::move(models);
+    const Status done = bench_engine(*config, {flags.rounds, flags.json});
+    return done ? 0 : report(done.error());
+}
+
 int bench(const BenchFlags& flags) {
+    if (flags.url.empty() && !flags.model.empty()) return bench_model(flags);
     constexpr std::size_t default_concurrency = 8;
     std::signal(SIGPIPE, SIG_IGN);  // a server that goes away is a failed request
-    auto target = parse_target(flags.url);
+    auto target = parse_target(flags.url.empty() ? default_url : flags.url);
     if (!target) return report(target.error());
     target->api_key = flags.api_key;
     target->model = flags.model;
@@ -162,8 +188,7 @@ int bench(const BenchFlags& flags) {
 }  // namespace
 
 Command bench_command(CLI::App& program) {
-    CLI::App* parser =
-        program.add_subcommand("bench", "Put load on a server and report latencies and throughput");
+    CLI::App* parser = program.add_subcommand("bench", "Put load on a server, or time a model without one");
     const auto flags = std::make_shared<BenchFlags>();
     add_flags(*parser, *flags);
     return {parser, [flags] { return bench(*flags); }};

@@ -7,6 +7,7 @@
 #include "apps/model_setup.hpp"
 #include "apps/step_timer.hpp"
 #include "cpu/backend.hpp"
+#include "cpu/machine_peaks.hpp"
 
 namespace troupe {
 namespace {
@@ -109,6 +110,11 @@ Result<DeviceFile> calibrate_steps(const Config& config, std::uint32_t rounds) {
     set_costs(device, fit_costs(GridTimer(timer, rounds).time(grid)));
     device.name = "cpu, " + std::to_string(pool->num_threads()) + " threads";
     device.model = model->name;
+    ReadMeter meter;
+    for (std::uint32_t i = 0; i < rounds; ++i) {
+        device.bandwidth = std::max(device.bandwidth, meter.measure(*pool));
+        device.flops = std::max(device.flops, measure_peak(*pool, PeakKind::int8));
+    }
     device.block_size = config.engine.block_size;
     device.max_num_seqs = config.engine.max_num_seqs;
     device.max_num_batched_tokens = config.engine.max_num_batched_tokens;

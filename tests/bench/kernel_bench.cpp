@@ -5,19 +5,24 @@
 // Each cell is the best of short trials, each beside its own measurement of the peak, because machines are
 // shared.
 #include <algorithm>
+#include <chrono>
 #include <cstdio>
 #include <cstdlib>
 #include <memory>
 #include <string>
 #include <vector>
 
+#include "cpu/machine_peaks.hpp"
 #include "cpu/packed_matrix.hpp"
-#include "tests/bench/machine.hpp"
 #include "tests/cpu/random_tensor.hpp"
 
 using namespace troupe;
 
 namespace {
+
+double now() {
+    return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
+}
 
 KernelPath path = best_kernel_path();
 
@@ -116,7 +121,9 @@ void print_cell(ComputePool& pool, PhaseRunner& runner, std::size_t count, ReadM
     const int repeats = std::max(1, static_cast<int>(3e-3 / guess)), trials = guess > 0.05 ? 4 : 20;
     double best = 1e9, peak = 0;
     for (int trial = 0; trial < trials; ++trial) {
-        peak = std::max(peak, count == 1 ? meter.measure(pool) : measure_peak(pool, runner.int8()));
+        peak =
+            std::max(peak, count == 1 ? meter.measure(pool)
+                                      : measure_peak(pool, runner.int8() ? PeakKind::int8 : PeakKind::fp32));
         const double start = now();
         for (int i = 0; i < repeats; ++i) runner.multiply_next();
         best = std::min(best, (now() - start) / repeats);

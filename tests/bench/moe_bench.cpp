@@ -3,17 +3,22 @@
 // One token: GB/s of the weights that it is sent to, router included, and its share of the measured read
 // bandwidth. More: GOP/s of the experts' products, and their share of the measured peak of vpdpbusd.
 #include <algorithm>
+#include <chrono>
 #include <cstdio>
 #include <cstdlib>
 #include <string>
 
 #include "cpu/expert_ops.hpp"
-#include "tests/bench/machine.hpp"
+#include "cpu/machine_peaks.hpp"
 #include "tests/cpu/random_tensor.hpp"
 
 using namespace troupe;
 
 namespace {
+
+double now() {
+    return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
+}
 
 struct Shape {
     const char* name;
@@ -83,7 +88,7 @@ int main(int argc, char** argv) {
             double best = 1e9;
             double peak = 0.0;
             for (int trial = 0; trial < trials; ++trial) {
-                peak = std::max(peak, tokens == 1 ? meter.measure(pool) : measure_peak(pool, true));
+                peak = std::max(peak, tokens == 1 ? meter.measure(pool) : measure_peak(pool, PeakKind::int8));
                 const int repeats = tokens == 1 ? 8 : 1;
                 const double start = now();
                 for (int i = 0; i < repeats; ++i) {

@@ -260,6 +260,21 @@ def test_calibrate_writes_a_device_that_simulate_reads(tmp_path):
         assert result.returncode != 0 and part in result.stderr
 
 
+def test_bench_times_a_model_without_a_server(tmp_path):
+    report = json.loads(output("bench", "--model", STORIES[1], "--rounds", 2, "--max-num-seqs", 8, "--json", "-"))
+    assert report["machine"]["read_bytes_per_second"] > 1e8 and report["threads"] > 0
+    steps = {step["name"]: step for step in report["steps"]}
+    assert "prefill 128" in steps and "decode, 8 streams, context 128" in steps
+    assert "decode, 16 streams, context 128" not in steps
+    for step in steps.values():
+        assert abs(step["tokens_per_second"] * step["us"] / 1e6 - step["rows"] * step["new_tokens"]) < 1e-3
+        assert 0 < step["share_of_bound"] < 1.5
+    table = output("bench", "--model", STORIES[1], "--rounds", 1)
+    assert "This machine: reads" in table and "of bound" in table
+    failed = run("bench", "--model", tmp_path / "none.gguf")
+    assert failed.returncode != 0 and "none.gguf" in failed.stderr
+
+
 def test_simulate_is_the_same_each_time(tmp_path):
     flags = ["simulate", "--trace", DATA / "traces/mooncake_conversation_80.jsonl", "--load", "0.8", "--policy", "fcfs,sjf",
              "--max-model-len", "200000", "--seed", "3"]

@@ -92,8 +92,27 @@ Status read_stop(RequestedSampling& sampling, const FieldValue& value) {
     return status;
 }
 
+namespace {
+
+// Millions of ids at once are possible, and other connections wait meanwhile: no path is made for each.
+bool read_plain_token_ids(std::vector<TokenId>& ids, const Json& json) {
+    simdjson::dom::array list;
+    if (json.get(list) != simdjson::SUCCESS) return false;
+    for (const Json element : list) {
+        std::int64_t id = 0;
+        if (element.get(id) != simdjson::SUCCESS || id < 0 || id > std::numeric_limits<TokenId>::max())
+            return false;
+        ids.push_back(static_cast<TokenId>(id));
+    }
+    return true;
+}
+
+}  // namespace
+
 Result<std::vector<TokenId>> read_token_ids(const FieldValue& value) {
     std::vector<TokenId> ids;
+    if (read_plain_token_ids(ids, value.json)) return ids;
+    ids.clear();
     auto status = for_each_element(value, [&](const FieldValue& element) -> Status {
         auto id = read_integer(element, 0, std::numeric_limits<TokenId>::max());
         if (!id) return id.error();

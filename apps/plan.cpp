@@ -31,7 +31,7 @@ void add_flags(CLI::App& parser, PlanFlags& flags) {
               "A GGUF file, a Hugging Face directory, or a name such as llama-3-8b");
     model.add("--params", flags.params, "N", "Parameters: 7e9, 7B");
     model.add("--active-params", flags.active_params, "N",
-              "Of a mixture of experts: those of one token [all]");
+              "Of a mixture of experts: those of one token; b tokens read b times as many at most [all]");
     model.add("--weight-dtype", flags.weight_dtype, "TYPE",
               "f16, f8, int8, int4, q4_k, ... [a file's own; f16 of a name]");
     model.add("--weights-per-gpu", flags.weights_per_gpu, "SIZE",

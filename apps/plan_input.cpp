@@ -139,9 +139,10 @@ class PlanReader {
         read(flags_.active_params, "--active-params", parse_count, active);
         if (active > params)
             fail(invalid_argument("--active-params must not exceed --params", "--active-params"));
+        if (weight_bytes == 0) weight_bytes = 1;  // --weights-per-gpu says
         shape.weight_bytes = params * weight_bytes;
-        shape.streamed_bytes = active * weight_bytes;  // at batch 1
-        shape.expert_bytes = 0;
+        shape.streamed_bytes = active * weight_bytes;
+        shape.expert_bytes = (params - active) * weight_bytes;
         shape.num_experts = 0;
         shape.flops_per_token = 2 * active;
         shape.flops_per_logits_row = 0;

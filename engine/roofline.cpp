@@ -28,7 +28,9 @@ double kv_bytes_per_token_per_device(const ModelShape& shape, Parallelism parall
 }
 
 double streamed_bytes(const ModelShape& shape, double tokens) {
-    if (shape.num_experts == 0) return shape.streamed_bytes;
+    if (shape.num_experts == 0)
+        return std::min(shape.streamed_bytes + shape.expert_bytes,
+                        shape.streamed_bytes * std::max(1.0, tokens));
     const double chosen = static_cast<double>(shape.experts_per_token) / shape.num_experts;
     return shape.streamed_bytes + shape.expert_bytes * (1 - std::pow(1 - chosen, tokens));
 }

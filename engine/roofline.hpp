@@ -30,9 +30,11 @@ struct DecoderDimensions {
 // A model as arithmetic sees it, whole: before it is divided among devices.
 struct ModelShape : DecoderDimensions {
     std::string name;
-    double weight_bytes = 0;          // stored
-    double streamed_bytes = 0;        // read by every step: without the embedding's rows and without experts
-    double expert_bytes = 0;          // of all experts of all layers; 0: no mixture of experts
+    double weight_bytes = 0;    // stored
+    double streamed_bytes = 0;  // read by every step: without the embedding's rows and without experts
+    // Of all experts of all layers; 0: no mixture of experts. If num_experts is not known (0), what one token
+    // does not need, and streamed_bytes is all that it does.
+    double expert_bytes = 0;
     double flops_per_token = 0;       // 2 * parameters that a token is multiplied with, but for the head's
     double flops_per_logits_row = 0;  // the head's
     double kv_element_bytes = 2;
@@ -76,7 +78,8 @@ double weight_bytes_per_device(const ModelShape& shape, Parallelism parallel);
 double kv_bytes_per_token_per_device(const ModelShape& shape, Parallelism parallel);
 
 // Weights that a step of so many tokens reads, of the whole model: of the experts those that are expected to
-// be chosen by at least one token, if each token chooses evenly.
+// be chosen by at least one token, if each token chooses evenly. Where the number of experts is not known,
+// the most that it can be: no two tokens have anything in common.
 double streamed_bytes(const ModelShape& shape, double tokens);
 
 // The step's time without communication. With stages it is the time through all of them.

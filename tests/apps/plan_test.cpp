@@ -1,3 +1,5 @@
+#include <cmath>
+
 #include "apps/plan_report.hpp"
 #include "apps/quantity.hpp"
 #include "test_paths.hpp"
@@ -92,6 +94,35 @@ TEST_CASE("a plan of batches, at one context and as a table") {
     flags.gpu_memory = "16GB";
     CHECK(has(answer(flags), "\"weights_fit\":false"));
     CHECK(has(answer(flags), "\"max_batch\":0,\"binding\":\"memory\""));
+}
+
+TEST_CASE("a batch of a mixture of experts reads more than one token's parameters") {
+    PlanFlags flags;
+    flags.params = "47e9";
+    flags.active_params = "13e9";
+    flags.weight_dtype = "f16";
+    flags.bandwidth = "3.35TB/s";
+    flags.gpu_memory = "141GB";
+    flags.layers = "32";
+    flags.kv_heads = "8";
+    flags.head_dim = "128";
+    flags.kv_dtype = "f16";
+    flags.context = "2048";
+    flags.tpot = "20ms";
+    // 2 * 26 GB in 15.5 ms; three would read 78 GB in 23.3 ms.
+    CHECK(has(answer(flags), "\"max_batch\":2,\"binding\":\"bandwidth\""));
+    CHECK(has(answer(flags), "\"decode_tokens_per_second_max\":128.8"));  // 3350 / 26
+    flags.tpot = "30ms";  // all 94 GB in 28.1 ms, and 0.080 ms of KV a sequence: 24, which memory allows, too
+    const auto all = read_plan(flags).value();
+    CHECK(streamed_bytes(all.shape, 1) == 26e9);
+    CHECK(streamed_bytes(all.shape, 3) == 78e9);
+    CHECK(streamed_bytes(all.shape, 4) == 94e9);
+    CHECK(has(answer(flags), "\"max_batch\":24,"));
+    // Sizes from the device's share: the same proportions.
+    flags.weight_dtype.clear();
+    flags.weights_per_gpu = "94GB";
+    CHECK(has(answer(flags), "\"max_batch\":24,"));
+    CHECK(std::abs(streamed_bytes(read_plan(flags).value().shape, 1) - 26e9) < 1);
 }
 
 TEST_CASE("what is missing is named") {

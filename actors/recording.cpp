@@ -79,6 +79,7 @@ class Reader {
             at_ += 4 + length;
         }
         if (!ended && recording_.fault.empty()) return truncated();
+        if (!recording_.fault.empty()) drop_last_events();
         return std::move(recording_);
     }
 
@@ -87,7 +88,13 @@ class Reader {
     std::string place() const { return " at byte " + std::to_string(at_); }
     Recording truncated() {
         recording_.fault = path_ + " is truncated" + place() + ": the server was killed, or the file was cut";
+        drop_last_events();
         return std::move(recording_);
+    }
+    // What came of them may be missing.
+    void drop_last_events() {
+        for (RecordedScheduler& scheduler : recording_.schedulers)
+            if (!scheduler.events.empty()) scheduler.events.pop_back();
     }
 
     // Lengths that a broken file claims can be more than there is memory for.

@@ -75,7 +75,8 @@ struct Recording {
 };
 
 bool is_recording(const std::string& path);
-// An error if it is none, of another version, or malformed; a truncated one is read as far as it goes.
+// An error if it is none, of another version, or malformed; one with a fault is read as far as it goes,
+// without each scheduler's last event, for its answers or plans may be missing.
 Result<Recording> read_recording(const std::string& path);
 
 }  // namespace troupe

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <map>
+#include <set>
 #include <utility>
 #include <vector>
 
@@ -38,6 +39,50 @@ struct Seen {
     RequestArrived arrival;
     std::uint32_t generated = 0;
 };
+using SeenSequences = std::map<SequenceId, Seen>;
+
+// The model whose schedulers are meant: the named one, or the only one.
+Result<std::string> choose_model(const Recording& recording, const std::string& path,
+                                 const std::string& wanted) {
+    std::set<std::string> models;
+    for (const RecordedScheduler& scheduler : recording.schedulers) models.insert(scheduler.model);
+    if (models.contains(wanted)) return wanted;
+    if (wanted.empty() && models.size() == 1) return *models.begin();
+    std::string names;
+    for (const std::string& name : models) names += (names.empty() ? "" : ", ") + name;
+    if (wanted.empty()) {
+        return invalid_argument(
+            "--trace: " + path + " is of several models: " + names + "; choose one with --trace-model",
+            "--trace-model");
+    }
+    return invalid_argument("--trace-model: " + path + " has no model '" + wanted + "'; it is of " + names,
+                            "--trace-model");
+}
+
+SeenSequences sequences_of(const Recording& recording, const std::string& model) {
+    SeenSequences sequences;
+    for (const RecordedScheduler& scheduler : recording.schedulers) {
+        if (scheduler.model != model) continue;
+        for (const RecordedEvent& one : scheduler.events) {
+            if (const auto* arrived = std::get_if<RequestArrived>(&one.event)) {
+                sequences.try_emplace(arrived->spec.id, Seen{*arrived, 0});  // not when it comes again
+            } else if (const auto* step = std::get_if<StepCompleted>(&one.event)) {
+                for (const SampledTokens& sampled : step->result.sampled) {
+                    const auto found = sequences.find(sampled.id);
+                    if (found != sequences.end())
+                        found->second.generated += static_cast<std::uint32_t>(sampled.tokens.size());
+                }
+            }
+        }
+    }
+    return sequences;
+}
+
+// Small numbers for tenants and salts, in the order of their first use.
+template <class T>
+std::uint32_t number_of(std::map<T, std::uint32_t>& known, const T& one) {
+    return known.try_emplace(one, static_cast<std::uint32_t>(known.size())).first->second;
+}
 
 }  // namespace
 
@@ -61,27 +106,19 @@ int replay_file(const std::string& path) {
     return same ? 0 : exit_failure;
 }
 
-Result<Workload> recorded_workload(const std::string& path) {
+Result<Workload> recorded_workload(const std::string& path, const std::string& wanted) {
     const auto recording = read_recording(path);
     if (!recording) return recording.error();
-    std::map<SequenceId, Seen> sequences;
-    for (const RecordedScheduler& scheduler : recording->schedulers) {
-        for (const RecordedEvent& one : scheduler.events) {
-            if (const auto* arrived = std::get_if<RequestArrived>(&one.event)) {
-                sequences.try_emplace(arrived->spec.id, Seen{*arrived, 0});  // not when it comes again
-            } else if (const auto* step = std::get_if<StepCompleted>(&one.event)) {
-                for (const SampledTokens& sampled : step->result.sampled) {
-                    const auto found = sequences.find(sampled.id);
-                    if (found != sequences.end())
-                        found->second.generated += static_cast<std::uint32_t>(sampled.tokens.size());
-                }
-            }
-        }
-    }
+    if (recording->schedulers.empty())
+        return invalid_argument("--trace: " + path + " holds no requests", "--trace");
+    const auto model = choose_model(*recording, path, wanted);
+    if (!model) return model.error();
     Workload workload;
     workload.hash_tokens = content_tokens;
     ContentIds contents;
-    for (const auto& [id, seen] : sequences) {
+    std::map<std::uint64_t, std::uint32_t> tenants;
+    std::map<std::string, std::uint32_t> salts{{"", 0}};
+    for (const auto& [id, seen] : sequences_of(*recording, *model)) {
         if (seen.generated == 0) continue;  // refused, or gone before its first token
         const SequenceSpec& spec = seen.arrival.spec;
         WorkloadRequest request;
@@ -90,6 +127,10 @@ Result<Workload> recorded_workload(const std::string& path) {
         request.output_tokens =
             std::min(seen.generated, spec.stop.max_tokens);  // a step ahead may draw one more
         request.priority = spec.priority;
+        request.tenant = number_of(tenants, spec.tenant);
+        request.cache_salt = number_of(salts, spec.cache_salt);
+        request.ttft_target = spec.ttft_target;
+        request.tpot_target = spec.tpot_target;
         contents.append(spec.tokens, spec.num_prompt_tokens, workload, request);
         workload.requests.push_back(request);
     }

@@ -10,7 +10,9 @@ namespace troupe {
 // Prints what came of it; the exit status: 0 if every plan was the same and the recording is whole.
 int replay_file(const std::string& path);
 
-// The requests that a server got, with their own arrivals, lengths and content in blocks of 16 tokens.
-Result<Workload> recorded_workload(const std::string& path);
+// The requests that a server got for one model (which need not be named if it served one): arrivals, lengths,
+// priorities, tenants, targets, salts, and content in blocks of 16 tokens. Errors name --trace or
+// --trace-model.
+Result<Workload> recorded_workload(const std::string& path, const std::string& model);
 
 }  // namespace troupe

@@ -34,6 +34,8 @@ void add_workload(CLI::App& parser, SimulateFlags& flags) {
     const auto count = CLI::Range(std::size_t{1}, std::size_t{100000000});
     const auto length = CLI::Range(1U, 10000000U);
     group.add("--trace", flags.trace, "FILE", "Arrivals and lengths from a trace [synthetic]");
+    group.add("--trace-model", flags.trace_model, "NAME",
+              "Of a recording of several models: whose requests [the only one]");
     group.add("--num-requests", flags.num_requests, "N",
               "Requests; a trace is repeated or cut [all of a trace, else 1000]", count);
     group.add("--rate-scale", flags.rate_scale, "X", "Arrivals that many times as fast [1]",

@@ -273,7 +273,7 @@ class SimulationReader {
             setup_.workload = synthetic_workload({flags_.num_requests > 0 ? flags_.num_requests : 1000,
                                                   flags_.input_len, flags_.output_len, flags_.length_spread,
                                                   flags_.shared_prefix, flags_.seed});
-        } else if (!take(read_trace(flags_.trace), setup_.workload)) {
+        } else if (!take(read_trace(flags_.trace, flags_.trace_model), setup_.workload)) {
             return;
         }
         if (!synthetic && flags_.num_requests > 0) {

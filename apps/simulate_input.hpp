@@ -13,7 +13,7 @@ namespace troupe {
 // Empty text and 0: not given.
 struct SimulateFlags {
     // workload
-    std::string trace, arrivals;
+    std::string trace, trace_model, arrivals;
     std::size_t num_requests = 0;
     double rate_scale = 1, request_rate = 0, load = 0, burstiness = 2, length_spread = 0;
     std::uint32_t burst = 8, input_len = 512, output_len = 128, shared_prefix = 0, tenants = 0,

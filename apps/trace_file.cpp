@@ -142,14 +142,17 @@ Result<Workload> read_json_lines(const std::string& path) {
 
 }  // namespace
 
-Result<Workload> read_trace(const std::string& path) {
+Result<Workload> read_trace(const std::string& path, const std::string& model) {
     std::ifstream file(path);
     if (std::error_code error; !file || std::filesystem::is_directory(path, error))
         return not_found("--trace: cannot read the file " + path, "--trace");
     char first = 0;
     skip_byte_order_mark(file);
     file >> first;
-    if (is_recording(path)) return recorded_workload(path);
+    if (is_recording(path)) return recorded_workload(path, model);
+    if (!model.empty())
+        return invalid_argument("--trace-model: " + path + " is no recording of troupe serve --record",
+                                "--trace-model");
     if (first == '{') return read_json_lines(path);
     const auto requests = trace_workload(path, 0, 1.0, 0);
     if (!requests) return requests.error();

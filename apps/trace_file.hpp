@@ -11,8 +11,8 @@ namespace troupe {
 //   TIMESTAMP,ContextTokens,GeneratedTokens   the Azure LLM inference trace of 2023 (CSV)
 //   {"timestamp": ms, "input_length", "output_length", "hash_ids": [...]}   Mooncake's traces (JSON lines),
 //       with one hash id for 512 tokens: requests whose ids begin alike have prompts that begin alike
-//   a recording of `troupe serve --record`
+//   a recording of `troupe serve --record`: the requests of `model`, which need not be named if there is one
 // Errors name the file and the line.
-Result<Workload> read_trace(const std::string& path);
+Result<Workload> read_trace(const std::string& path, const std::string& model = {});
 
 }  // namespace troupe

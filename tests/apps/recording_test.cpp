@@ -5,6 +5,7 @@
 #include <fstream>
 #include <iterator>
 
+#include "apps/trace_file.hpp"
 #include "policies/builtin.hpp"
 #include "policies/fcfs.hpp"
 #include "tests/catch.hpp"
@@ -230,18 +231,65 @@ TEST_CASE("events have names for messages") {
 
 TEST_CASE("a truncated recording is read as far as it goes, and says so") {
     const std::string whole = bytes_of_run();
+    std::uint64_t most_plans = 0;
     for (std::size_t length = 20; length < whole.size(); length += 37) {
         write(whole.substr(0, length));
         const auto recording = read_recording(file_name());
         REQUIRE(recording.ok());
         CHECK(recording->fault.find("truncated") != std::string::npos);
         for (const RecordedScheduler& scheduler : recording->schedulers) {
-            // What was cut is at the end: all before it is the same.
-            RecordedScheduler before = scheduler;
-            if (!before.events.empty()) before.events.pop_back();
-            CHECK_FALSE(replay(before).difference.has_value());
+            const ReplayResult result = replay(scheduler);
+            CHECK(result.difference.value_or("none") == "none");
+            CHECK(result.plans >= most_plans);  // the longer, the more
+            most_plans = result.plans;
         }
     }
+    CHECK(most_plans > 20);
+}
+
+TEST_CASE("a recording as a trace has what policies look at, of one model") {
+    {
+        const auto recorder = Recorder::create(file_name()).value();
+        const auto a = recorder->begin("a", small_options()), b = recorder->begin("b", small_options());
+        const auto request = [&](std::uint32_t scheduler, SequenceId id, std::uint64_t tenant,
+                                 const std::string& salt, TimeUs target) {
+            SequenceSpec spec;
+            spec.id = id;
+            spec.tenant = tenant;
+            spec.arrival = static_cast<TimeUs>(1000 + id);
+            spec.priority = static_cast<std::int32_t>(id);
+            spec.cache_salt = salt;
+            spec.ttft_target = target;
+            spec.tpot_target = target / 10;
+            spec.tokens.assign(16, 7);
+            spec.num_prompt_tokens = 16;
+            spec.stop.max_tokens = 5;
+            recorder->event(scheduler, RequestArrived{spec.arrival, spec});
+            recorder->event(scheduler, StepCompleted{spec.arrival, {1, id, {{id, {3}, {}}}, {}, 50, 0}});
+        };
+        constexpr std::uint64_t large = 1ULL << 40;
+        request(a, 1, large, "", 0);
+        request(a, 2, large + 7, "x", 500'000);
+        request(b, 3, 5, "z", 0);
+        request(a, 4, large + 7, "y", 900'000);
+        request(a, 5, large, "x", 0);
+    }
+    const auto either = read_trace(file_name());
+    REQUIRE_FALSE(either.ok());
+    CHECK(either.error().message.find("a, b; choose one with --trace-model") != std::string::npos);
+    CHECK(read_trace(file_name(), "c").error().message.find("it is of a, b") != std::string::npos);
+    CHECK(read_trace(file_name(), "b").value().requests.size() == 1);
+    const auto requests = read_trace(file_name(), "a").value().requests;
+    REQUIRE(requests.size() == 4);
+    const std::uint32_t tenants[] = {0, 1, 1, 0}, salts[] = {0, 1, 2, 1};
+    const TimeUs targets[] = {0, 500'000, 900'000, 0};
+    for (std::size_t i = 0; i < 4; ++i) {
+        CHECK(requests[i].tenant == tenants[i]);
+        CHECK(requests[i].cache_salt == salts[i]);
+        CHECK(requests[i].ttft_target == targets[i]);
+        CHECK(requests[i].tpot_target == targets[i] / 10);
+    }
+    std::filesystem::remove(file_name());
 }
 
 TEST_CASE("what is no recording is an error, and no bytes crash the reader") {

@@ -124,6 +124,7 @@ std::vector<Line> lines_of_table() {
     lines.push_back({"Prefix hit rate", [](const R& r) { return percent(r.hit_rate); }});
     lines.push_back({"Rejected decisions", [](const R& r) { return std::to_string(r.rejected_decisions); }});
     lines.push_back({"Fairness (Jain)", [](const R& r) { return optional(r.fairness, "%.4f"); }});
+    lines.push_back({"Largest service lead", [](const R& r) { return optional(r.service_lead, "%.0f"); }});
     lines.push_back(
         {"Energy (J/output token)", [](const R& r) { return optional(r.joules_per_token, "%.4f"); }});
     lines.push_back(
@@ -165,6 +166,7 @@ void write(net::JsonWriter& json, const SimulationReport& r) {
         .field("prefix_hit_rate", r.hit_rate);
     json.field("rejected_decisions", r.rejected_decisions);
     if (r.fairness) json.field("fairness", *r.fairness);
+    if (r.service_lead) json.field("largest_service_lead", *r.service_lead);
     if (r.joules_per_token) json.field("joules_per_output_token", *r.joules_per_token);
     if (r.cost_per_million) json.field("cost_per_million_output_tokens", *r.cost_per_million);
     json.end_object();
@@ -228,6 +230,7 @@ SimulationReport make_simulation_report(const std::string& policy, const Workloa
     if (report.input_tokens > 0)
         report.hit_rate = static_cast<double>(cached) / static_cast<double>(report.input_tokens);
     report.fairness = service_fairness(workload, result);
+    report.service_lead = largest_service_lead(workload, result);
     add_prices(report, result.busy_us, replica_us, num_replicas, prices);
     return report;
 }

@@ -34,6 +34,7 @@ struct SimulationReport {
     std::uint64_t blocks_out = 0, blocks_in = 0, blocks_spilled = 0;  // swapped
     double hit_rate = 0;                     // share of the prompts' tokens that were cached
     std::optional<double> fairness;          // see apps/fairness.hpp
+    std::optional<double> service_lead;      // see apps/fairness.hpp
     std::optional<double> joules_per_token;  // generated
     std::optional<double> cost_per_million;  // generated tokens
 };

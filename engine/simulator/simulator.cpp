@@ -159,6 +159,7 @@ class Simulator final : public ReplicaListener {
     void admitted(SequenceId id, TimeUs now, std::uint32_t num_cached) override {
         RequestOutcome& outcome = result_.requests[id - 1];
         if (outcome.preemptions == 0 && outcome.output_tokens == 0) {
+            outcome.admitted = now;
             outcome.cached_tokens = num_cached;
             result_.timeline.add_amount(now, Timeline::prompt_tokens,
                                         workload_.requests[id - 1].prompt_tokens);

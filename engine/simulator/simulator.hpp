@@ -37,6 +37,7 @@ struct SimulationOptions {
 
 struct RequestOutcome {
     TimeUs arrival = 0, first_token = 0, last_token = 0;  // as the client sees them
+    TimeUs admitted = 0;                                  // first, by the scheduler's clock
     std::uint32_t output_tokens = 0;
     std::uint32_t cached_tokens = 0;  // of its prompt, when it was first admitted
     std::uint32_t preemptions = 0;

@@ -3,6 +3,7 @@
 #include <fstream>
 
 #include "apps/fairness.hpp"
+#include "apps/policy_choice.hpp"
 #include "apps/simulate_input.hpp"
 #include "apps/simulation_page.hpp"
 #include "apps/trace_file.hpp"
@@ -386,4 +387,63 @@ TEST_CASE("fairness is that of tenants who wait") {
     result.requests[1].first_token = 1;
     result.requests[1].last_token = 50'000'000;
     CHECK(*service_fairness(workload, result) > 0.99);
+}
+
+TEST_CASE("the lead of a tenant is counted while both wait, without what was cached") {
+    Workload workload = synthetic_workload({.count = 3, .prompt_mean = 100, .output_mean = 1});
+    workload.requests[2].tenant = 1;
+    SimulationResult result;
+    const auto outcome = [&](TimeUs admitted, TimeUs token) {
+        RequestOutcome one;
+        one.admitted = admitted;
+        one.first_token = one.last_token = token;
+        one.output_tokens = 1;
+        one.served = true;
+        result.requests.push_back(one);
+    };
+    outcome(10, 20);
+    outcome(90, 100);
+    outcome(50, 60);
+    CHECK(largest_service_lead(workload, result) == 102);  // one has a prompt and a token, the other waits
+    result.requests[0].cached_tokens = 70;
+    CHECK(largest_service_lead(workload, result) == 100);  // 32, then the other's 100
+    result.requests[0].first_token = 15;
+    result.requests[0].last_token = 55;
+    result.requests[0].output_tokens = 41;  // a service of 2 for each of 40 us: at 50 it has 30 + 2 + 70
+    CHECK(largest_service_lead(workload, result) == 102);
+    workload.requests[2].tenant = 0;
+    CHECK_FALSE(largest_service_lead(workload, result).has_value());
+}
+
+TEST_CASE("fair: the scheduler keeps the bound that fcfs does not") {
+    class Plain final : public StepCosts {
+      public:
+        double step_us(const StepFeatures& step) const override { return 1000 + 10.0 * step.tokens; }
+    };
+    SimulationOptions options;
+    options.scheduler.max_num_batched_tokens = 64;
+    options.scheduler.max_num_seqs = 8;
+    options.scheduler.max_model_len = 256;
+    options.scheduler.num_blocks = 40;
+    options.scheduler.end_token_ids = {0};
+    // One floods the server with long outputs, one has short ones, and prompts, one long prompts.
+    Workload workload = synthetic_workload({.count = 1200, .prompt_mean = 40, .output_mean = 60});
+    set_arrivals(workload, {.rate = 400, .seed = 1});
+    for (std::size_t i = 0; i < workload.requests.size(); ++i) {
+        WorkloadRequest& request = workload.requests[i];
+        request.tenant = i % 4 == 0 ? 1 : i % 4 == 1 ? 2 : 0;
+        if (request.tenant == 1) request.prompt_tokens = 20, request.output_tokens = 5;
+        if (request.tenant == 2) request.prompt_tokens = 120, request.output_tokens = 2;
+    }
+    const auto lead = [&](const char* policy) {
+        const auto choice = choose_policies(policy, {}).value();
+        const auto result = simulate(workload, options, Plain(), choice[0].make);
+        for (const RequestOutcome& request : result.requests) CHECK(request.served);
+        return largest_service_lead(workload, result).value();
+    };
+    const double bound =
+        2 * std::max(1.0 * 120, 2.0 * options.scheduler.num_blocks * options.scheduler.block_size);
+    CHECK(lead("fair") > 0);
+    CHECK(lead("fair") <= bound);
+    CHECK(lead("fcfs") > 5 * bound);
 }

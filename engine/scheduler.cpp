@@ -226,6 +226,8 @@ void Scheduler::on(const StepCompleted& event, std::vector<Action>& actions) {
         actions.emplace_back(
             EmitToken{row.id, state.epoch, num_generated(sequence), tokens->tokens, tokens->logprobs});
         sequence.spec.tokens.push_back(tokens->tokens.front());
+        // What was looked up since the preemption was the beginning of a block that goes on with this token.
+        if (row.fate == RowFate::kv_lost) sequence.prefix = sequence.below = {};
         --sequence.num_pending_samples;
         sequence.num_worker_deaths = 0;
         if (num_generated(sequence) == 1) sequence.first_token_time = event.now;

@@ -34,7 +34,7 @@ void SchedulerState::preempt(Sequence& sequence) {
     sequence.status = SequenceStatus::preempted;
     sequence.num_computed_tokens = 0;
     sequence.num_scheduled_tokens = 0;
-    sequence.prefix = {};
+    sequence.prefix = sequence.below = {};
     mark_rows(sequence.spec.id, RowFate::kv_lost);
 }
 

@@ -47,6 +47,7 @@ struct Bench {
         result.epoch = plan.epoch;
         result.step = plan.step;
         for (const PlanRow& row : plan.rows) {
+            result.compute_us += 1000 * row.num_new_tokens;
             if (row.kind == RowKind::sample) result.sampled.push_back({row.id, {token}});
         }
         return send(StepCompleted{++now, result});
@@ -318,6 +319,49 @@ TEST_CASE("the latest is preempted when blocks run out, recomputes with the same
     CHECK(preempted == std::vector<SequenceId>{8});
     CHECK(finished == std::vector<SequenceId>{7, 8});
     CHECK(bench.scheduler.stats().num_preemptions == 1);
+}
+
+TEST_CASE("whoever is preempted again gets all its full blocks back from below the pool") {
+    SchedulerOptions options = small();
+    options.block_size = 16;
+    options.max_model_len = 400;
+    options.max_num_batched_tokens = 64;
+    options.num_blocks = 20;
+    options.host_pages = 80;
+    options.host_us_per_block = 1;
+    Bench bench(options);
+    bench.ready();
+    bench.send(RequestArrived{1, spec_of(9, 10, 160)});  // less than a block
+    std::vector<std::uint32_t> full;                     // blocks of it at each preemption
+    std::uint64_t expected = 0;
+    SequenceId last = 0;
+    const auto complete = [&] {
+        const auto actions = bench.complete(5);
+        for (const auto& preempted : all<Preempted>(actions)) {
+            REQUIRE(preempted.sequence == 9);
+            full.push_back(static_cast<std::uint32_t>(bench.scheduler.find(9)->spec.tokens.size() - 1) / 16);
+            expected += full.back();
+        }
+        std::vector<Move> moves = all<Move>(actions);
+        for (std::size_t i = 0; i < moves.size(); ++i) {
+            const MoveBlocks& job = moves[i].moves;
+            const MoveDone done{job.epoch, job.job, static_cast<std::uint32_t>(job.moves.size()), 1};
+            for (const Move& more : all<Move>(bench.send(MoveCompleted{++bench.now, done})))
+                moves.push_back(more);
+        }
+    };
+    while (bench.scheduler.find(9)->spec.tokens.size() < 48) complete();
+    while (last < 2) {  // one that comes before it and takes the whole pool
+        bench.send(RequestArrived{1, spec_of(++last, 160, 161)});
+        while (bench.scheduler.find(last) != nullptr) complete();
+        REQUIRE(bench.scheduler.find(9) != nullptr);
+        const std::size_t had = bench.scheduler.find(9)->spec.tokens.size();
+        while (bench.scheduler.find(9)->spec.tokens.size() < had + 2) complete();
+        INFO("preemption " << last);
+        CHECK(full.size() == last);
+        CHECK(bench.scheduler.stats().swap.blocks_in == expected);
+    }
+    CHECK(full[1] > full[0]);
 }
 
 TEST_CASE("a sequence whose logits were not finite fails alone") {

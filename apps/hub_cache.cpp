@@ -1,5 +1,7 @@
 #include "apps/hub_cache.hpp"
 
+#include <unistd.h>
+
 #include <algorithm>
 #include <filesystem>
 #include <fstream>
@@ -134,7 +136,9 @@ Status complete(HttpClient& http, const HubConfig& hub, const HubName& name, con
 }
 
 Status write_reference(const fs::path& repository, const std::string& commit) {
-    const fs::path folder = repository / "refs", temporary = folder / ("main." + commit + ".incomplete");
+    // A name of its own: others may write the same reference at this moment.
+    const fs::path folder = repository / "refs",
+                   temporary = folder / ("main." + commit + "." + std::to_string(::getpid()) + ".incomplete");
     std::error_code error;
     fs::create_directories(folder, error);
     {
